@@ -1,0 +1,74 @@
+/** @module The command line: finds the command, loads only its file, and maps every outcome to an exit status. */
+import { Command, CommanderError } from 'commander';
+import { BootsealError, type ErrorKind } from '../core/errors.ts';
+import type { Io } from './io.ts';
+import { VERSION } from './version.ts';
+
+/** Exit status of each kind of failure. */
+const STATUS = { mismatch: 1, usage: 2, format: 3, key: 4, io: 5, tool: 6 } as const satisfies Record<
+  ErrorKind,
+  number
+>;
+
+/** A command's summary for `bootseal --help`, and the file that holds the rest. */
+interface Entry {
+  readonly summary: string;
+  load(io: Io): Promise<Command>;
+}
+
+const COMMANDS: Readonly<Record<string, Entry>> = {};
+
+/** Runs one command line (without `node` and the script) and returns its exit status; never throws and never exits. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  try {
+    await (await program(argv, io)).parseAsync(argv, { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : STATUS.usage;
+    return report(error, argv.includes('--json'), io);
+  }
+}
+
+async function program(argv: readonly string[], io: Io): Promise<Command> {
+  const root = new Command('bootseal')
+    .description('Predict, verify and seal secrets to the launch of a confidential virtual machine.')
+    .version(VERSION)
+    .showHelpAfterError('(run with --help for the options)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text.replace(/^error: /, 'bootseal: error: ')),
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    });
+  const wanted = argv.find((word) => !word.startsWith('-'));
+  const named = wanted === 'help' ? argv[argv.indexOf('help') + 1] : wanted;
+  for (const [name, entry] of Object.entries(COMMANDS)) {
+    const command = name === named ? await entry.load(io) : new Command(name);
+    root.addCommand(inherit(command.summary(entry.summary), root));
+  }
+  return root;
+}
+
+/** Gives a loaded command and all below it the root's way of ending and printing. */
+function inherit(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent);
+  for (const sub of command.commands) inherit(sub, command);
+  return command;
+}
+
+function report(error: unknown, json: boolean, io: Io): number {
+  if (!(error instanceof BootsealError)) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    io.stderr.write(`bootseal: bug: ${text}\nbootseal: hint: this is a mistake in bootseal, please report it\n`);
+    return 70;
+  }
+  const { kind, message, hint } = error;
+  if (json) {
+    io.stderr.write(`${JSON.stringify({ error: { kind, message, ...(hint === undefined ? {} : { hint }) } })}\n`);
+  } else {
+    io.stderr.write(`bootseal: error: ${message}\n`);
+    if (hint !== undefined) io.stderr.write(`bootseal: hint: ${hint}\n`);
+  }
+  return STATUS[kind];
+}

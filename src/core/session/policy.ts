@@ -1,0 +1,55 @@
+/** @module The SEV guest policy (AMD SEV API 55766, chapter 2): what the host may do to the guest. */
+import { BootsealError } from '../errors.ts';
+
+/** Flag names and their bits. */
+export const POLICY_FLAGS = {
+  nodbg: 1 << 0,
+  noks: 1 << 1,
+  es: 1 << 2,
+  nosend: 1 << 3,
+  domain: 1 << 4,
+  sev: 1 << 5,
+} as const;
+
+const KNOWN = Object.keys(POLICY_FLAGS).join(', ');
+
+/**
+ * Reads a policy: flag names joined by commas (`nodbg,noks,es`), hexadecimal (`0x5`) or decimal (`5`), 32 bits with the
+ * minimum API version in bits 16-31. Throws `usage` for anything else, reserved bits included.
+ */
+export function parsePolicy(text: string): number {
+  const value = /^(0x[0-9a-f]{1,8}|[0-9]{1,10})$/i.test(text) ? Number(text) : flags(text);
+  if (value > 0xffffffff) throw new BootsealError('usage', `policy ${text} does not fit in 32 bits`);
+  if ((value & 0xffc0) !== 0) {
+    throw new BootsealError('usage', `policy ${text} sets reserved bits`, {
+      hint: 'bits 6-15 must be zero; bits 16-23 are the minimum API major and bits 24-31 the minor version',
+    });
+  }
+  return value;
+}
+
+function flags(text: string): number {
+  let value = 0;
+  for (const name of text.toLowerCase().split(',')) {
+    if (!(name in POLICY_FLAGS)) {
+      throw new BootsealError('usage', `unknown policy flag ${JSON.stringify(name)}`, {
+        hint: `use a number or flags out of: ${KNOWN}`,
+      });
+    }
+    value |= POLICY_FLAGS[name as keyof typeof POLICY_FLAGS];
+  }
+  return value;
+}
+
+/** Returns the policy as flag names, with the minimum API version where one is set: `nodbg,noks min-api=0.17`. */
+export function describePolicy(policy: number): string {
+  const names = Object.entries(POLICY_FLAGS).flatMap(([name, bit]) => ((policy & bit) !== 0 ? [name] : []));
+  const api = minimumApi(policy);
+  const flagText = names.length === 0 ? 'none' : names.join(',');
+  return api.major === 0 && api.minor === 0 ? flagText : `${flagText} min-api=${api.major}.${api.minor}`;
+}
+
+/** Returns the API version below which the platform must refuse the launch: bits 16-23 major, 24-31 minor. */
+export function minimumApi(policy: number): { readonly major: number; readonly minor: number } {
+  return { major: (policy >>> 16) & 0xff, minor: policy >>> 24 };
+}

@@ -1,0 +1,162 @@
+/** @module Files of the owner's machine: bounded reads, streams, and writes that leave nothing half done. */
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import { BootsealError } from '../core/errors.ts';
+
+/** A file to be written. */
+export interface NewFile {
+  readonly name: string;
+  readonly bytes: Uint8Array | string;
+  /** Permission bits; 0600 where it holds keys. */
+  readonly mode: number;
+}
+
+/** Turns a system error into an `io` error that names the file. */
+export function ioError(cause: unknown, file: string, doing: string): BootsealError {
+  if (cause instanceof BootsealError) return cause;
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? 'unknown error';
+  const reason = REASONS[code] ?? code;
+  return new BootsealError('io', `cannot ${doing} ${file}: ${reason}`, { cause });
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or directory',
+  EACCES: 'permission denied',
+  EISDIR: 'is a directory',
+  ENOTDIR: 'a part of the path is not a directory',
+  EEXIST: 'it exists already',
+  ENOSPC: 'no space left on the device',
+  EROFS: 'the file system is read-only',
+  EFBIG: 'file too large',
+};
+
+/** Reads a whole small file; throws `io` when it cannot and `format` when it has more than `limit` bytes. */
+export async function readSmallFile(file: string, limit: number): Promise<Uint8Array> {
+  try {
+    const handle = await fs.open(file, 'r');
+    try {
+      const stat = await handle.stat();
+      if (stat.isDirectory()) throw new BootsealError('io', `cannot read ${file}: is a directory`);
+      if (stat.isFile() && stat.size > limit) throw tooLarge(file, limit);
+      return await readBounded(handle.createReadStream({ autoClose: false }), limit, file);
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    throw ioError(cause, file, 'read');
+  }
+}
+
+/** Collects a stream of at most `limit` bytes; throws `format` when there are more. */
+export async function readBounded(
+  stream: AsyncIterable<Uint8Array | string>,
+  limit: number,
+  name: string,
+): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let total = 0;
+  for await (const chunk of stream) {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    total += bytes.length;
+    if (total > limit) throw tooLarge(name, limit);
+    chunks.push(bytes);
+  }
+  const only = chunks[0];
+  return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+}
+
+function tooLarge(name: string, limit: number): BootsealError {
+  return new BootsealError('format', `${name} is larger than ${limit} bytes, the most that is accepted here`);
+}
+
+/** Feeds the bytes of a file to `take`, a piece at a time; returns how many there were. */
+export async function streamFile(file: string, take: (bytes: Uint8Array) => void): Promise<number> {
+  try {
+    const handle = await fs.open(file, 'r');
+    try {
+      const piece = Buffer.allocUnsafe(1 << 20);
+      let total = 0;
+      for (;;) {
+        const { bytesRead } = await handle.read(piece, 0, piece.length, null);
+        if (bytesRead === 0) return total;
+        total += bytesRead;
+        take(piece.subarray(0, bytesRead));
+      }
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    throw ioError(cause, file, 'read');
+  }
+}
+
+/**
+ * Writes a file under its final name only when all its bytes are on the disk: beside it first, then renamed. Throws `io` when
+ * the name exists, unless `replace` is set.
+ */
+export async function writeNewFile(
+  file: string,
+  bytes: Uint8Array | string,
+  mode: number,
+  replace = false,
+): Promise<void> {
+  const beside = `${file}.${randomBytes(6).toString('hex')}.part`;
+  try {
+    await writeThrough(beside, bytes, mode);
+    if (replace) await fs.rename(beside, file);
+    // A hard link, unlike a rename, refuses to take the place of a file that appeared meanwhile.
+    else await fs.link(beside, file);
+  } catch (cause) {
+    throw withHint(ioError(cause, file, 'write'), cause);
+  } finally {
+    await fs.rm(beside, { force: true });
+  }
+}
+
+/** Writes a folder of files that appears under its name complete or not at all. Throws `io` when the name is taken, unless `replace`. */
+export async function writeNewFolder(folder: string, files: readonly NewFile[], replace = false): Promise<void> {
+  const beside = `${folder}.${randomBytes(6).toString('hex')}.part`;
+  const old = `${beside}.old`;
+  try {
+    await fs.mkdir(beside, { mode: 0o700 });
+    for (const file of files) await writeThrough(path.join(beside, file.name), file.bytes, file.mode);
+    if (await exists(folder)) {
+      if (!replace && (await fs.readdir(folder)).length > 0)
+        throw new BootsealError('io', `cannot write ${folder}: it exists already`, { hint: FORCE });
+      await fs.rename(folder, old);
+    }
+    await fs.rename(beside, folder);
+  } catch (cause) {
+    throw withHint(ioError(cause, folder, 'write'), cause);
+  } finally {
+    await fs.rm(beside, { recursive: true, force: true });
+    await fs.rm(old, { recursive: true, force: true });
+  }
+}
+
+const FORCE = 'choose another name, or give --force to replace it';
+
+function withHint(error: BootsealError, cause: unknown): BootsealError {
+  if ((cause as NodeJS.ErrnoException | undefined)?.code !== 'EEXIST') return error;
+  return new BootsealError('io', error.message, { hint: FORCE, cause });
+}
+
+async function writeThrough(file: string, bytes: Uint8Array | string, mode: number): Promise<void> {
+  const handle = await fs.open(file, 'wx', mode);
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await fs.lstat(file);
+    return true;
+  } catch {
+    return false;
+  }
+}
