@@ -18,7 +18,12 @@ export function checkFeatures(platform: 'sev-es' | 'snp', features: bigint): voi
     throw new BootsealError(
       'usage',
       `VMSA features 0x${features.toString(16)}: bit 0 (SNP_ACTIVE) is ${active ? 'set' : 'not set'}, which no ${platform === 'snp' ? 'SNP' : 'SEV-ES'} guest has`,
-      { hint: platform === 'snp' ? 'KVM always sets bit 0 for SNP: 0x1, with DebugSwap 0x21' : 'SEV-ES uses 0x0, with DebugSwap 0x20' },
+      {
+        hint:
+          platform === 'snp'
+            ? 'KVM always sets bit 0 for SNP: 0x1, with DebugSwap 0x21'
+            : 'SEV-ES uses 0x0, with DebugSwap 0x20',
+      },
     );
   }
 }

@@ -55,7 +55,10 @@ export function usableHashArea(area: Area | undefined): Area {
     });
   }
   if (area.size < HASH_TABLE_SIZE) {
-    throw new BootsealError('format', `the firmware's hash area has ${area.size} bytes, the table needs ${HASH_TABLE_SIZE}`);
+    throw new BootsealError(
+      'format',
+      `the firmware's hash area has ${area.size} bytes, the table needs ${HASH_TABLE_SIZE}`,
+    );
   }
   return area;
 }

@@ -17,7 +17,7 @@ export interface Profile {
   readonly platforms: readonly ('sev-es' | 'snp')[];
   /** Whether the CPU model enters the digest, as RDX at reset. */
   readonly cpuMatters: boolean;
-  /** Whether the host can put a kernel hash table into the guest. */
+  /** Whether this host is known to put a kernel hash table into the guest; others boot guests from their disk. */
   readonly kernelHashes: boolean;
   /** How SNP_SEC_MEM sections are added: as ZERO pages or as UNMEASURED ones. */
   readonly secMem: 'zero' | 'unmeasured';
@@ -57,7 +57,8 @@ const qemuLegacy: Profile = {
   version: 1,
   describes:
     'QEMU before 9.1, or later with legacy-vm-type=on; kernels before 6.10 and the AMD and COCONUT host kernels of 2023: KVM_SEV_INIT or KVM_SEV_ES_INIT, floating-point state left zero',
-  source: 'virtee/sevctl tests/data vmsa0.bin and vmsa1.bin; libvirt virt-qemu-sev-validate; Linux arch/x86/kvm/svm/sev.c',
+  source:
+    'virtee/sevctl tests/data vmsa0.bin and vmsa1.bin; libvirt virt-qemu-sev-validate; Linux arch/x86/kvm/svm/sev.c',
   state: (vcpu, signature, resetAddress) => ({
     ...startAt(start(vcpu, resetAddress), 0x9b),
     rdx: BigInt(signature),
@@ -68,7 +69,8 @@ const qemu: Profile = {
   ...qemuLegacy,
   version: 1,
   name: 'qemu',
-  describes: 'QEMU 9.1 and later on Linux 6.10 and later (SNP: 6.11): KVM_SEV_INIT2, floating-point reset state in the VMSA',
+  describes:
+    'QEMU 9.1 and later on Linux 6.10 and later (SNP: 6.11): KVM_SEV_INIT2, floating-point reset state in the VMSA',
   source: 'virtee/sev-snp-measure 0.0.13 sevsnpmeasure/vmsa.py; Linux arch/x86/kvm/svm/sev.c, sev_es_sync_vmsa',
   state: (vcpu, signature, resetAddress) => ({
     ...qemuLegacy.state(vcpu, signature, resetAddress),
