@@ -1,4 +1,4 @@
-// The programs of other projects that the differential tests compare bootseal with: Debian packages.
+// The programs of other projects that tests run bootseal's output through: Debian packages.
 'use strict';
 const fs = require('node:fs');
 const { attempt, fail, excerpt, say } = require('./steps.js');
@@ -9,6 +9,9 @@ const PACKAGES = {
   'python3-lxml': '/usr/lib/python3/dist-packages/lxml/__init__.py',
   'python3-libvirt': '/usr/lib/python3/dist-packages/libvirt.py',
   'python3-cryptography': '/usr/lib/python3/dist-packages/cryptography/__init__.py',
+  'groff-base': '/usr/bin/groff',
+  zsh: '/usr/bin/zsh',
+  fish: '/usr/bin/fish',
 };
 
 /** Installs them where that is possible; elsewhere the tests that need them are skipped, or fail in CI. */
