@@ -12,6 +12,10 @@ interface Entry {
 }
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
+  measure: {
+    summary: 'predict the digest that a platform must report',
+    load: async (io) => (await import('./measure.ts')).measureCommand(io),
+  },
   completions: {
     summary: 'print a completion script for bash, zsh or fish',
     load: async (io) => (await import('./completions.ts')).completionsCommand(io),

@@ -46,17 +46,17 @@ function rootBody(root: CommandDescription): string[] {
 
 function commandBody(command: CommandDescription): string[] {
   const own = ['.SH DESCRIPTION', ...paragraphs(command.description), ...details(command, '.SH')];
-  return [...own, ...command.commands.flatMap(subcommand)];
+  return [...own, ...command.commands.flatMap((sub) => subcommand(sub, command))];
 }
 
-function subcommand(command: CommandDescription): string[] {
+function subcommand(command: CommandDescription, parent: CommandDescription): string[] {
   return [
     `.SH ${text(command.words.slice(1).join(' ').toUpperCase())}`,
     `.B ${text(command.usage)}`,
     '.PP',
     ...paragraphs(command.description),
-    ...details(command, '.SS'),
-    ...command.commands.flatMap(subcommand),
+    ...details(command.after === parent.after ? { ...command, after: '' } : command, '.SS'),
+    ...command.commands.flatMap((sub) => subcommand(sub, command)),
   ];
 }
 
@@ -76,18 +76,22 @@ function optionSection(heading: string, { options }: CommandDescription): string
   return shown.length === 0 ? [] : [heading, ...shown];
 }
 
-/** Help text after the options: a line such as `Examples:` opens a section, the rest stands as it was typed. */
+/** Help text after the options: `Examples:` opens a section, indented lines stand as typed, others are prose. */
 function after(help: string, title: (word: string) => string): string[] {
   const lines: string[] = [];
-  let open = false;
-  for (const line of help.split('\n')) {
+  let indented = false;
+  for (const [i, line] of help.split('\n').entries()) {
     const heading = /^([A-Z][A-Za-z ]*):$/.exec(line)?.[1];
-    if (heading !== undefined || !open)
-      lines.push(...(open ? ['.fi', '.RE'] : []), title(heading ?? 'Notes'), '.RS', '.nf');
-    open = true;
-    if (heading === undefined) lines.push(text(line.trimEnd().replace(/^ {2}/, '')));
+    if (line.trim() === '' && !indented) continue;
+    const stays = line.startsWith(' ') || line.trim() === '';
+    if (indented && !stays) lines.push('.fi', '.RE');
+    if (i === 0 && heading === undefined) lines.push(title('Notes'));
+    if (heading !== undefined) lines.push(title(heading));
+    else if (stays) lines.push(...(indented ? [] : ['.RS', '.nf']), text(line.replace(/^ {2}/, '')));
+    else lines.push(...(indented ? ['.PP'] : []), text(line));
+    indented = stays;
   }
-  return [...lines, '.fi', '.RE'];
+  return [...lines, ...(indented ? ['.fi', '.RE'] : [])];
 }
 
 function paragraphs(description: string): string[] {

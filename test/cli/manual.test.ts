@@ -19,7 +19,7 @@ describe('man pages', () => {
     expect(measure).toContain('.TP\n.B \\-f, \\-\\-firmware <file>\nthe firmware\n');
     expect(measure).toContain('how to print (choices: \\(dqhex\\(dq, \\(dqbase64\\(dq)\n');
     expect(measure).toContain(
-      '.SS Names\n.RS\n.nf\none\n\n.fi\n.RE\n.SS Examples\n.RS\n.nf\nbootseal measure snp\n  \\-f x\n.fi\n.RE\n',
+      '.SS Names\n.RS\n.nf\none\n\n.fi\n.RE\n.SS Examples\n.RS\n.nf\nbootseal measure snp\n  \\-f x\n\n.fi\n.RE\n.PP\nAnd a word.\n',
     );
     expect(measure).not.toContain('hidden');
     expect(measure).toContain('.SH SEE ALSO\n.BR bootseal (1) ,\n.BR bootseal\\-lint (1)\n');

@@ -18,7 +18,7 @@ export function sampleTree(): CommandDescription {
     .addOption(new Option('--format <name>', 'how to print').choices(['hex', 'base64']))
     .option('--json', 'as JSON')
     .addOption(new Option('--hidden').hideHelp())
-    .addHelpText('after', '\nNames:\n  one\n\nExamples:\n  bootseal measure snp\n    -f x');
+    .addHelpText('after', '\nNames:\n  one\n\nExamples:\n  bootseal measure snp\n    -f x\n\nAnd a word.');
   root
     .command('lint')
     .summary('look at a firmware')
