@@ -51,7 +51,7 @@ function build() {
   fs.writeFileSync(stamp, made());
 }
 
-const BUILD_FILES = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
+const BUILD_FILES = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'bin/build.js'];
 
 function filesBelow(folder) {
   return fs
