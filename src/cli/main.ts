@@ -16,7 +16,12 @@ interface Entry {
   load(io: Io): Promise<Command>;
 }
 
-const COMMANDS: Readonly<Record<string, Entry>> = {};
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  measure: {
+    summary: 'predict the digest that a platform must report',
+    load: async (io) => (await import('./measure.ts')).measureCommand(io),
+  },
+};
 
 /** Runs one command line (without `node` and the script) and returns its exit status; never throws and never exits. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
