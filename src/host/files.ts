@@ -39,6 +39,8 @@ export async function readSmallFile(file: string, limit: number): Promise<Uint8A
       const stat = await handle.stat();
       if (stat.isDirectory()) throw new BootsealError('io', `cannot read ${file}: is a directory`);
       if (stat.isFile() && stat.size > limit) throw tooLarge(file, limit);
+      // Files that say how long they are come in one piece; pipes and /proc do not say.
+      if (stat.isFile() && stat.size > 0) return await readWhole(handle, stat.size, limit, file);
       return await readBounded(handle.createReadStream({ autoClose: false }), limit, file);
     } finally {
       await handle.close();
@@ -46,6 +48,22 @@ export async function readSmallFile(file: string, limit: number): Promise<Uint8A
   } catch (cause) {
     throw ioError(cause, file, 'read');
   }
+}
+
+/** Reads `size` bytes, and any that were added since, up to `limit`. */
+async function readWhole(handle: fs.FileHandle, size: number, limit: number, name: string): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  let total = 0;
+  while (total < size) {
+    const { bytesRead } = await handle.read(bytes, total, size - total, total);
+    if (bytesRead === 0) return bytes.subarray(0, total);
+    total += bytesRead;
+  }
+  const more = await handle.read(Buffer.allocUnsafe(1), 0, 1, total);
+  if (more.bytesRead === 0) return bytes;
+  throw new BootsealError('io', `${name} grew while it was read`, {
+    hint: `it may have at most ${limit} bytes and must stay as it is`,
+  });
 }
 
 /** Collects a stream of at most `limit` bytes; throws `format` when there are more. */
