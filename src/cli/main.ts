@@ -12,6 +12,10 @@ interface Entry {
 }
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
+  firmware: {
+    summary: 'show what a firmware image can serve, and whether it checks what it boots',
+    load: async (io) => (await import('./firmware.ts')).firmwareCommand(io),
+  },
   measure: {
     summary: 'predict the digest that a platform must report',
     load: async (io) => (await import('./measure.ts')).measureCommand(io),
