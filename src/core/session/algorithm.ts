@@ -18,24 +18,29 @@ export const USAGE_NONE = 0x1000;
 /** The algorithm that marks an empty place for a signature. */
 export const ALGORITHM_NONE = 0;
 
-const ALGORITHM = {
-  1: { name: 'rsa', hash: 'sha256' },
-  2: { name: 'ecdsa', hash: 'sha256' },
-  3: { name: 'ecdh', hash: 'sha256' },
-  257: { name: 'rsa', hash: 'sha384' },
-  258: { name: 'ecdsa', hash: 'sha384' },
-  259: { name: 'ecdh', hash: 'sha384' },
-} as const satisfies Record<number, { name: string; hash: SignatureHash }>;
+/** Algorithms and their codes: RSA is RSA-PSS. */
+export const ALGORITHM = {
+  rsaSha256: 0x001,
+  ecdsaSha256: 0x002,
+  ecdhSha256: 0x003,
+  rsaSha384: 0x101,
+  ecdsaSha384: 0x102,
+  ecdhSha384: 0x103,
+} as const;
 
 /** The code of an algorithm, as a certificate states it for its key and for its signatures. */
-export type Algorithm = keyof typeof ALGORITHM;
+export type Algorithm = (typeof ALGORITHM)[keyof typeof ALGORITHM];
+
+const RSA: readonly number[] = [ALGORITHM.rsaSha256, ALGORITHM.rsaSha384];
+const ECDSA: readonly number[] = [ALGORITHM.ecdsaSha256, ALGORITHM.ecdsaSha384];
+const ECDH: readonly number[] = [ALGORITHM.ecdhSha256, ALGORITHM.ecdhSha384];
 
 /** RSA is there for platform owners: the platform's own keys are all on elliptic curves. */
-const SUITABLE: Readonly<Record<SevUsage, readonly string[]>> = {
-  cek: ['ecdsa'],
-  oca: ['ecdsa', 'rsa'],
-  pek: ['ecdsa'],
-  pdh: ['ecdh'],
+const SUITABLE: Readonly<Record<SevUsage, readonly number[]>> = {
+  cek: ECDSA,
+  oca: [...ECDSA, ...RSA],
+  pek: ECDSA,
+  pdh: ECDH,
 };
 
 /** Returns the name of a usage code, `undefined` for a code without one. */
@@ -45,20 +50,20 @@ export function usageOf(code: number): Usage | undefined {
 
 /** Says whether a code is an algorithm that a key of this usage may have. */
 export function suits(code: number, usage: SevUsage): code is Algorithm {
-  return Object.hasOwn(ALGORITHM, code) && SUITABLE[usage].includes(ALGORITHM[code as Algorithm].name);
+  return SUITABLE[usage].includes(code);
 }
 
 /** Returns the hash that an algorithm signs. */
 export function hashOf(algorithm: Algorithm): SignatureHash {
-  return ALGORITHM[algorithm].hash;
+  return algorithm < ALGORITHM.rsaSha384 ? 'sha256' : 'sha384';
 }
 
 /** Says whether an algorithm belongs to RSA keys. */
 export function isRsa(algorithm: Algorithm): boolean {
-  return ALGORITHM[algorithm].name === 'rsa';
+  return RSA.includes(algorithm);
 }
 
-/** Returns the algorithm with which an RSA key of AMD's signs: RSA-PSS over SHA-256 for 2048 bits, over SHA-384 for 4096. */
+/** Returns the algorithm with which an RSA key of AMD's signs: over SHA-256 for 2048 bits, over SHA-384 for 4096. */
 export function rsaAlgorithm(bits: 2048 | 4096): Algorithm {
-  return bits === 2048 ? 0x001 : 0x101;
+  return bits === 2048 ? ALGORITHM.rsaSha256 : ALGORITHM.rsaSha384;
 }

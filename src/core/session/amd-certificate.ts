@@ -76,9 +76,9 @@ export function parseAmdCertificate(source: Uint8Array, name: string): AmdCertif
     keyId: bytesToHex(keyId),
     certifyingId: bytesToHex(certifyingId),
     key: rsaPublicKey(modulusBits, source.subarray(modulus, end), source.subarray(exponent, modulus), name),
-    signature: source.slice(end).reverse(),
-    bytes: source.slice(),
-    body: source.slice(0, end),
+    signature: source.subarray(end).toReversed(),
+    bytes: new Uint8Array(source),
+    body: new Uint8Array(source.subarray(0, end)),
   };
 }
 

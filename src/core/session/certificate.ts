@@ -5,6 +5,7 @@
 import { bytes, concat, layout, reserved, u8, u32le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import {
+  ALGORITHM,
   ALGORITHM_NONE,
   type Algorithm,
   isRsa,
@@ -40,7 +41,7 @@ const EcdsaSignature = layout('signature', { r: bytes(NUMBER_SIZE), s: bytes(NUM
 const CURVE: Readonly<Record<number, Curve>> = { 1: 'P-256', 2: 'P-384' };
 const CURVE_P384 = 2;
 /** ECDH with SHA-256, the only algorithm that the firmware takes in a GODH (amd/AMD-ASPFW sev_channel.c). */
-const GODH_ALGORITHM = 0x003;
+const GODH_ALGORITHM = ALGORITHM.ecdhSha256;
 
 /** Bytes of an SEV certificate. */
 export const CERTIFICATE_SIZE = Certificate.size;
@@ -96,8 +97,8 @@ export function parseCertificate(source: Uint8Array, name: string): SevCertifica
     key: isRsa(algorithm) ? parseRsaKey(fields.key, name) : parseEcKey(fields.key, name),
     api: { major: fields.apiMajor, minor: fields.apiMinor },
     signatures: [fields.signature1, fields.signature2].filter((signature) => isPresent(signature, name)),
-    bytes: source.slice(),
-    body: source.slice(0, Certificate.offset.signature1),
+    bytes: new Uint8Array(source),
+    body: new Uint8Array(source.subarray(0, Certificate.offset.signature1)),
   };
 }
 
@@ -142,7 +143,7 @@ export function ecdsaNumbers(
 ): { readonly r: Uint8Array; readonly s: Uint8Array } | undefined {
   const { r, s, unused } = EcdsaSignature.unpack(signature.value);
   if (!isZero(r.subarray(size), s.subarray(size), unused)) return undefined;
-  return { r: r.slice(0, size).reverse(), s: s.slice(0, size).reverse() };
+  return { r: r.subarray(0, size).toReversed(), s: s.subarray(0, size).toReversed() };
 }
 
 function parseEcKey(source: Uint8Array, name: string): EcPublicKey {
@@ -152,7 +153,7 @@ function parseEcKey(source: Uint8Array, name: string): EcPublicKey {
   const size = COORDINATE_SIZE[curve];
   if (!isZero(x.subarray(size), y.subarray(size))) fail(name, `a coordinate is longer than those of ${curve}`);
   if (!isZero(unused)) fail(name, 'the bytes after the key are not zero');
-  return { kind: 'ec', curve, x: x.slice(0, size).reverse(), y: y.slice(0, size).reverse() };
+  return { kind: 'ec', curve, x: x.subarray(0, size).toReversed(), y: y.subarray(0, size).toReversed() };
 }
 
 function parseRsaKey(source: Uint8Array, name: string): PublicKey {
@@ -161,7 +162,7 @@ function parseRsaKey(source: Uint8Array, name: string): PublicKey {
 }
 
 function stored(number: Uint8Array): Uint8Array {
-  return concat(number.slice().reverse(), new Uint8Array(NUMBER_SIZE - number.length));
+  return concat(number.toReversed(), new Uint8Array(NUMBER_SIZE - number.length));
 }
 
 function isZero(...parts: readonly Uint8Array[]): boolean {

@@ -22,5 +22,5 @@ export function verifySignature(
   }
   const size = key.bits / 8;
   if (signature.value.subarray(size).some((byte) => byte !== 0)) return false;
-  return publicKey.verifyRsaPss(key, hash, body, signature.value.slice(0, size).reverse());
+  return publicKey.verifyRsaPss(key, hash, body, signature.value.subarray(0, size).toReversed());
 }

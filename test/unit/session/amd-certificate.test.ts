@@ -82,6 +82,16 @@ describe('parseAmdCertificate', () => {
   });
 });
 
+describe('parseAmdCertificate of a Buffer, whose slice() aliases', () => {
+  it('neither changes nor aliases it', () => {
+    const bytes = Buffer.from(NAPLES);
+    const ark = parseAmdCertificate(bytes, 'ark');
+    expect(new Uint8Array(bytes)).toEqual(NAPLES);
+    bytes.fill(0);
+    expect(ark).toEqual(parseAmdCertificate(NAPLES, 'ark'));
+  });
+});
+
 describe('amdCertificateSize', () => {
   it('needs the header only, anywhere', () => {
     expect(amdCertificateSize(NAPLES.subarray(0, 64), 0, 'ark')).toBe(832);

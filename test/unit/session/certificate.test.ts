@@ -132,12 +132,16 @@ describe('parseCertificate', () => {
     expect(parseCertificate(bytes, 'oca').key).toMatchObject({ exponent: 0xffffffff });
   });
 
-  it('does not alias its source', () => {
-    const bytes = NAPLES.slice();
+  it.each([
+    ['an array', NAPLES.slice()],
+    ['a Buffer, whose slice() aliases', Buffer.from(NAPLES)],
+  ])('neither changes nor aliases %s', (_, bytes) => {
+    const expected = parseCertificate(NAPLES, 'pek');
     const pek = parseCertificate(bytes, 'pek');
+    ecdsaNumbers(pek.signatures[0] ?? { usage: 0, algorithm: 0, value: bytes }, 48);
+    expect(new Uint8Array(bytes)).toEqual(NAPLES);
     bytes.fill(0);
-    expect(pek.bytes).toEqual(NAPLES);
-    expect(pek.body).toEqual(NAPLES.slice(0, 0x414));
+    expect(pek).toEqual(expected);
   });
 });
 

@@ -10,8 +10,10 @@ describe('tk', () => {
     expect(encodeTk(keys)).toEqual(tk);
   });
 
-  it('is copied, so that wiping it leaves the keys', () => {
-    const source = tk.slice();
+  it.each([
+    ['an array', tk.slice()],
+    ['a Buffer', Buffer.from(tk)],
+  ])('is copied from %s, so that wiping it leaves the keys', (_, source) => {
     const keys = parseTk(source);
     source.fill(0);
     expect(encodeTk(keys)).toEqual(tk);
