@@ -40,7 +40,7 @@ export async function readSmallFile(file: string, limit: number): Promise<Uint8A
       if (stat.isDirectory()) throw new BootsealError('io', `cannot read ${file}: is a directory`);
       if (stat.isFile() && stat.size > limit) throw tooLarge(file, limit);
       // Files that say how long they are come in one piece; pipes and /proc do not say.
-      if (stat.isFile() && stat.size > 0) return await readWhole(handle, stat.size, limit, file);
+      if (stat.isFile() && stat.size > 0) return plain(await readWhole(handle, stat.size, limit, file));
       return await readBounded(handle.createReadStream({ autoClose: false }), limit, file);
     } finally {
       await handle.close();
@@ -81,7 +81,12 @@ export async function readBounded(
     chunks.push(bytes);
   }
   const only = chunks[0];
-  return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+  return plain(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks));
+}
+
+/** The same memory as a plain array: a Buffer's slice() aliases, so that what is done to the copy is done to the original. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 function tooLarge(name: string, limit: number): BootsealError {
