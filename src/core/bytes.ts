@@ -26,6 +26,7 @@ export type Values<F> = { [K in keyof F as F[K] extends SilentField ? never : K]
 /** A declared structure; it is itself a field, so structures nest. */
 export interface Layout<F> extends Field<Values<F>> {
   readonly name: string;
+  readonly fields: F;
   /** Byte offset of each field from the start of the structure. */
   readonly offset: { readonly [K in keyof F]: number };
   /** Returns the structure's bytes. Throws `format` when a value does not fit its field. */
@@ -74,6 +75,7 @@ export function layout<const F extends Fields>(name: string, fields: F): Layout<
 
   return {
     name,
+    fields,
     size,
     offset: offset as { readonly [K in keyof F]: number },
     encode,

@@ -1,5 +1,13 @@
 /** @module What a measurer needs to know about a firmware image. */
+import { layout, u32le } from '../bytes.ts';
+import { BootsealError } from '../errors.ts';
 import type { Guid } from '../guid.ts';
+import { FOOTER_ENTRIES, footerData, parseFooter } from './footer.ts';
+import { parseSevMetadata } from './sev-metadata.ts';
+import { parseTdxMetadata } from './tdx-metadata.ts';
+
+/** The largest image that is read, bytes: far above any firmware, far below trouble. */
+export const MAX_FIRMWARE_BYTES: number = 64 * 2 ** 20;
 
 /** A range of guest memory; addresses and sizes in bytes. */
 export interface Area {
@@ -56,4 +64,44 @@ export interface Firmware {
   readonly sevSections: readonly SevSection[] | undefined;
   /** Absent without TDX metadata. */
   readonly tdxSections: readonly TdxSection[] | undefined;
+  /** Only in an SVSM binary: its entry point, bytes from its start. */
+  readonly svsmEntry: number | undefined;
+}
+
+/**
+ * Reads the tables at the end of a firmware image; an image without a footer gives an empty one. Any size is accepted, since SEV
+ * has no rule for it (SNP has: whole pages). Throws `format` for an empty or absurdly large image and for malformed tables.
+ */
+export function parseFirmware(image: Uint8Array): Firmware {
+  const size = image.length;
+  if (size === 0) throw new BootsealError('format', 'firmware: the image is empty');
+  if (size > MAX_FIRMWARE_BYTES) {
+    throw new BootsealError('format', `firmware: ${size} bytes are more than the ${MAX_FIRMWARE_BYTES} accepted here`);
+  }
+  const footer = parseFooter(image);
+  const entry = (kind: keyof typeof FOOTER_ENTRIES) => footerData(footer, FOOTER_ENTRIES[kind]);
+  const number = (data: Uint8Array | undefined) => data && u32le.decode(data, 0, 'firmware footer');
+  const sevOffset = number(entry('sevMetadata'));
+  const tdxOffset = number(entry('tdxMetadata'));
+  return {
+    size,
+    gpa: FOUR_GIB - size,
+    footer,
+    resetAddress: number(entry('resetBlock')),
+    hashArea: area(entry('hashArea')),
+    secretArea: area(entry('secretArea')),
+    sevSections: sevOffset === undefined ? undefined : parseSevMetadata(image, sevOffset),
+    tdxSections: tdxOffset === undefined ? undefined : parseTdxMetadata(image, tdxOffset),
+    svsmEntry: number(entry('svsmInfo')),
+  };
+}
+
+const FOUR_GIB = 2 ** 32;
+
+const AreaEntry = layout('firmware footer area', { base: u32le, size: u32le });
+
+function area(data: Uint8Array | undefined): Area | undefined {
+  if (data === undefined) return undefined;
+  const found = AreaEntry.unpack(data);
+  return found.base === 0 || found.size === 0 ? undefined : found;
 }

@@ -1,0 +1,29 @@
+/** @module The SEV_FEATURES field of the VMSA (AMD APM volume 2, table B-4): which features are on is measured. */
+import { BootsealError } from '../errors.ts';
+
+const SNP_ACTIVE = 1n;
+
+/** Returns the features of a guest about which nothing is said: SNP_ACTIVE for SNP, none for SEV-ES. */
+export function defaultFeatures(platform: 'sev-es' | 'snp'): bigint {
+  return platform === 'snp' ? SNP_ACTIVE : 0n;
+}
+
+/** Throws `usage` unless the value fits 64 bits and its bit 0 (SNP_ACTIVE) agrees with the platform. */
+export function checkFeatures(platform: 'sev-es' | 'snp', features: bigint): void {
+  if (features < 0n || features >> 64n !== 0n) {
+    throw new BootsealError('usage', `VMSA features 0x${features.toString(16)} do not fit in 64 bits`);
+  }
+  const active = (features & SNP_ACTIVE) !== 0n;
+  if (active !== (platform === 'snp')) {
+    throw new BootsealError(
+      'usage',
+      `VMSA features 0x${features.toString(16)}: bit 0 (SNP_ACTIVE) is ${active ? 'set' : 'not set'}, which no ${platform === 'snp' ? 'SNP' : 'SEV-ES'} guest has`,
+      {
+        hint:
+          platform === 'snp'
+            ? 'KVM always sets bit 0 for SNP: 0x1, with DebugSwap 0x21'
+            : 'SEV-ES uses 0x0, with DebugSwap 0x20',
+      },
+    );
+  }
+}
