@@ -16,7 +16,16 @@ interface Entry {
   load(io: Io): Promise<Command>;
 }
 
-const COMMANDS: Readonly<Record<string, Entry>> = {};
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  verify: {
+    summary: 'check what a platform reports',
+    load: async (io) => (await import('./verify.ts')).verifyCommand(io),
+  },
+  secret: {
+    summary: 'seal secrets to a verified launch',
+    load: async (io) => (await import('./secret.ts')).secretCommand(io),
+  },
+};
 
 /** Runs one command line (without `node` and the script) and returns its exit status; never throws and never exits. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
