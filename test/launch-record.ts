@@ -6,8 +6,8 @@ import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type { ApiVersion } from '../src/core/measurement/api-version.ts';
-import type { TransportKeys } from '../src/core/secret/packet-cipher.ts';
 import { type LaunchRecord, printRecord } from '../src/core/session/record.ts';
+import { encodeTk, type TransportKeys } from '../src/core/session/transport-keys.ts';
 
 /** Returns the record of a launch that was not used yet. */
 export function launchRecord(over: Partial<LaunchRecord> = {}): LaunchRecord {
@@ -18,7 +18,12 @@ export function launchRecord(over: Partial<LaunchRecord> = {}): LaunchRecord {
     policy: 3,
     minimumApi: { major: 0, minor: 17, build: 0 },
     expected: [{ digest: '11'.repeat(32) }, { digest: '22'.repeat(32) }],
-    firmware: { sha256: 'fd'.repeat(32), bytes: 4194304, lint: 'enforcing', secretArea: { base: 0x810000, size: 0xc00 } },
+    firmware: {
+      sha256: 'fd'.repeat(32),
+      bytes: 4194304,
+      lint: 'enforcing',
+      secretArea: { base: 0x810000, size: 0xc00 },
+    },
     platformKey: { pdhSha256: 'ab'.repeat(32), verified: true, root: 'milan' },
     used: null,
     ...over,
@@ -41,7 +46,13 @@ export interface Platform {
 }
 
 /** Returns the 48 bytes that a platform answers to LAUNCH_MEASURE. */
-export function platformMeasurement({ tik, api, policy, digest, nonce = new Uint8Array(16).fill(9) }: Platform): Buffer {
+export function platformMeasurement({
+  tik,
+  api,
+  policy,
+  digest,
+  nonce = new Uint8Array(16).fill(9),
+}: Platform): Buffer {
   const version = api.major === 0 && api.minor < 17 ? [] : [4, api.major, api.minor, api.build];
   const policyBytes = Buffer.alloc(4);
   policyBytes.writeUInt32LE(policy);
@@ -86,6 +97,6 @@ export function writeLaunch(folder: string, words: readonly string[]): void {
   });
   fs.mkdirSync(folder, { recursive: true });
   fs.writeFileSync(path.join(folder, 'record.json'), printRecord(record), { mode: 0o600 });
-  fs.writeFileSync(path.join(folder, 'tk'), Buffer.concat([keys.tek, keys.tik]), { mode: 0o600 });
+  fs.writeFileSync(path.join(folder, 'tk'), encodeTk(keys), { mode: 0o600 });
   fs.writeFileSync(path.join(folder, 'measurement.b64'), `${measurement.toString('base64')}\n`);
 }

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import type { ApiVersion } from '../core/measurement/api-version.ts';
+import { parseUnsigned } from './numbers.ts';
 
 /** What commander makes of the options. */
 export interface ApiOptions {
@@ -29,13 +30,4 @@ export function apiFromOptions({ apiMajor, apiMinor, buildId }: ApiOptions): Api
   return { major: apiMajor, minor: apiMinor, build: buildId };
 }
 
-/** Returns a parser of numbers that fit a byte, decimal or 0x. */
-function byte(option: string): (text: string) => number {
-  return (text) => {
-    const value = /^(0x[0-9a-f]{1,8}|[0-9]{1,8})$/i.test(text) ? Number(text) : Number.NaN;
-    if (!(value <= 255)) {
-      throw new BootsealError('usage', `${option} ${JSON.stringify(text.slice(0, 32))} is not a number from 0 to 255`);
-    }
-    return value;
-  };
-}
+const byte = (option: string) => (text: string) => parseUnsigned(text, option, 255);

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
-import { readBounded, readSmallFile } from '../host/files.ts';
+import { readBounded, readSmallFile, streamFile } from '../host/files.ts';
 
 /** Where text goes. */
 export interface Out {
@@ -44,12 +44,29 @@ export function resolvePath(io: Io, file: string): string {
 
 const stdinTaken = new WeakSet<Io>();
 
-/** Reads a small file, or standard input for `-` (once). Throws `io`, `usage` for a second `-`, `format` beyond `limit` bytes. */
-export async function readInput(io: Io, file: string, limit: number): Promise<Uint8Array> {
-  if (file !== '-') return readSmallFile(resolvePath(io, file), limit);
+/** Returns standard input, which can be read only once; throws `usage` the second time. */
+function takeStdin(io: Io): AsyncIterable<Uint8Array | string> {
   if (stdinTaken.has(io)) throw new BootsealError('usage', 'standard input can be read only once');
   stdinTaken.add(io);
-  return readBounded(io.stdin, limit, 'standard input');
+  return io.stdin;
+}
+
+/** Reads a small file, or standard input for `-`. Throws `io`, `usage` for a second `-`, `format` beyond `limit` bytes. */
+export async function readInput(io: Io, file: string, limit: number): Promise<Uint8Array> {
+  if (file !== '-') return readSmallFile(resolvePath(io, file), limit);
+  return readBounded(takeStdin(io), limit, 'standard input');
+}
+
+/** Feeds a file of any size, or standard input for `-`, to `take` a piece at a time; returns its length in bytes. */
+export async function streamInput(io: Io, file: string, take: (bytes: Uint8Array) => void): Promise<number> {
+  if (file !== '-') return streamFile(resolvePath(io, file), take);
+  let total = 0;
+  for await (const chunk of takeStdin(io)) {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    total += bytes.length;
+    take(bytes);
+  }
+  return total;
 }
 
 /** Writes one remark for the person at the terminal: `bootseal: warning: text`. */

@@ -17,6 +17,10 @@ interface Entry {
 }
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
+  measure: {
+    summary: 'predict the digest that a platform must report',
+    load: async (io) => (await import('./measure.ts')).measureCommand(io),
+  },
   verify: {
     summary: 'check what a platform reports',
     load: async (io) => (await import('./verify.ts')).verifyCommand(io),

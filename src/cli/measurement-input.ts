@@ -18,6 +18,7 @@ const LIMIT = 1 << 16;
 
 /** Reads the measurement; throws `usage` when the text is neither a measurement nor a file, `format` when it is another thing, `io`. */
 export async function readMeasurement(io: Io, text: string): Promise<LaunchMeasurement> {
+  if (text.trim() === '') return parseLaunchMeasurementText(text);
   const literal = text === '-' ? undefined : tryText(text);
   if (literal instanceof Uint8Array) return parseLaunchMeasurement(literal);
   let content: Uint8Array;
@@ -48,7 +49,7 @@ function tryText(text: string): Uint8Array | BootsealError {
 
 function isAbsent(error: unknown): boolean {
   const cause = error instanceof BootsealError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
-  return ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ERR_INVALID_ARG_VALUE'].includes(cause?.code ?? '');
+  return ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(cause?.code ?? '');
 }
 
 /** No file: text that decodes to something is a wrong measurement, any other text may as well be a mistyped file name. */

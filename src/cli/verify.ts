@@ -2,7 +2,6 @@
 import { Command } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
-import { hexToBytes } from '../core/hex.ts';
 import { isLegacy, printApi } from '../core/measurement/api-version.ts';
 import type { LaunchMeasurement } from '../core/measurement/launch-measurement.ts';
 import {
@@ -11,16 +10,18 @@ import {
   verifyLaunchMeasurement,
 } from '../core/measurement/verify-launch.ts';
 import { describePolicy, POLICY_FLAGS, parsePolicy } from '../core/session/policy.ts';
+import type { ExpectedDigest } from '../core/session/record.ts';
 import { readRecord } from '../host/record.ts';
 import { type ApiOptions, addApiOptions, apiFromOptions } from './api-options.ts';
 import { type Io, remark, resolvePath } from './io.ts';
+import { addMeasureOptions, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 import { MEASUREMENT_HELP, readMeasurement } from './measurement-input.ts';
 import { besideRecord, readTik, readTransportKeys } from './transport-keys.ts';
-import { launchJson, printLaunch, remarkRecord } from './verified-launch.ts';
+import { expectedDigest, launchJson, printLaunch, remarkRecord } from './verified-launch.ts';
 
 type Platform = 'sev' | 'sev-es';
 
-interface Options extends ApiOptions {
+interface Options extends ApiOptions, Partial<MeasureOptions> {
   readonly record?: string;
   readonly platform?: string;
   readonly tik?: string;
@@ -38,8 +39,10 @@ interface Verdict {
   readonly launch: VerifiedLaunch;
 }
 
-/** Options that belong to `--record`; with it, every other one would be ignored and is refused. */
-const RECORD_OPTIONS = ['record', 'tk', 'measurement', 'apiMajor', 'apiMinor', 'buildId', 'json'];
+const ALWAYS = ['tk', 'measurement', 'apiMajor', 'apiMinor', 'buildId', 'json'];
+/** Options that go with `--record`, and those that go with `--digest`; any other would be ignored and is refused. */
+const WITH_RECORD = ['record', ...ALWAYS];
+const WITH_DIGEST = ['digest', 'platform', 'policy', 'tik', ...ALWAYS];
 
 /** Returns the command. */
 export function verifyCommand(io: Io): Command {
@@ -51,9 +54,9 @@ export function verifyCommand(io: Io): Command {
     .option('--tik <file>', 'without a record: transport integrity key, 16 bytes')
     .option('--tk <file>', 'transport keys, TEK and TIK (default: tk beside the record)')
     .option('--policy <policy>', 'without a record: flags (nodbg,noks), hexadecimal or decimal')
-    .option('--digest <hex>', 'without a record: the expected launch digest')
+    .option('--digest <hex>', 'without a record: the expected launch digest, instead of the files it is computed from')
     .requiredOption('--measurement <value>', MEASUREMENT_HELP);
-  addApiOptions(launch)
+  addMeasureOptions(addApiOptions(launch), { optional: true })
     .option('--json', 'print one JSON object')
     .addHelpText('after', HELP)
     .action(async (options: Options) => verifyLaunch(io, launch, options));
@@ -71,10 +74,12 @@ Examples:
       --api-major 1 --api-minor 55 --build-id 24 --measurement measurement.b64`;
 
 async function verifyLaunch(io: Io, command: Command, options: Options): Promise<void> {
-  const { platform, policy, launch } =
-    options.record === undefined
-      ? await againstValues(io, options)
-      : await againstRecord(io, command, options, options.record);
+  const { record, digest } = options;
+  if (record !== undefined) refuseIgnored(command, '--record', WITH_RECORD);
+  else if (digest !== undefined) refuseIgnored(command, '--digest', WITH_DIGEST);
+  const { platform, policy, launch } = await (record === undefined
+    ? againstValues(io, options)
+    : againstRecord(io, options, record));
   if (options.json === true) {
     io.stdout.write(`${JSON.stringify({ matches: true, platform, policy, launch: launchJson(launch) })}\n`);
     return;
@@ -87,15 +92,16 @@ async function verifyLaunch(io: Io, command: Command, options: Options): Promise
   io.stdout.write(`${lines.join('\n')}\n`);
 }
 
-async function againstRecord(io: Io, command: Command, options: Options, file: string): Promise<Verdict> {
-  for (const { attributeName, long } of command.options.map((option) => ({
-    attributeName: option.attributeName(),
-    long: option.long,
-  }))) {
-    if (!RECORD_OPTIONS.includes(attributeName) && command.getOptionValueSource(attributeName) === 'cli') {
-      throw new BootsealError('usage', `${long} and --record exclude each other: the record says what is expected`);
-    }
-  }
+function refuseIgnored(command: Command, by: string, allowed: readonly string[]): void {
+  const other = command.options.find((option) => {
+    const key = option.attributeName();
+    return !allowed.includes(key) && command.getOptionValueSource(key) === 'cli';
+  });
+  if (other === undefined) return;
+  throw new BootsealError('usage', `${other.long} does not go with ${by}, which says what is expected`);
+}
+
+async function againstRecord(io: Io, options: Options, file: string): Promise<Verdict> {
   const api = apiFromOptions(options);
   const record = await readRecord(resolvePath(io, file));
   const measurement = await readMeasurement(io, options.measurement);
@@ -113,7 +119,6 @@ async function againstValues(io: Io, options: Options): Promise<Verdict> {
   const platform = parsePlatform(required(options.platform, '--platform'));
   const policy = parsePolicy(required(options.policy, '--policy'));
   const api = required(apiFromOptions(options), '--api-major, --api-minor and --build-id');
-  const digest = parseDigest(required(options.digest, '--digest'));
   if ((platform === 'sev-es') !== ((policy & POLICY_FLAGS.es) !== 0)) {
     remark(
       io,
@@ -129,9 +134,10 @@ async function againstValues(io: Io, options: Options): Promise<Verdict> {
     );
   }
   const measurement: LaunchMeasurement = await readMeasurement(io, options.measurement);
+  const expected = await expectedDigests(io, platform, options);
   const tik = await explicitTik(io, options);
   try {
-    return { platform, policy, launch: verifyLaunchMeasurement({ tik, api, policy, digest }, measurement) };
+    return { platform, policy, launch: verifyLaunchMeasurement({ tik, api, policy, expected }, measurement) };
   } finally {
     wipe(tik);
   }
@@ -154,9 +160,21 @@ function parsePlatform(text: string): Platform {
   });
 }
 
-function parseDigest(text: string): Uint8Array {
-  if (/^(0x)?[0-9a-f]{64}$/i.test(text)) return hexToBytes(text);
-  const snp = /^(0x)?[0-9a-f]{96}$/i.test(text) ? ', which would be an SNP digest' : '';
+/** Returns `--digest`, or the digests of all guests that measure's options describe. */
+async function expectedDigests(io: Io, platform: Platform, options: Options): Promise<readonly ExpectedDigest[]> {
+  const { digest, firmware } = options;
+  if ((digest === undefined) === (firmware === undefined)) {
+    throw new BootsealError('usage', 'without --record, either --digest or --firmware is needed');
+  }
+  if (digest !== undefined) return [{ digest: parseDigest(digest) }];
+  const { results } = await measureFromOptions(io, platform, { ...options, firmware: firmware ?? '' });
+  return results.map(expectedDigest);
+}
+
+function parseDigest(text: string): string {
+  const digits = text.toLowerCase().replace(/^0x/, '');
+  if (/^[0-9a-f]{64}$/.test(digits)) return digits;
+  const snp = /^[0-9a-f]{96}$/.test(digits) ? ', which would be an SNP digest' : '';
   throw new BootsealError('usage', `--digest needs 64 hexadecimal digits, got ${text.length} characters${snp}`);
 }
 

@@ -141,7 +141,8 @@ export function bytes(size: number): Field<Uint8Array> {
       }
       out.set(value, at);
     },
-    decode: (source, at) => source.slice(at, at + size),
+    // Not slice(): the one that Node's Buffer has does not copy.
+    decode: (source, at) => new Uint8Array(source.subarray(at, at + size)),
   };
 }
 

@@ -63,7 +63,9 @@ export async function readBounded(
     chunks.push(bytes);
   }
   const only = chunks[0];
-  return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+  const all = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+  // Not a Buffer: its slice() does not copy, as that of a Uint8Array does, and callers wipe what they have read.
+  return new Uint8Array(all.buffer, all.byteOffset, all.length);
 }
 
 function tooLarge(name: string, limit: number): BootsealError {

@@ -4,7 +4,7 @@ import type { Hashes, RunningHash } from '../core/hash.ts';
 
 /** SHA-2 at the speed of the machine. */
 export const nodeHashes: Hashes = {
-  sha256: (bytes) => crypto.createHash('sha256').update(bytes).digest(),
-  sha384: (bytes) => crypto.createHash('sha384').update(bytes).digest(),
+  sha256: (bytes) => crypto.hash('sha256', bytes, 'buffer'),
+  sha384: (bytes) => crypto.hash('sha384', bytes, 'buffer'),
   startSha256: (): RunningHash => crypto.createHash('sha256'),
 };

@@ -4,6 +4,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { base64ToBytes } from '../base64.ts';
 import { bytes, layout, magic, u8, u32le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
+import { TRANSPORT_KEY_SIZE } from '../session/transport-keys.ts';
 import { type ApiVersion, checkApi, isLegacy } from './api-version.ts';
 
 /** Bytes of a launch measurement as QEMU and libvirt hand it over. */
@@ -61,7 +62,9 @@ export function computeLaunchMeasurement({ tik, api, policy, digest, nonce }: Me
 
 /** Returns `key`; throws `format` when it has not 16 bytes. */
 export function checkTransportKey(name: 'TEK' | 'TIK', key: Uint8Array): Uint8Array {
-  if (key.length !== 16) throw new BootsealError('format', `${name}: needs 16 bytes, got ${key.length}`);
+  if (key.length !== TRANSPORT_KEY_SIZE) {
+    throw new BootsealError('format', `${name}: needs ${TRANSPORT_KEY_SIZE} bytes, got ${key.length}`);
+  }
   return key;
 }
 

@@ -1,7 +1,7 @@
 /** @module Verification of a launch measurement: the only way to a {@link VerifiedLaunch}, which sealing a secret asks for. */
 import { equalInConstantTime } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
-import { bytesToHex, hexToBytes } from '../hex.ts';
+import { hexToBytes } from '../hex.ts';
 import { describePolicy } from '../session/policy.ts';
 import type { ExpectedDigest, LaunchRecord } from '../session/record.ts';
 import { LAST_API, searchApi } from './api-search.ts';
@@ -22,13 +22,13 @@ export class VerifiedLaunch {
   private constructor(expected: ExpectedDigest, api: ApiVersion | undefined, measure: Uint8Array) {
     this.expected = expected;
     this.api = api;
-    this.#measure = measure.slice();
+    this.#measure = new Uint8Array(measure);
   }
 
   /** What a packet for this launch must be bound to: the 32-byte measure, or nothing for a legacy API. Throws `usage` for an imitation. */
   static boundMeasure(launch: VerifiedLaunch): Uint8Array | undefined {
     if (!(#measure in launch)) throw new BootsealError('usage', 'a secret is sealed only to a verified launch');
-    return launch.api === undefined ? undefined : launch.#measure.slice();
+    return launch.api === undefined ? undefined : new Uint8Array(launch.#measure);
   }
 
   static {
@@ -44,18 +44,27 @@ export interface ExpectedLaunch {
   readonly api: ApiVersion;
   /** 32-bit guest policy. */
   readonly policy: number;
-  /** Launch digest, 32 bytes. */
-  readonly digest: Uint8Array;
+  /** Digests, any of which is right. */
+  readonly expected: readonly ExpectedDigest[];
 }
 
-/** Compares in constant time. Throws `mismatch` when the measurement is another's, `usage` and `format` for impossible expectations. */
-export function verifyLaunchMeasurement(expected: ExpectedLaunch, reported: LaunchMeasurement): VerifiedLaunch {
-  const { api, policy, digest } = expected;
-  const measure = computeLaunchMeasurement({ ...expected, nonce: reported.nonce });
-  if (!equalInConstantTime(measure, reported.measure)) {
-    throw mismatch([describe(policy), `digest ${bytesToHex(digest)}`, `API ${printApi(api)}`]);
-  }
-  return verified({ digest: bytesToHex(digest) }, api, measure);
+/**
+ * Compares with every expected digest, in constant time. Throws `mismatch` when none fits, `usage` when `api` is no version,
+ * `format` for a key or digest of another length.
+ */
+export function verifyLaunchMeasurement(
+  launch: ExpectedLaunch,
+  reported: LaunchMeasurement,
+  alsoCompared: readonly string[] = [],
+): VerifiedLaunch {
+  const { tik, api, policy, expected } = launch;
+  const found = expected.find((entry) => {
+    const digest = hexToBytes(entry.digest);
+    const measure = computeLaunchMeasurement({ tik, api, policy, digest, nonce: reported.nonce });
+    return equalInConstantTime(measure, reported.measure);
+  });
+  if (found === undefined) throw mismatch(launch, [`API ${printApi(api)}`, ...alsoCompared]);
+  return verified(found, api, reported.measure);
 }
 
 /**
@@ -78,51 +87,29 @@ export function verifyAgainstRecord(
       { hint: 'older platform firmware is not trusted with this launch: update it, do not lower the record' },
     );
   }
-  const found =
-    api === undefined
-      ? searchApi({ ...record, tik, reported })
-      : record.expected
-          .map((expected) => ({ expected, api }))
-          .find(({ expected }) =>
-            equalInConstantTime(measureOf(record, tik, reported, expected, api), reported.measure),
-          );
-  if (found === undefined) throw mismatch(comparedWith(record, api));
+  const firmware = `firmware with SHA-256 ${record.firmware.sha256}`;
+  if (api !== undefined) return verifyLaunchMeasurement({ ...record, tik, api }, reported, [firmware]);
+  const found = searchApi({ ...record, tik, reported });
+  if (found === undefined) {
+    throw mismatch(record, [`API ${printApi(record.minimumApi)} to ${printApi(LAST_API)}`, firmware]);
+  }
   return verified(found.expected, found.api, reported.measure);
-}
-
-function measureOf(
-  record: LaunchRecord,
-  tik: Uint8Array,
-  reported: LaunchMeasurement,
-  expected: ExpectedDigest,
-  api: ApiVersion,
-): Uint8Array {
-  return computeLaunchMeasurement({
-    tik,
-    api,
-    policy: record.policy,
-    digest: hexToBytes(expected.digest),
-    nonce: reported.nonce,
-  });
 }
 
 /** More digests than these are counted instead of printed. */
 const PRINTED_DIGESTS = 4;
 
-function comparedWith(record: LaunchRecord, api: ApiVersion | undefined): string[] {
-  const digests = record.expected.map(({ digest }) => digest);
-  const more = digests.length - PRINTED_DIGESTS;
-  return [
-    describe(record.policy),
-    `${digests.length === 1 ? 'digest' : 'digests'} ${digests.slice(0, PRINTED_DIGESTS).join(' ')}${more > 0 ? ` and ${more} more` : ''}`,
-    api === undefined ? `API ${printApi(record.minimumApi)} to ${printApi(LAST_API)}` : `API ${printApi(api)}`,
-    `firmware with SHA-256 ${record.firmware.sha256}`,
+function mismatch(
+  { policy, expected }: Pick<ExpectedLaunch, 'policy' | 'expected'>,
+  more: readonly string[],
+): BootsealError {
+  const digests = expected.slice(0, PRINTED_DIGESTS).map(({ digest }) => digest);
+  const unprinted = expected.length - digests.length;
+  const compared = [
+    `policy 0x${policy.toString(16)} (${describePolicy(policy)})`,
+    `${expected.length === 1 ? 'digest' : 'digests'} ${digests.join(' ')}${unprinted > 0 ? ` and ${unprinted} more` : ''}`,
+    ...more,
   ];
-}
-
-const describe = (policy: number): string => `policy 0x${policy.toString(16)} (${describePolicy(policy)})`;
-
-function mismatch(compared: readonly string[]): BootsealError {
   return new BootsealError(
     'mismatch',
     `the launch measurement is not the expected one; compared with ${compared.join(', ')}`,

@@ -8,6 +8,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytes, concat, equalInConstantTime, layout, magic, u32le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import { checkTransportKey } from '../measurement/launch-measurement.ts';
+import type { TransportKeys } from '../session/transport-keys.ts';
 import { checkPayloadSize } from './limits.ts';
 
 /** The 52 bytes in front of the payload. */
@@ -32,12 +33,6 @@ const MacPrefix = layout('LAUNCH_SECRET', {
 export interface Packet {
   readonly header: Uint8Array;
   readonly payload: Uint8Array;
-}
-
-/** The transport keys of the session, 16 bytes each. */
-export interface TransportKeys {
-  readonly tek: Uint8Array;
-  readonly tik: Uint8Array;
 }
 
 /** Encrypts `table` and binds it to `measure`, or to none below API 0.17. Throws `format` for wrong lengths. */

@@ -1,6 +1,7 @@
 /** @module Sealing: a secret table becomes a packet that only the platform can open, and only for the launch that was verified. */
 import { VerifiedLaunch } from '../measurement/verify-launch.ts';
-import { encryptPacket, type Packet, type TransportKeys } from './packet-cipher.ts';
+import type { TransportKeys } from '../session/transport-keys.ts';
+import { encryptPacket, type Packet } from './packet-cipher.ts';
 
 /** What is sealed, to what, and with what. */
 export interface Sealing {

@@ -137,7 +137,7 @@ export function parseSecretTable(area: Uint8Array): SecretTable {
     const entry = head(area, at, length, where);
     if (entry.length < TableHead.size) throw refusal(`${where}: its length ${entry.length} is less than its head`);
     if (entry.length > length - at) throw refusal(`${where}: its length ${entry.length} reaches beyond the table`);
-    const value = area.slice(at + TableHead.size, at + entry.length);
+    const value = new Uint8Array(area.subarray(at + TableHead.size, at + entry.length));
     at += entry.length;
     if (entry.guid === NULL_GUID) {
       deleted++;

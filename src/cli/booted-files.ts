@@ -1,0 +1,82 @@
+/** @module Kernel, initrd and command line of a direct boot: read in pieces, kept as hashes. */
+import { createHash } from 'node:crypto';
+import { BootsealError } from '../core/errors.ts';
+import type { KernelHashes } from '../core/measurement/hash-table.ts';
+import { nodeHashes } from '../host/node-hashes.ts';
+import { type Io, readInput, remark, streamInput } from './io.ts';
+
+/** What an output says of an input. */
+export interface HashedFile {
+  /** 64 hexadecimal digits. */
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** The roles a booted file can have. */
+export type BootedFile = 'kernel' | 'initrd' | 'cmdline';
+
+/** Options that name what is booted. */
+export interface BootedOptions {
+  readonly kernel?: string;
+  readonly initrd?: string;
+  readonly cmdline?: string;
+  readonly cmdlineFile?: string;
+  readonly stripNewline?: boolean;
+}
+
+/** Far beyond COMMAND_LINE_SIZE of any kernel. */
+const CMDLINE_LIMIT = 1 << 20;
+
+/** Hashes what is booted; nothing without --kernel. Throws `usage` for an initrd or command line without a kernel, `io` for files. */
+export async function bootedFiles(
+  io: Io,
+  options: BootedOptions,
+): Promise<{ readonly hashes: KernelHashes | undefined; readonly files: Partial<Record<BootedFile, HashedFile>> }> {
+  if (options.kernel === undefined) {
+    const without = (['initrd', 'cmdline', 'cmdlineFile'] as const).find((key) => options[key] !== undefined);
+    if (without !== undefined) {
+      throw new BootsealError('usage', 'an initrd or command line is measured only together with --kernel');
+    }
+    return { hashes: undefined, files: {} };
+  }
+  const cmdline = await commandLine(io, options);
+  const kernel = await hashInput(io, options.kernel);
+  const initrd = options.initrd === undefined ? undefined : await hashInput(io, options.initrd);
+  const hashes = {
+    kernel: kernel.hash,
+    initrd: initrd?.hash ?? nodeHashes.sha256(new Uint8Array()),
+    // QEMU hashes the command line with its terminating NUL.
+    cmdline: nodeHashes.sha256(Buffer.concat([cmdline, Uint8Array.of(0)])),
+  };
+  const text = { sha256: Buffer.from(nodeHashes.sha256(cmdline)).toString('hex'), bytes: cmdline.length };
+  return {
+    hashes,
+    files: { kernel: kernel.file, ...(initrd === undefined ? {} : { initrd: initrd.file }), cmdline: text },
+  };
+}
+
+async function hashInput(io: Io, name: string): Promise<{ readonly hash: Uint8Array; readonly file: HashedFile }> {
+  const hash = createHash('sha256');
+  const bytes = await streamInput(io, name, (piece) => void hash.update(piece));
+  const digest = hash.digest();
+  return { hash: digest, file: { sha256: digest.toString('hex'), bytes } };
+}
+
+async function commandLine(io: Io, options: BootedOptions): Promise<Uint8Array> {
+  if (options.cmdline !== undefined && options.cmdlineFile !== undefined) {
+    throw new BootsealError('usage', '--cmdline and --cmdline-file exclude each other');
+  }
+  const given =
+    options.cmdlineFile === undefined
+      ? Buffer.from(options.cmdline ?? '')
+      : await readInput(io, options.cmdlineFile, CMDLINE_LIMIT);
+  if (given.includes(0))
+    throw new BootsealError('usage', 'the command line holds a NUL byte, at which QEMU would end it');
+  if (given.at(-1) !== 0x0a) return given;
+  if (options.stripNewline === true) {
+    remark(io, 'note', 'one newline at the end of the command line was left out');
+    return given.subarray(0, -1);
+  }
+  remark(io, 'warning', 'the command line ends in a newline, which is measured; --strip-newline leaves it out');
+  return given;
+}

@@ -1,0 +1,108 @@
+/** @module `bootseal measure`: the digest that a platform must report. */
+import { Command, Option } from 'commander';
+import { bytesToBase64 } from '../core/base64.ts';
+import { bytesToHex } from '../core/hex.ts';
+import type { Measured, Platform } from '../core/measurement/measure.ts';
+import type { Step } from '../core/measurement/plan.ts';
+import type { Io } from './io.ts';
+import { remark } from './io.ts';
+import { addMeasureOptions, type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './measure-options.ts';
+
+interface PrintOptions {
+  readonly format: 'hex' | 'base64';
+  readonly plan?: boolean;
+  readonly json?: boolean;
+}
+
+const PLATFORMS: Readonly<Record<Platform, string>> = {
+  sev: 'launch digest of a SEV guest (SHA-256)',
+  'sev-es': 'launch digest of a SEV-ES guest (SHA-256)',
+  snp: 'launch measurement of a SEV-SNP guest (SHA-384)',
+};
+
+const EXAMPLES = `
+Examples:
+  bootseal measure snp --firmware OVMF.amdsev.fd --kernel vmlinuz --initrd initrd.img \\
+      --cmdline "console=ttyS0 root=/dev/vda1" --vcpus 4 --cpu EPYC-v4
+  bootseal measure sev --firmware OVMF.amdsev.fd --kernel vmlinuz --cmdline-file cmdline.txt
+  bootseal measure snp --firmware OVMF.fd --profile ec2 --vcpus 1,2,4,8 --json
+
+One result prints just the digest; several print one line each, digest last.
+A digest depends on what the host adds by itself: see --profile and docs/profiles.md.`;
+
+/** Builds the command. */
+export function measureCommand(io: Io): Command {
+  const command = new Command('measure').addHelpText('after', EXAMPLES);
+  for (const [platform, description] of Object.entries(PLATFORMS) as [Platform, string][]) {
+    addMeasureOptions(command.command(platform).description(description))
+      .addOption(new Option('--format <format>', 'how digests are written').choices(['hex', 'base64']).default('hex'))
+      .option('--plan', 'print every step that enters the digest, with the digest after it')
+      .option('--json', 'print one JSON object')
+      .addHelpText('after', EXAMPLES)
+      .action(async (options: MeasureOptions & PrintOptions) => {
+        const launch = await measureFromOptions(io, platform, options, options.plan);
+        if (options.json === true) io.stdout.write(`${JSON.stringify(toJson(launch, options), null, 2)}\n`);
+        else print(io, launch, options);
+      });
+  }
+  return command;
+}
+
+const text = (digest: Uint8Array, format: 'hex' | 'base64') =>
+  format === 'hex' ? bytesToHex(digest) : bytesToBase64(digest);
+const hex = (value: number | bigint) => `0x${value.toString(16)}`;
+
+function print(io: Io, { results }: MeasuredLaunch, options: PrintOptions): void {
+  const only = results.length === 1;
+  for (const result of results) {
+    const digest = text(result.digest, options.format);
+    if (result.plan !== undefined) {
+      io.stdout.write(`# ${describe(result)}\n`);
+      for (const step of result.plan) io.stdout.write(`${stepLine(step, options.format)}\n`);
+    }
+    if (only) remark(io, 'note', describe(result));
+    io.stdout.write(only ? `${digest}\n` : `${describe(result)} ${digest}\n`);
+  }
+}
+
+function describe(result: Measured): string {
+  const { profile, vcpus, cpu, features } = result;
+  const parts = [`platform=${result.platform}`];
+  if (profile !== undefined) parts.push(`profile=${profile.name}/${profile.version}`);
+  if (vcpus !== undefined) parts.push(`vcpus=${vcpus}`);
+  if (cpu !== undefined) parts.push(`cpu=${cpu.name ?? hex(cpu.signature)}`);
+  if (features !== undefined) parts.push(`features=${hex(features)}`);
+  return parts.join(' ');
+}
+
+function stepLine(step: Step, format: 'hex' | 'base64'): string {
+  const gpa = step.gpa === undefined ? '-' : hex(step.gpa);
+  return `${step.name.padEnd(14)} ${step.type.padEnd(10)} ${gpa.padEnd(16)} ${hex(step.length).padEnd(9)} ${text(step.digest, format)}`;
+}
+
+function toJson(launch: MeasuredLaunch, options: PrintOptions): unknown {
+  return {
+    results: launch.results.map((result) => ({
+      platform: result.platform,
+      profile: result.profile?.name ?? null,
+      profileVersion: result.profile?.version ?? null,
+      vcpus: result.vcpus ?? null,
+      cpu: result.cpu?.name ?? null,
+      cpuSignature: result.cpu === undefined ? null : hex(result.cpu.signature),
+      vmsaFeatures: result.features === undefined ? null : hex(result.features),
+      digest: text(result.digest, options.format),
+      ...(result.plan === undefined ? {} : { plan: result.plan.map((step) => stepJson(step, options.format)) }),
+    })),
+    inputs: launch.inputs,
+  };
+}
+
+function stepJson(step: Step, format: 'hex' | 'base64'): unknown {
+  return {
+    name: step.name,
+    type: step.type,
+    gpa: step.gpa === undefined ? null : hex(step.gpa),
+    bytes: step.length,
+    digest: text(step.digest, format),
+  };
+}
