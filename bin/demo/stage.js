@@ -8,6 +8,9 @@ const path = require('node:path');
 const COMMAND = path.join(__dirname, '..', 'bootseal.js');
 const WIDTH = 118;
 
+// Whoever closes the pipe early has seen enough.
+process.stdout.on('error', () => process.exit(0));
+
 class Stage {
   #folder;
   #step = 0;
