@@ -141,7 +141,8 @@ export function bytes(size: number): Field<Uint8Array> {
       }
       out.set(value, at);
     },
-    decode: (source, at) => source.slice(at, at + size),
+    // Not slice(): that of node's Buffer would alias.
+    decode: (source, at) => new Uint8Array(source.subarray(at, at + size)),
   };
 }
 

@@ -40,7 +40,7 @@ export async function readSmallFile(file: string, limit: number): Promise<Uint8A
       if (stat.isDirectory()) throw new BootsealError('io', `cannot read ${file}: is a directory`);
       if (stat.isFile() && stat.size > limit) throw tooLarge(file, limit);
       // Files that say how long they are come in one piece; pipes and /proc do not say.
-      if (stat.isFile() && stat.size > 0) return await readWhole(handle, stat.size, limit, file);
+      if (stat.isFile() && stat.size > 0) return plain(await readWhole(handle, stat.size, limit, file));
       return await readBounded(handle.createReadStream({ autoClose: false }), limit, file);
     } finally {
       await handle.close();
@@ -81,7 +81,12 @@ export async function readBounded(
     chunks.push(bytes);
   }
   const only = chunks[0];
-  return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+  return plain(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks));
+}
+
+/** The same memory as a plain array: a Buffer's slice() aliases, so that what is done to the copy is done to the original. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 function tooLarge(name: string, limit: number): BootsealError {
@@ -139,17 +144,25 @@ export async function writeNewFolder(folder: string, files: readonly NewFile[], 
   try {
     await fs.mkdir(beside, { mode: 0o700 });
     for (const file of files) await writeThrough(path.join(beside, file.name), file.bytes, file.mode);
-    if (await exists(folder)) {
-      if (!replace && (await fs.readdir(folder)).length > 0)
-        throw new BootsealError('io', `cannot write ${folder}: it exists already`, { hint: FORCE });
-      await fs.rename(folder, old);
-    }
+    await checkNewFolder(folder, replace);
+    if (await exists(folder)) await fs.rename(folder, old);
     await fs.rename(beside, folder);
   } catch (cause) {
     throw withHint(ioError(cause, folder, 'write'), cause);
   } finally {
     await fs.rm(beside, { recursive: true, force: true });
     await fs.rm(old, { recursive: true, force: true });
+  }
+}
+
+/** Throws `io` when writeNewFolder would refuse the name, for callers that cannot undo what comes before the writing. */
+export async function checkNewFolder(folder: string, replace = false): Promise<void> {
+  try {
+    await fs.access(path.dirname(folder), fs.constants.W_OK | fs.constants.X_OK);
+    if (!replace && (await exists(folder)) && (await fs.readdir(folder)).length > 0)
+      throw new BootsealError('io', `cannot write ${folder}: it exists already`, { hint: FORCE });
+  } catch (cause) {
+    throw ioError(cause, folder, 'write');
   }
 }
 

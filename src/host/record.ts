@@ -1,0 +1,72 @@
+/** @module The record file on the owner's disk: reading it, and marking it used exactly once. */
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import { BootsealError } from '../core/errors.ts';
+import { type LaunchRecord, parseRecord, printRecord } from '../core/session/record.ts';
+import { ioError, readSmallFile, writeNewFile } from './files.ts';
+
+/** A matrix of some thousand expected digests stays below this; bytes. */
+const RECORD_LIMIT = 1 << 20;
+
+/** Reads a `record.json`; throws `io` when the file cannot be read and `format` when it is no record. */
+export async function readRecord(file: string): Promise<LaunchRecord> {
+  return parseRecord(Buffer.from(await readSmallFile(file, RECORD_LIMIT)).toString('utf8'));
+}
+
+/**
+ * Marks the record in `file` as used for one launch and returns it as it now stands on the disk. Of any number of callers, in
+ * this process or in others, one gets through. Call it before anything secret leaves: a crash then costs a launch, never a
+ * second release.
+ *
+ * @param measurement what the packet is made for, base64 of the 48 bytes the platform reported
+ * @throws `usage` when the record was used before or is locked by another run; `io` and `format` as {@link readRecord}
+ */
+export async function useRecord(file: string, measurement: string, now: Date): Promise<LaunchRecord> {
+  // Through a symbolic link the rename below would replace the link and leave the record itself unmarked.
+  const real = await fs.realpath(file).catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
+  const lock = `${real}.lock`;
+  await takeLock(lock);
+  try {
+    const record = await readRecord(real);
+    if (record.used !== null) throw usedBefore(file, record.used);
+    const used: LaunchRecord = { ...record, used: { at: now.toISOString(), measurement } };
+    await writeNewFile(real, printRecord(used), 0o600, true);
+    await syncFolder(path.dirname(real));
+    return used;
+  } finally {
+    await fs.rm(lock, { force: true });
+  }
+}
+
+function usedBefore(file: string, used: NonNullable<LaunchRecord['used']>): BootsealError {
+  return new BootsealError('usage', `${file} was used at ${used.at} for the measurement ${used.measurement}`, {
+    hint: 'a record is good for one launch: make a new one with session create and start the guest again with it',
+  });
+}
+
+async function takeLock(lock: string): Promise<void> {
+  try {
+    await fs.writeFile(lock, `${process.pid}\n`, { flag: 'wx', mode: 0o600 });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw ioError(cause, lock, 'write');
+    // A lock is never broken by guessing that its owner is dead: two guesses at once would let two launches through.
+    throw new BootsealError('usage', `the record is in use by another run: ${lock} exists`, {
+      hint: 'wait for that run to end; if none is running, a killed one left the lock behind, and you may remove it',
+      cause,
+    });
+  }
+}
+
+/** Makes the rename itself survive a power cut. */
+async function syncFolder(folder: string): Promise<void> {
+  try {
+    const handle = await fs.open(folder, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    throw ioError(cause, folder, 'write');
+  }
+}
