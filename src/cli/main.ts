@@ -24,6 +24,14 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'make the session, transport keys and record of a launch',
     load: async (io) => (await import('./session.ts')).sessionCommand(io),
   },
+  verify: {
+    summary: 'check what a platform reports',
+    load: async (io) => (await import('./verify.ts')).verifyCommand(io),
+  },
+  secret: {
+    summary: 'seal secrets to a verified launch',
+    load: async (io) => (await import('./secret.ts')).secretCommand(io),
+  },
   completions: {
     summary: 'print a completion script for bash, zsh or fish',
     load: async (io) => (await import('./completions.ts')).completionsCommand(io),

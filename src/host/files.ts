@@ -144,17 +144,25 @@ export async function writeNewFolder(folder: string, files: readonly NewFile[], 
   try {
     await fs.mkdir(beside, { mode: 0o700 });
     for (const file of files) await writeThrough(path.join(beside, file.name), file.bytes, file.mode);
-    if (await exists(folder)) {
-      if (!replace && (await fs.readdir(folder)).length > 0)
-        throw new BootsealError('io', `cannot write ${folder}: it exists already`, { hint: FORCE });
-      await fs.rename(folder, old);
-    }
+    await checkNewFolder(folder, replace);
+    if (await exists(folder)) await fs.rename(folder, old);
     await fs.rename(beside, folder);
   } catch (cause) {
     throw withHint(ioError(cause, folder, 'write'), cause);
   } finally {
     await discard(beside);
     await discard(old);
+  }
+}
+
+/** Throws `io` when writeNewFolder would refuse the name, for callers that cannot undo what comes before the writing. */
+export async function checkNewFolder(folder: string, replace = false): Promise<void> {
+  try {
+    await fs.access(path.dirname(folder), fs.constants.W_OK | fs.constants.X_OK);
+    if (!replace && (await exists(folder)) && (await fs.readdir(folder)).length > 0)
+      throw new BootsealError('io', `cannot write ${folder}: it exists already`, { hint: FORCE });
+  } catch (cause) {
+    throw ioError(cause, folder, 'write');
   }
 }
 

@@ -8,6 +8,7 @@
  *     exists FILE             (also: `! exists`)           mode FILE 600      permission bits
  *     fixture NAME FILE       copies a fixture             json PATH VALUE    a value in the last --json output
  *     copy FILE FILE          edit FILE REGEX TEXT         remove FILE
+ *     launch FOLDER WORD…     a record with its keys and measurement (launch-record.ts)
  */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
@@ -16,6 +17,7 @@ import { expect } from 'vitest';
 import type { Io } from '../../src/cli/io.ts';
 import { run } from '../../src/cli/main.ts';
 import { fixture } from '../fixtures.ts';
+import { writeLaunch } from '../launch-record.ts';
 
 /** What one run printed. */
 export interface Ran {
@@ -89,6 +91,7 @@ export async function runScript(text: string): Promise<void> {
           const shown = `line ${number}: ${line}\nstatus ${last.status}\n--- stdout\n${last.stdout}--- stderr\n${last.stderr}---`;
           expect(last.status !== 0, shown).toBe(negated);
           expect(last.status, shown).not.toBe(70);
+          expectNoSecrets(folder, last, shown);
           break;
         }
         case 'status':
@@ -112,6 +115,9 @@ export async function runScript(text: string): Promise<void> {
           break;
         case 'fixture':
           fs.writeFileSync(file(1), fixture(args[0] ?? ''));
+          break;
+        case 'launch':
+          writeLaunch(file(0), args.slice(1));
           break;
         case 'copy':
           fs.cpSync(file(0), file(1), { recursive: true });
@@ -140,6 +146,21 @@ export async function runScript(text: string): Promise<void> {
     }
   } finally {
     remove();
+  }
+}
+
+/** No output may hold what a file named `tk` or `….secret` holds, in no form of writing it. */
+function expectNoSecrets(folder: string, { stdout, stderr }: Ran, shown: string): void {
+  for (const name of fs.readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    if (!/(^|\/)tk$|\.secret$/.test(name)) continue;
+    const secret = fs.readFileSync(path.join(folder, name));
+    if (secret.length < 8) continue;
+    const trimmed = secret.toString('latin1').trim();
+    for (const form of [trimmed, secret.toString('hex'), secret.toString('base64').replace(/=*$/, '')]) {
+      expect(`${stdout}${stderr}`.toLowerCase().includes(form.toLowerCase()), `${name} is printed: ${shown}`).toBe(
+        false,
+      );
+    }
   }
 }
 

@@ -1,0 +1,138 @@
+/** @module `bootseal secret build`: verify, mark the record used, write the packet; in this order, so that no crash allows two. */
+import { Command } from 'commander';
+import { bytesToBase64 } from '../core/base64.ts';
+import { wipe } from '../core/bytes.ts';
+import { type VerifiedLaunch, verifyAgainstRecord } from '../core/measurement/verify-launch.ts';
+import { MAX_PAYLOAD, secretRoom } from '../core/secret/limits.ts';
+import { SECRET_NAMES, secretName } from '../core/secret/names.ts';
+import { sealPacket } from '../core/secret/packet.ts';
+import type { Packet } from '../core/secret/packet-cipher.ts';
+import { buildSecretTable, type OwnerSecret, secretWarnings } from '../core/secret/table.ts';
+import type { LaunchRecord } from '../core/session/record.ts';
+import { checkNewFolder, type NewFile, writeNewFolder } from '../host/files.ts';
+import { readRecord, useRecord } from '../host/record.ts';
+import { type ApiOptions, addApiOptions, apiFromOptions } from './api-options.ts';
+import { type Io, readInput, remark, resolvePath } from './io.ts';
+import { MEASUREMENT_HELP, printMeasurement, readMeasurement } from './measurement-input.ts';
+import { parseSecretArgument, type SecretArgument } from './secret-argument.ts';
+import { besideRecord, readTransportKeys } from './transport-keys.ts';
+import { launchJson, printLaunch, remarkRecord } from './verified-launch.ts';
+
+interface Options extends ApiOptions {
+  readonly record: string;
+  readonly measurement: string;
+  readonly secret: readonly SecretArgument[];
+  readonly out: string;
+  readonly tk?: string;
+  readonly pad?: boolean;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+/** Returns the command. */
+export function secretBuildCommand(io: Io): Command {
+  const command = new Command('build')
+    .summary('seal secrets to a verified launch')
+    .description('Verify a launch measurement and seal secrets to that launch, once.')
+    .requiredOption('--record <file>', 'record.json of the session; it is marked used')
+    .requiredOption('--measurement <value>', MEASUREMENT_HELP)
+    .requiredOption(
+      '--secret <guid|name=path[,nul]>',
+      'a secret and the file (or -) with its exact bytes; ",nul" adds a zero byte',
+      collectSecret,
+    )
+    .requiredOption('--out <folder>', 'new folder for the packet in each form')
+    .option('--tk <file>', 'transport keys of the session (default: tk beside the record)');
+  return addApiOptions(command)
+    .option('--pad', "fill the firmware's secret area, so that the packet does not tell how long the secrets are")
+    .option('--force', 'replace the folder')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', HELP)
+    .action(async (options: Options) => build(io, options));
+}
+
+const HELP = `
+Names of secrets: ${Object.keys(SECRET_NAMES).join(', ')}
+
+Examples:
+  bootseal secret build --record launch/record.json --measurement measurement.b64 \\
+      --secret disk-passphrase=passphrase.txt --out packet
+  bootseal secret build --record launch/record.json --measurement - --pad \\
+      --secret disk-passphrase=key.bin --secret 0a46e24d-478c-4eb1-8696-113eeec3aa99=bundle.json,nul --out packet`;
+
+const collectSecret = (text: string, before: readonly SecretArgument[] = []) => [...before, parseSecretArgument(text)];
+
+async function build(io: Io, options: Options): Promise<void> {
+  const api = apiFromOptions(options);
+  const recordFile = resolvePath(io, options.record);
+  const out = resolvePath(io, options.out);
+  const record = await readRecord(recordFile);
+  const room = secretRoom(record.firmware.secretArea);
+  const measurement = await readMeasurement(io, options.measurement);
+  const keys = await readTransportKeys(io, options.tk ?? besideRecord(options.record));
+  const secrets: OwnerSecret[] = [];
+  let table: Uint8Array = new Uint8Array(0);
+  try {
+    const launch = verifyAgainstRecord(record, keys.tik, measurement, api);
+    for (const { path, ...rest } of options.secret) {
+      secrets.push({ ...rest, value: await readInput(io, path, MAX_PAYLOAD) });
+    }
+    table = buildSecretTable(secrets, { room, pad: options.pad === true });
+    remarkRecord(io, record);
+    for (const warning of secretWarnings(secrets)) remark(io, 'warning', warning);
+    const packet = sealPacket({ launch, table, keys, iv: io.randomBytes(16) });
+    await checkNewFolder(out, options.force === true);
+    // From here on the record is spent, also when writing fails: a second packet must never be possible.
+    await useRecord(recordFile, printMeasurement(measurement), io.now());
+    await writeNewFolder(out, packetFiles(packet, record), options.force === true);
+    report(io, options, launch, packet, secrets);
+  } finally {
+    wipe(keys.tek, keys.tik, table, ...secrets.map(({ value }) => value));
+  }
+}
+
+/** The packet in every form that something takes: base64 for virsh, one command for QMP, and the bytes. */
+function packetFiles({ header, payload }: Packet, record: LaunchRecord): NewFile[] {
+  const [headerText, payloadText] = [bytesToBase64(header), bytesToBase64(payload)];
+  const command = {
+    execute: 'sev-inject-launch-secret',
+    arguments: { 'packet-header': headerText, secret: payloadText, gpa: record.firmware.secretArea?.base },
+  };
+  const files = {
+    'header.b64': `${headerText}\n`,
+    'secret.b64': `${payloadText}\n`,
+    'header.bin': header,
+    'secret.bin': payload,
+    'qmp.json': `${JSON.stringify(command)}\n`,
+  };
+  return Object.entries(files).map(([name, bytes]) => ({ name, bytes, mode: 0o600 }));
+}
+
+function report(
+  io: Io,
+  options: Options,
+  launch: VerifiedLaunch,
+  packet: Packet,
+  secrets: readonly OwnerSecret[],
+): void {
+  const written = secrets.map(({ guid, value, form }) => ({
+    guid,
+    name: secretName(guid) ?? null,
+    form,
+    bytes: value.length + (form === 'nul' ? 1 : 0),
+  }));
+  if (options.json === true) {
+    const result = {
+      out: options.out,
+      launch: launchJson(launch),
+      secrets: written,
+      payloadBytes: packet.payload.length,
+    };
+    io.stdout.write(`${JSON.stringify(result)}\n`);
+    return;
+  }
+  const lines = written.map(
+    ({ guid, name, form, bytes }) => `secret         ${guid} ${name ?? '-'}, ${bytes} bytes ${form}`,
+  );
+  io.stdout.write(`${[...printLaunch(launch), ...lines, `packet         ${options.out}`].join('\n')}\n`);
+}

@@ -1,0 +1,118 @@
+/** @module `bootseal secret inspect`: what a secret table holds, without showing values. */
+import * as fs from 'node:fs/promises';
+import { Command } from 'commander';
+import { wipe } from '../core/bytes.ts';
+import { BootsealError } from '../core/errors.ts';
+import type { Guid } from '../core/guid.ts';
+import { MAX_PAYLOAD } from '../core/secret/limits.ts';
+import { guidWarning, secretGuid, secretName } from '../core/secret/names.ts';
+import { parseSecretTable, type SecretTable } from '../core/secret/table.ts';
+import { writeNewFile } from '../host/files.ts';
+import { type Io, readInput, remark, resolvePath } from './io.ts';
+import { MEASUREMENT_HELP } from './measurement-input.ts';
+import { LEGACY_HELP, type OpeningOptions, openFolder } from './packet-folder.ts';
+import { secretFile } from './secret-file.ts';
+
+interface Options extends Partial<OpeningOptions> {
+  readonly value?: Guid;
+  readonly out?: string;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+/** Returns the command. */
+export function secretInspectCommand(io: Io): Command {
+  return new Command('inspect')
+    .summary('list the secrets in a table or packet')
+    .description('List the secrets in a plain table, or in a folder of secret build; values stay hidden.')
+    .argument('<file>', 'plain table (or -), or a folder that secret build wrote')
+    .option('--tk <file>', 'for a folder: transport keys of the session')
+    .option('--measurement <value>', `for a folder: ${MEASUREMENT_HELP}`)
+    .option('--legacy-api', `for a folder: ${LEGACY_HELP}`)
+    .option('--value <guid|name>', 'write the value of this secret to --out', secretGuid)
+    .option('--out <file>', 'new file for the value, readable only by its owner')
+    .option('--force', 'replace the file')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  bootseal secret inspect table.bin
+  bootseal secret inspect packet --tk launch/tk --measurement measurement.b64
+  bootseal secret inspect table.bin --value disk-passphrase --out passphrase.bin`,
+    )
+    .action(async (file: string, options: Options) => inspect(io, file, options));
+}
+
+async function inspect(io: Io, file: string, options: Options): Promise<void> {
+  if ((options.value === undefined) !== (options.out === undefined)) {
+    throw new BootsealError('usage', '--value and --out belong together');
+  }
+  const out = secretFile(options.out ?? '');
+  const area = await readTable(io, file, options);
+  let table: SecretTable | undefined;
+  try {
+    table = parseSecretTable(area);
+    if (options.value !== undefined) await writeValue(io, table, options.value, out, options.force === true);
+    for (const { guid } of table.entries) {
+      const warning = guidWarning(guid);
+      if (warning !== undefined) remark(io, 'warning', warning);
+    }
+    io.stdout.write(options.json === true ? printJson(table, area.length) : printText(table, area.length));
+  } finally {
+    wipe(area, ...(table?.entries ?? []).map(({ value }) => value));
+  }
+}
+
+async function readTable(io: Io, file: string, options: Options): Promise<Uint8Array> {
+  const isFolder =
+    file !== '-' &&
+    (await fs.stat(resolvePath(io, file)).then(
+      (found) => found.isDirectory(),
+      () => false,
+    ));
+  const { tk, measurement, legacyApi = false } = options;
+  if (!isFolder) {
+    if (tk !== undefined || measurement !== undefined || legacyApi) {
+      throw new BootsealError('usage', `${file} is no folder of secret build: a plain table needs no keys`);
+    }
+    return readInput(io, file, MAX_PAYLOAD);
+  }
+  if (tk === undefined || measurement === undefined) {
+    throw new BootsealError('usage', `${file} is a folder with a packet: --tk and --measurement are needed to open it`);
+  }
+  return openFolder(io, file, { tk, measurement, legacyApi });
+}
+
+async function writeValue(io: Io, table: SecretTable, guid: Guid, out: string, replace: boolean): Promise<void> {
+  const entry = table.entries.find((candidate) => candidate.guid === guid);
+  if (entry === undefined) {
+    throw new BootsealError('usage', `there is no secret ${guid} in the table`, {
+      hint: 'without --value, all GUIDs in it are listed',
+    });
+  }
+  await writeNewFile(resolvePath(io, out), entry.value, 0o600, replace);
+}
+
+function describeEntries({ entries }: SecretTable) {
+  return entries.map(({ guid, value }) => ({
+    guid,
+    name: secretName(guid) ?? null,
+    bytes: value.length,
+    nulTerminated: value.at(-1) === 0,
+  }));
+}
+
+function printJson(table: SecretTable, areaBytes: number): string {
+  const { deleted, length } = table;
+  return `${JSON.stringify({ entries: describeEntries(table), deleted, length, areaBytes })}\n`;
+}
+
+function printText(table: SecretTable, areaBytes: number): string {
+  const lines = describeEntries(table).map(
+    ({ guid, name, bytes, nulTerminated }) =>
+      `${guid}  ${name ?? '-'}  ${bytes} bytes  ${nulTerminated ? 'NUL-terminated' : 'raw'}  ********`,
+  );
+  const deleted = table.deleted === 0 ? '' : `, ${table.deleted} deleted entries`;
+  return `${[...lines, `table: ${table.length} bytes in ${areaBytes}${deleted}`].join('\n')}\n`;
+}

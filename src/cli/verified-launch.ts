@@ -1,0 +1,53 @@
+/** @module What commands say about a verified launch and the record that it was verified against. */
+import { bytesToHex } from '../core/hex.ts';
+import { printApi } from '../core/measurement/api-version.ts';
+import type { Measured } from '../core/measurement/measure.ts';
+import type { VerifiedLaunch } from '../core/measurement/verify-launch.ts';
+import type { ExpectedDigest, LaunchRecord } from '../core/session/record.ts';
+import { type Io, remark } from './io.ts';
+
+/** Returns a measured digest as a record keeps it. */
+export function expectedDigest({ digest, profile, vcpus, cpu, features }: Measured): ExpectedDigest {
+  return {
+    digest: bytesToHex(digest),
+    ...(profile === undefined ? {} : { profile: profile.name }),
+    ...(vcpus === undefined ? {} : { vcpus }),
+    ...(cpu === undefined ? {} : { cpu: cpu.name ?? `0x${cpu.signature.toString(16)}` }),
+    ...(features === undefined ? {} : { vmsaFeatures: `0x${features.toString(16)}` }),
+  };
+}
+
+/** Returns the launch as lines for people. */
+export function printLaunch({ expected, api }: VerifiedLaunch): string[] {
+  const { digest, profile, vcpus, cpu, vmsaFeatures } = expected;
+  const parts = [
+    profile === undefined ? [] : [`profile ${profile}`],
+    vcpus === undefined ? [] : [`${vcpus} vCPUs`],
+    cpu === undefined ? [] : [`CPU ${cpu}`],
+    vmsaFeatures === undefined ? [] : [`VMSA features ${vmsaFeatures}`],
+  ].flat();
+  return [
+    'measurement    matches',
+    `launch digest  ${digest}${parts.length === 0 ? '' : ` (${parts.join(', ')})`}`,
+    `API            ${api === undefined ? 'older than 0.17' : printApi(api)}`,
+  ];
+}
+
+/** Returns the launch for `--json`: the record's own description of the digest, and the API version or null when it is older than 0.17. */
+export function launchJson({ expected, api }: VerifiedLaunch): object {
+  return { ...expected, api: api ?? null };
+}
+
+/** Warns of what a matching measurement does not make good. */
+export function remarkRecord(io: Io, record: LaunchRecord): void {
+  if (!record.platformKey.verified) {
+    remark(io, 'warning', "the record's platform key was never verified: a program may have made this measurement");
+  }
+  if (record.firmware.lint !== 'enforcing') {
+    remark(
+      io,
+      'warning',
+      `the firmware is of the class "${record.firmware.lint}": use a build that verifies every blob it boots`,
+    );
+  }
+}
