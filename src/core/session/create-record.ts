@@ -2,9 +2,10 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { BootsealError } from '../errors.ts';
 import { bytesToHex } from '../hex.ts';
+import type { Measured } from '../measurement/measure.ts';
 import type { PlatformKey } from './chain.ts';
 import { checkPolicyPlatform } from './policy.ts';
-import { type LaunchRecord, parseRecord, printRecord } from './record.ts';
+import { type ExpectedDigest, type LaunchRecord, parseRecord, printRecord } from './record.ts';
 
 /** What a record is made of. */
 export interface RecordInputs
@@ -38,4 +39,15 @@ export function createRecord(inputs: RecordInputs): LaunchRecord {
   };
   // What cannot be read back later must not be written now.
   return parseRecord(printRecord(record));
+}
+
+/** Returns a measured digest as a record keeps it. */
+export function expectedDigest({ digest, profile, vcpus, cpu, features }: Measured): ExpectedDigest {
+  return {
+    digest: bytesToHex(digest),
+    ...(profile === undefined ? {} : { profile: profile.name }),
+    ...(vcpus === undefined ? {} : { vcpus }),
+    ...(cpu === undefined ? {} : { cpu: cpu.name ?? `0x${cpu.signature.toString(16)}` }),
+    ...(features === undefined ? {} : { vmsaFeatures: `0x${features.toString(16)}` }),
+  };
 }

@@ -80,8 +80,8 @@ export function policyRisks(policy: number): string[] {
   const risks: string[] = [];
   if ((policy & POLICY_FLAGS.noks) === 0)
     risks.push("other guests of the host may share this one's memory key (no flag noks)");
-  if ((policy & (POLICY_FLAGS.nosend | POLICY_FLAGS.domain)) === 0) {
-    risks.push('the host may move the running guest to any other AMD machine (no flag nosend)');
+  if ((policy & POLICY_FLAGS.nosend) === 0) {
+    risks.push('the host may move the running guest to another AMD machine (no flag nosend)');
   }
   return risks;
 }
