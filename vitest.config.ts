@@ -5,5 +5,6 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     testTimeout: 30_000,
     restoreMocks: true,
+    reporters: ['default', './test/closing-line.ts'],
   },
 });

@@ -1,14 +1,9 @@
 /** @module The command line: finds the command, loads only its file, and maps every outcome to an exit status. */
 import { Command, CommanderError } from 'commander';
-import { BootsealError, type ErrorKind } from '../core/errors.ts';
+import { BootsealError } from '../core/errors.ts';
 import type { Io } from './io.ts';
+import { STATUS, STATUS_BUG } from './status.ts';
 import { VERSION } from './version.ts';
-
-/** Exit status of each kind of failure. */
-const STATUS = { mismatch: 1, usage: 2, format: 3, key: 4, io: 5, tool: 6 } as const satisfies Record<
-  ErrorKind,
-  number
->;
 
 /** A command's summary for `bootseal --help`, and the file that holds the rest. */
 interface Entry {
@@ -17,6 +12,10 @@ interface Entry {
 }
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
+  firmware: {
+    summary: 'show what a firmware image can serve, and whether it checks what it boots',
+    load: async (io) => (await import('./firmware.ts')).firmwareCommand(io),
+  },
   measure: {
     summary: 'predict the digest that a platform must report',
     load: async (io) => (await import('./measure.ts')).measureCommand(io),
@@ -29,12 +28,17 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'seal secrets to a verified launch',
     load: async (io) => (await import('./secret.ts')).secretCommand(io),
   },
+  completions: {
+    summary: 'print a completion script for bash, zsh or fish',
+    load: async (io) => (await import('./completions.ts')).completionsCommand(io),
+  },
 };
 
 /** Runs one command line (without `node` and the script) and returns its exit status; never throws and never exits. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   try {
-    await (await program(argv, io)).parseAsync(argv, { from: 'user' });
+    const wanted = wantedCommand(argv);
+    await (await program(io, (name) => name === wanted)).parseAsync(argv, { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : STATUS.usage;
@@ -42,7 +46,17 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   }
 }
 
-async function program(argv: readonly string[], io: Io): Promise<Command> {
+/** Returns the command tree with every command loaded, as the man pages and the completions need it. */
+export async function wholeProgram(io: Io): Promise<Command> {
+  return program(io, () => true);
+}
+
+function wantedCommand(argv: readonly string[]): string | undefined {
+  const first = argv.find((word) => !word.startsWith('-'));
+  return first === 'help' ? argv[argv.indexOf('help') + 1] : first;
+}
+
+async function program(io: Io, isWanted: (name: string) => boolean): Promise<Command> {
   const root = new Command('bootseal')
     .description('Predict, verify and seal secrets to the launch of a confidential virtual machine.')
     .version(VERSION)
@@ -54,10 +68,8 @@ async function program(argv: readonly string[], io: Io): Promise<Command> {
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
-  const wanted = argv.find((word) => !word.startsWith('-'));
-  const named = wanted === 'help' ? argv[argv.indexOf('help') + 1] : wanted;
   for (const [name, entry] of Object.entries(COMMANDS)) {
-    const command = name === named ? await entry.load(io) : new Command(name);
+    const command = isWanted(name) ? await entry.load(io) : new Command(name);
     root.addCommand(inherit(command.summary(entry.summary), root));
   }
   return root;
@@ -74,7 +86,7 @@ function report(error: unknown, json: boolean, io: Io): number {
   if (!(error instanceof BootsealError)) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     io.stderr.write(`bootseal: bug: ${text}\nbootseal: hint: this is a mistake in bootseal, please report it\n`);
-    return 70;
+    return STATUS_BUG;
   }
   const { kind, message, hint } = error;
   if (json) {

@@ -39,6 +39,8 @@ export async function readSmallFile(file: string, limit: number): Promise<Uint8A
       const stat = await handle.stat();
       if (stat.isDirectory()) throw new BootsealError('io', `cannot read ${file}: is a directory`);
       if (stat.isFile() && stat.size > limit) throw tooLarge(file, limit);
+      // Files that say how long they are come in one piece; pipes and /proc do not say.
+      if (stat.isFile() && stat.size > 0) return await readWhole(handle, stat.size, limit, file);
       return await readBounded(handle.createReadStream({ autoClose: false }), limit, file);
     } finally {
       await handle.close();
@@ -46,6 +48,22 @@ export async function readSmallFile(file: string, limit: number): Promise<Uint8A
   } catch (cause) {
     throw ioError(cause, file, 'read');
   }
+}
+
+/** Reads `size` bytes, and any that were added since, up to `limit`. */
+async function readWhole(handle: fs.FileHandle, size: number, limit: number, name: string): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  let total = 0;
+  while (total < size) {
+    const { bytesRead } = await handle.read(bytes, total, size - total, total);
+    if (bytesRead === 0) return plain(bytes.subarray(0, total));
+    total += bytesRead;
+  }
+  const more = await handle.read(Buffer.allocUnsafe(1), 0, 1, total);
+  if (more.bytesRead === 0) return plain(bytes);
+  throw new BootsealError('io', `${name} grew while it was read`, {
+    hint: `it may have at most ${limit} bytes and must stay as it is`,
+  });
 }
 
 /** Collects a stream of at most `limit` bytes; throws `format` when there are more. */
@@ -63,9 +81,12 @@ export async function readBounded(
     chunks.push(bytes);
   }
   const only = chunks[0];
-  const all = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
-  // Not a Buffer: its slice() does not copy, as that of a Uint8Array does, and callers wipe what they have read.
-  return new Uint8Array(all.buffer, all.byteOffset, all.length);
+  return plain(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks));
+}
+
+/** The same bytes as no Buffer, whose slice() does not copy like that of a Uint8Array: callers wipe what they have read. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 function tooLarge(name: string, limit: number): BootsealError {

@@ -15,6 +15,9 @@ interface Unpacks<T> {
   unpack(bytes: Uint8Array, at: number): T;
 }
 
+/** Real firmware has at most a dozen. */
+const MAX_SECTIONS = 4096;
+
 /** Reads a header and its sections `fromEnd` bytes before the end of the image; throws `format` when they are not whole. */
 export function readMetadata<T>(image: Uint8Array, fromEnd: number, header: Unpacks<Header>, section: Unpacks<T>): T[] {
   if (fromEnd < header.size || fromEnd > image.length) {
@@ -25,6 +28,12 @@ export function readMetadata<T>(image: Uint8Array, fromEnd: number, header: Unpa
   if (version !== 1) throw new BootsealError('format', `${header.name}: version ${version} is not known`);
   if (length > fromEnd || length !== header.size + count * section.size) {
     throw new BootsealError('format', `${header.name}: ${count} sections do not fit its length of ${length} bytes`);
+  }
+  if (count > MAX_SECTIONS) {
+    throw new BootsealError(
+      'format',
+      `${header.name}: ${count} sections are more than the ${MAX_SECTIONS} accepted here`,
+    );
   }
   return Array.from({ length: count }, (_, i) => section.unpack(image, at + header.size + i * section.size));
 }

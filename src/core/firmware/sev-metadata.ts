@@ -3,14 +3,14 @@ import { layout, magic, u32le } from '../bytes.ts';
 import type { SevSection } from './firmware.ts';
 import { readMetadata } from './metadata.ts';
 
-/** Section types by name. */
-export const SEV_SECTION = {
-  secMem: 1,
-  secrets: 2,
-  cpuid: 3,
-  svsmCaa: 4,
-  kernelHashes: 0x10,
-} as const;
+/** Section types by number, with the names that edk2 gives them. */
+export const SEV_SECTION_NAMES: Readonly<Record<number, string>> = {
+  1: 'SNP_SEC_MEM',
+  2: 'SNP_SECRETS',
+  3: 'CPUID',
+  4: 'SVSM_CAA',
+  16: 'KERNEL_HASHES',
+};
 
 const Header = layout('SEV metadata', {
   signature: magic(Uint8Array.of(0x41, 0x53, 0x45, 0x56)), // "ASEV"

@@ -3,16 +3,16 @@ import { layout, magic, u32le, u64le } from '../bytes.ts';
 import type { TdxSection } from './firmware.ts';
 import { readMetadata } from './metadata.ts';
 
-/** Section types by name. */
-export const TDX_SECTION = {
-  bfv: 0,
-  cfv: 1,
-  tdHob: 2,
-  tempMem: 3,
-  permMem: 4,
-  payload: 5,
-  payloadParameters: 6,
-} as const;
+/** Section types by number, with the names of the TDX Virtual Firmware Design Guide. */
+export const TDX_SECTION_NAMES: Readonly<Record<number, string>> = {
+  0: 'BFV',
+  1: 'CFV',
+  2: 'TD_HOB',
+  3: 'TEMP_MEM',
+  4: 'PERM_MEM',
+  5: 'PAYLOAD',
+  6: 'PAYLOAD_PARAM',
+};
 
 const Header = layout('TDX metadata', {
   signature: magic(Uint8Array.of(0x54, 0x44, 0x56, 0x46)), // "TDVF"

@@ -58,5 +58,8 @@ describe('parseFirmware', () => {
       expected.sev_es_reset_eip === null ? undefined : Number(expected.sev_es_reset_eip),
     );
     expect(firmware.svsmEntry).toBeUndefined();
+    const has = (guid: string) => guid in expected.table;
+    expect(firmware.sevSections === undefined).toBe(!has('dc886566-984a-4798-a75e-5585a7bf67cc'));
+    expect(firmware.tdxSections === undefined).toBe(!has('e47a6535-984a-4798-865e-4685a7bf8ec2'));
   });
 });

@@ -1,0 +1,45 @@
+// How the set-up talks and runs programs: one line a step, and a program's own words only when it failed.
+'use strict';
+const { spawnSync } = require('node:child_process');
+
+/** Prints one line for the person at the terminal. */
+function say(text) {
+  process.stderr.write(`setup: ${text}\n`);
+}
+
+/** Ends the set-up with what went wrong and what to try. */
+function fail(message, hint) {
+  say(`error: ${message}`);
+  if (hint !== undefined) say(`hint: ${hint}`);
+  process.exit(1);
+}
+
+/** Runs a program quietly; returns whether it succeeded and everything it printed. */
+function attempt(program, args, options = {}) {
+  const ran = spawnSync(program, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    maxBuffer: 1 << 28,
+    ...options,
+  });
+  const printed = ran.error === undefined ? `${ran.stdout}${ran.stderr}` : ran.error.message;
+  return { ok: ran.status === 0, printed, missing: ran.error?.code === 'ENOENT' };
+}
+
+/** Says what is being done, runs it, and ends the set-up with the program's last lines when it fails. */
+function step(title, program, args, options) {
+  const start = Date.now();
+  say(`${title} …`);
+  const ran = attempt(program, args, options);
+  if (!ran.ok) fail(`${[program, ...args].join(' ')} failed`, excerpt(ran.printed));
+  say(`${title}: done in ${((Date.now() - start) / 1000).toFixed(1)} s`);
+}
+
+/** Returns where a program says what is wrong: the head and the tail of what it printed. */
+function excerpt(text) {
+  const lines = text.trim().split('\n');
+  const shown = lines.length <= 20 ? lines : [...lines.slice(0, 10), '…', ...lines.slice(-10)];
+  return `it printed\n${shown.join('\n')}`;
+}
+
+module.exports = { attempt, fail, excerpt, say, step };

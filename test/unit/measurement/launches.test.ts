@@ -1,0 +1,331 @@
+import { describe, expect, it } from 'vitest';
+import { parseFirmware, type SevSection } from '../../../src/core/firmware/firmware.ts';
+import { bytesToHex } from '../../../src/core/hex.ts';
+import { cpuModel, cpuSignature } from '../../../src/core/measurement/cpu-models.ts';
+import { kernelHashTable } from '../../../src/core/measurement/hash-table.ts';
+import { type MeasureRequest, measure } from '../../../src/core/measurement/measure.ts';
+import { findProfile } from '../../../src/core/measurement/profiles.ts';
+import { SnpDigest, snpFirmwareDigest } from '../../../src/core/measurement/snp.ts';
+import { addSections, type SectionInputs } from '../../../src/core/measurement/snp-sections.ts';
+import { placeSvsm, svsmVcpuPages } from '../../../src/core/measurement/svsm.ts';
+import { Vmsa } from '../../../src/core/measurement/vmsa.ts';
+import { nodeHashes } from '../../../src/host/node-hashes.ts';
+import { failure } from '../../failure.ts';
+import { fixture, vectors } from '../../fixtures.ts';
+import { kernelHashes, requestOf, type VectorInputs } from '../../measurement-vectors.ts';
+
+const amdsev = 'sev-snp-measure/ovmf_AmdSev_suffix.bin';
+const none = new Uint8Array();
+const request = (inputs: Partial<VectorInputs> = {}, mode = 'snp'): MeasureRequest =>
+  requestOf(mode, { ovmf: amdsev, vcpus: 1, vcpu_type: 'EPYC-v4', ...inputs });
+const hex = (of: MeasureRequest) => measure(of, nodeHashes).map((result) => bytesToHex(result.digest));
+
+interface Refusal {
+  readonly id: string;
+  readonly mode: string;
+  readonly inputs: VectorInputs;
+  readonly why?: string;
+}
+
+const { groups } = vectors<{ groups: Record<'must_fail' | 'should_refuse_or_warn', Refusal[]> }>('measurement.json');
+
+describe('refusals of the known answers', () => {
+  it.each(groups.must_fail)('$id', ({ mode, inputs }) => {
+    expect(failure(() => measure(requestOf(mode, inputs), nodeHashes))).toMatchObject({
+      kind: 'format',
+      message: expect.stringContaining('cannot measure a kernel'),
+    });
+  });
+
+  it('cover every row about SEV', () => {
+    const rows = groups.should_refuse_or_warn.filter((row) => row.mode !== 'tdx').map((row) => row.id);
+    expect(rows.sort()).toEqual(
+      [
+        'snp-fw-without-sev-metadata',
+        'snp-tdx-only-build',
+        'snp-vcpus-0',
+        'snp-vcpus-negative',
+        'snp-features-over-64bit',
+        'snp-ovmf-hash-short',
+        'svsm-with-kernel',
+        'svsm-with-features-21',
+      ].sort(),
+    );
+  });
+
+  it.each([
+    ['snp-fw-without-sev-metadata', 'format', 'no SEV metadata'],
+    ['snp-tdx-only-build', 'format', 'has no size'],
+    ['snp-vcpus-0', 'usage', '0 is not a number of vCPUs'],
+    ['snp-vcpus-negative', 'usage', '-3 is not a number of vCPUs'],
+    ['snp-features-over-64bit', 'usage', 'do not fit in 64 bits'],
+    ['snp-ovmf-hash-short', 'format', '48 bytes, not 2'],
+    ['svsm-with-kernel', 'usage', 'without a kernel'],
+  ])('%s', (id, kind, message) => {
+    const row = groups.should_refuse_or_warn.find((candidate) => candidate.id === id);
+    if (row === undefined) throw new Error(id);
+    expect(failure(() => measure(requestOf(row.mode, row.inputs), nodeHashes))).toMatchObject({
+      kind,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  it('measures the features of an SVSM guest, which the peer ignores', () => {
+    const row = groups.should_refuse_or_warn.find((candidate) => candidate.id === 'svsm-with-features-21');
+    if (row === undefined) throw new Error('lost');
+    expect(hex(requestOf(row.mode, row.inputs))).not.toEqual(
+      hex(requestOf(row.mode, { ...row.inputs, guest_features: 1 })),
+    );
+  });
+});
+
+describe('measure', () => {
+  it('gives a matrix in the order CPU, then vCPUs, equal to single runs', () => {
+    const cpus = ['EPYC', 'EPYC-Milan'].map((name) => ({ name, signature: cpuSignature(cpuModel(name)) }));
+    for (const mode of ['snp', 'seves']) {
+      const matrix = measure({ ...request({}, mode), cpus, vcpus: [3, 1, 2] }, nodeHashes);
+      expect(matrix.map((one) => [one.cpu?.name, one.vcpus])).toEqual([
+        ['EPYC', 3],
+        ['EPYC', 1],
+        ['EPYC', 2],
+        ['EPYC-Milan', 3],
+        ['EPYC-Milan', 1],
+        ['EPYC-Milan', 2],
+      ]);
+      for (const one of matrix) {
+        const single = measure(
+          { ...request({}, mode), cpus: [one.cpu ?? cpus[0]].flatMap((cpu) => cpu ?? []), vcpus: [one.vcpus ?? 0] },
+          nodeHashes,
+        );
+        expect(single[0]?.digest).toEqual(one.digest);
+        expect(one.plan).toBeUndefined();
+      }
+      expect(new Set(matrix.map((one) => bytesToHex(one.digest))).size).toBe(6);
+    }
+  });
+
+  it('says what each digest is of', () => {
+    const [snp] = measure(request(), nodeHashes);
+    expect(snp).toMatchObject({
+      platform: 'snp',
+      vcpus: 1,
+      features: 1n,
+      cpu: { name: 'EPYC-v4', signature: 0x800f12 },
+    });
+    expect(snp?.profile?.name).toBe('qemu');
+    const [ec2] = measure(request({ vmm: 'ec2' }), nodeHashes);
+    expect(ec2?.cpu).toBeUndefined();
+    const [sev] = measure(request({}, 'sev'), nodeHashes);
+    expect(sev).toMatchObject({ platform: 'sev' });
+    expect([sev?.profile, sev?.vcpus, sev?.cpu, sev?.features]).toEqual([undefined, undefined, undefined, undefined]);
+    expect(sev?.digest).toEqual(nodeHashes.sha256(fixture(amdsev)));
+  });
+
+  it('keeps a plan whose last digest is the result and whose lengths add up', () => {
+    const [one, two] = measure(
+      { ...request({ kernel: 'synthetic/kernel.bin' }), vcpus: [1, 2], plan: true },
+      nodeHashes,
+    );
+    expect(one?.plan?.map((step) => [step.name, step.type, step.gpa?.toString(16), step.length])).toEqual([
+      ['firmware', 'normal', 'fffff000', 0x1000],
+      ['SNP_SEC_MEM', 'zero', '800000', 0x9000],
+      ['SNP_SEC_MEM', 'zero', '80a000', 0x3000],
+      ['SNP_SECRETS', 'secrets', '80d000', 0x1000],
+      ['CPUID', 'cpuid', '80e000', 0x1000],
+      ['SVSM_CAA', 'zero', '80f000', 0x1000],
+      ['KERNEL_HASHES', 'normal', '810000', 0x1000],
+      ['SNP_SEC_MEM', 'zero', '811000', 0xf000],
+      ['vcpu 0', 'vmsa', 'fffffffff000', 0x1000],
+    ]);
+    expect(one?.plan?.at(-1)?.digest).toEqual(one?.digest);
+    expect(two?.plan?.length).toBe(10);
+    expect(two?.plan?.at(-1)).toMatchObject({ name: 'vcpu 1', digest: two?.digest });
+    const es = measure(
+      { ...request({ kernel: 'synthetic/kernel.bin' }, 'seves'), vcpus: [2], plan: true },
+      nodeHashes,
+    )[0];
+    expect(es?.plan?.map((step) => [step.name, step.type, step.gpa?.toString(16), step.length])).toEqual([
+      ['firmware', 'data', 'fffff000', 0x1000],
+      ['kernel hashes', 'data', '810c00', 176],
+      ['vcpu 0', 'vmsa', undefined, 4096],
+      ['vcpu 1', 'vmsa', undefined, 4096],
+    ]);
+    expect(es?.plan?.at(-1)?.digest).toEqual(es?.digest);
+    const sev = measure({ ...request({ kernel: 'synthetic/kernel.bin' }, 'sev'), plan: true }, nodeHashes)[0];
+    expect(sev?.plan?.length).toBe(2);
+    expect(sev?.plan?.[0]?.digest).toEqual(nodeHashes.sha256(fixture(amdsev)));
+    expect(sev?.plan?.[1]?.digest).toEqual(sev?.digest);
+  });
+
+  it('measures the CPUID page last under EC2', () => {
+    const plan = measure({ ...request({ vmm: 'ec2' }), plan: true }, nodeHashes)[0]?.plan;
+    expect(plan?.map((step) => step.type)).toEqual([
+      'normal',
+      'zero',
+      'zero',
+      'secrets',
+      'zero',
+      'zero',
+      'zero',
+      'cpuid',
+      'vmsa',
+    ]);
+  });
+
+  it('does without the image where a descriptor has its SNP digest', () => {
+    const whole = request();
+    const firmware = {
+      ...whole.firmware,
+      image: undefined,
+      snpDigest: snpFirmwareDigest(fixture(amdsev), 0xfffff000, nodeHashes),
+    };
+    expect(hex({ ...whole, firmware })).toEqual(hex(whole));
+    expect(failure(() => measure({ ...request({}, 'sev'), firmware }, nodeHashes))).toMatchObject({
+      kind: 'usage',
+      message: 'sev needs the firmware image itself, not its descriptor',
+      hint: expect.stringContaining('whole image'),
+    });
+    expect(failure(() => measure({ ...request({}, 'seves'), firmware }, nodeHashes)).message).toContain('sev-es needs');
+  });
+
+  it('refuses guests that no host can start', () => {
+    expect(failure(() => measure({ ...request({}, 'seves'), profile: findProfile('ec2') }, nodeHashes))).toMatchObject({
+      kind: 'usage',
+      message: 'profile ec2 does not describe sev-es guests',
+    });
+    for (const empty of [{ vcpus: [] }, { cpus: [] }]) {
+      expect(failure(() => measure({ ...request(), ...empty }, nodeHashes)).kind).toBe('usage');
+    }
+    const image = fixture(amdsev);
+    const noReset = { image, snpDigest: undefined, firmware: { ...parseFirmware(image), resetAddress: undefined } };
+    expect(failure(() => measure({ ...request({ vcpus: 2 }), firmware: noReset }, nodeHashes)).message).toContain(
+      'reset block',
+    );
+    expect(
+      failure(() => measure({ ...request({ vcpus: 2 }, 'seves'), firmware: noReset }, nodeHashes)).message,
+    ).toContain('reset block');
+    expect(hex({ ...request({ vcpus: 1 }), firmware: noReset })).toEqual(hex(request()));
+  });
+});
+
+describe('metadata sections', () => {
+  const table = kernelHashTable(kernelHashes(none, none, ''));
+  const add = (sections: readonly SevSection[] | undefined, over: Partial<SectionInputs> = {}) => {
+    const digest = new SnpDigest(nodeHashes);
+    addSections(digest, {
+      firmware: { sevSections: sections, hashArea: { base: 0x810c00, size: 0x400 } },
+      profile: findProfile('qemu'),
+      hashTable: undefined,
+      unknownSections: 'refuse',
+      ...over,
+    });
+    return bytesToHex(digest.value());
+  };
+  const section = (type: number, gpa = 0x800000, size = 0x1000): SevSection => ({ type, gpa, size });
+
+  it.each([
+    [undefined, 'no SEV metadata'],
+    [[], 'no SEV metadata'],
+    [[section(1, 0x800000, 0)], 'section SNP_SEC_MEM at 0x800000 has no size'],
+    [[section(1, 0x800001)], 'is not made of whole pages'],
+    [[section(1, 0x800000, 0x1001)], 'with 0x1001 bytes is not made of whole pages'],
+    [[section(1, 0xfffff000, 0x2000)], 'reaches beyond 4 GiB'],
+    [[section(2, 0x800000, 0x2000)], 'section SNP_SECRETS at 0x800000 must be one page'],
+    [[section(3, 0x800000, 0x2000)], 'section CPUID at 0x800000 must be one page'],
+    [[section(1, 0x802000), section(1, 0x800000, 0x3000)], 'two sections of the SEV metadata overlap at 0x802000'],
+    [[section(1), section(3)], 'overlap'],
+    [[section(1, 0, 0x40001000)], 'asks for 262145 pages'],
+    [[section(7), section(0x11, 0x801000), section(1, 0x802000)], 'unknown type: 0x7 at 0x800000, 0x11 at 0x801000'],
+  ])('refuses %j', (sections, message) => {
+    expect(failure(() => add(sections))).toMatchObject({ kind: 'format', message: expect.stringContaining(message) });
+  });
+
+  it('accepts sections that touch and that end at 4 GiB', () => {
+    expect(add([section(1, 0x801000), section(1, 0x800000)])).toHaveLength(96);
+    expect(add([section(1, 0xfffff000)])).toHaveLength(96);
+  });
+
+  it('measures unknown types as zero only when asked to', () => {
+    expect(add([section(7)], { unknownSections: 'zero' })).toBe(add([section(1)]));
+    expect(failure(() => add([section(7, 0x800000, 0)], { unknownSections: 'zero' })).message).toContain('type 0x7 at');
+    expect(failure(() => add([section(7)])).hint).toContain('--unknown-sections zero');
+  });
+
+  it('tells page types apart', () => {
+    const all = [1, 2, 3, 4, 0x10].map((type) => add([section(type)]));
+    expect(new Set(all).size).toBe(3);
+    expect(all[0]).toBe(all[3]);
+    expect(all[0]).toBe(all[4]);
+    expect(add([section(1)], { profile: findProfile('gce-milan') })).not.toBe(all[0]);
+    expect(add([section(4)], { profile: findProfile('gce-milan') })).toBe(all[0]);
+  });
+
+  it('needs the hash area inside the one page of the section', () => {
+    const at = (base: number, size = 0x400, hashes: SevSection = section(0x10, 0x810000)) =>
+      add([hashes], { hashTable: table, firmware: { sevSections: [hashes], hashArea: { base, size } } });
+    expect(at(0x810000)).not.toBe(at(0x810c00));
+    expect(at(0x811000 - 176, 176)).toHaveLength(96);
+    for (const wrong of [
+      () => at(0x80ff00),
+      () => at(0x811000 - 175),
+      () => at(0x810c00, 0x400, section(0x10, 0x810000, 0x2000)),
+    ]) {
+      expect(failure(wrong)).toMatchObject({
+        kind: 'format',
+        message: expect.stringContaining('is not one page that holds the hash area'),
+      });
+    }
+    const hashes = [section(0x10, 0x810000)];
+    expect(
+      failure(() => add(hashes, { hashTable: table, firmware: { sevSections: hashes, hashArea: undefined } })).message,
+    ).toContain('no area');
+    expect(failure(() => add([section(1)], { hashTable: table }))).toMatchObject({
+      message: expect.stringContaining('no KERNEL_HASHES section'),
+      hint: expect.stringContaining('AmdSevX64.dsc'),
+    });
+  });
+});
+
+describe('SVSM', () => {
+  const image = fixture('sev-snp-measure/svsm.bin');
+  const ovmf = parseFirmware(fixture('sev-snp-measure/svsm_ovmf.fd'));
+  const vars = 540672;
+
+  it('lies below the variables, which lie below the firmware', () => {
+    const svsm = placeSvsm(image, ovmf, vars);
+    expect(svsm.gpa).toBe(2 ** 32 - 3653632 - vars - image.length);
+    expect(svsm.entry).toBe(svsm.gpa + (svsm.firmware.svsmEntry ?? Number.NaN));
+  });
+
+  it('starts vCPUs as the known page (vector svsm-epycv4-eip-from-fixture)', () => {
+    const { groups: all } = vectors<{ groups: { vmsa: { id: string; expected: { sha384: string } }[] } }>(
+      'measurement.json',
+    );
+    const svsm = placeSvsm(image, ovmf, vars);
+    const pages = svsmVcpuPages(findProfile('qemu'), svsm, cpuSignature(cpuModel('EPYC-v4')), 1n);
+    expect(bytesToHex(nodeHashes.sha384(pages.bsp))).toBe(
+      all.vmsa.find((entry) => entry.id === 'svsm-epycv4-eip-from-fixture')?.expected.sha384,
+    );
+    expect(pages.ap()).toBe(pages.bsp);
+    const legacy = Vmsa.unpack(svsmVcpuPages(findProfile('qemu-legacy'), svsm, 1, 1n).bsp);
+    expect([legacy.mxcsr, legacy.x87_fcw]).toEqual([0, 0]);
+  });
+
+  it('is refused where it cannot be', () => {
+    expect(failure(() => placeSvsm(fixture(amdsev), ovmf, vars))).toMatchObject({
+      kind: 'format',
+      message: expect.stringContaining('no SVSM entry'),
+    });
+    expect(failure(() => placeSvsm(image, ovmf, 1))).toMatchObject({ kind: 'usage' });
+    expect(failure(() => placeSvsm(image, { gpa: image.length }, 4096))).toMatchObject({ kind: 'usage' });
+    expect(placeSvsm(image, { gpa: image.length }, 0).gpa).toBe(0);
+    const svsm = placeSvsm(image, ovmf, vars);
+    expect(failure(() => svsmVcpuPages(findProfile('ec2'), svsm, 1, 1n))).toEqual({
+      kind: 'usage',
+      message: 'profile ec2 cannot start an SVSM',
+      hint: 'use qemu or qemu-legacy',
+    });
+    const es = request({ svsm: 'sev-snp-measure/svsm.bin', vars_size: vars }, 'seves');
+    expect(failure(() => measure(es, nodeHashes)).message).toContain('goes with snp');
+  });
+});
