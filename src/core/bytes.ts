@@ -141,7 +141,7 @@ export function bytes(size: number): Field<Uint8Array> {
       }
       out.set(value, at);
     },
-    // Not slice(): the one that Node's Buffer has does not copy.
+    // Not slice(): that of node's Buffer would alias.
     decode: (source, at) => new Uint8Array(source.subarray(at, at + size)),
   };
 }

@@ -40,7 +40,7 @@ export async function readSmallFile(file: string, limit: number): Promise<Uint8A
       if (stat.isDirectory()) throw new BootsealError('io', `cannot read ${file}: is a directory`);
       if (stat.isFile() && stat.size > limit) throw tooLarge(file, limit);
       // Files that say how long they are come in one piece; pipes and /proc do not say.
-      if (stat.isFile() && stat.size > 0) return await readWhole(handle, stat.size, limit, file);
+      if (stat.isFile() && stat.size > 0) return plain(await readWhole(handle, stat.size, limit, file));
       return await readBounded(handle.createReadStream({ autoClose: false }), limit, file);
     } finally {
       await handle.close();
@@ -56,11 +56,11 @@ async function readWhole(handle: fs.FileHandle, size: number, limit: number, nam
   let total = 0;
   while (total < size) {
     const { bytesRead } = await handle.read(bytes, total, size - total, total);
-    if (bytesRead === 0) return plain(bytes.subarray(0, total));
+    if (bytesRead === 0) return bytes.subarray(0, total);
     total += bytesRead;
   }
   const more = await handle.read(Buffer.allocUnsafe(1), 0, 1, total);
-  if (more.bytesRead === 0) return plain(bytes);
+  if (more.bytesRead === 0) return bytes;
   throw new BootsealError('io', `${name} grew while it was read`, {
     hint: `it may have at most ${limit} bytes and must stay as it is`,
   });
@@ -84,7 +84,7 @@ export async function readBounded(
   return plain(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks));
 }
 
-/** The same bytes as no Buffer, whose slice() does not copy like that of a Uint8Array: callers wipe what they have read. */
+/** The same memory as a plain array: a Buffer's slice() aliases, so that what is done to the copy is done to the original. */
 function plain(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }

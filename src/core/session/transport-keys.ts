@@ -25,5 +25,7 @@ export function parseTk(bytes: Uint8Array): TransportKeys {
       hint: 'give the tk file that session create wrote: TEK and TIK, 16 bytes each',
     });
   }
-  return { tek: bytes.slice(0, TRANSPORT_KEY_SIZE), tik: bytes.slice(TRANSPORT_KEY_SIZE) };
+  // Not slice(): that of node's Buffer would alias what the caller wipes.
+  const [tek, tik] = [bytes.subarray(0, TRANSPORT_KEY_SIZE), bytes.subarray(TRANSPORT_KEY_SIZE)];
+  return { tek: new Uint8Array(tek), tik: new Uint8Array(tik) };
 }
