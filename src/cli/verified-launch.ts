@@ -1,4 +1,5 @@
 /** @module What commands say about a verified launch and the record that it was verified against. */
+import { FIRMWARE_CLASSES, type FirmwareClass } from '../core/firmware/lint.ts';
 import { bytesToHex } from '../core/hex.ts';
 import { printApi } from '../core/measurement/api-version.ts';
 import type { Measured } from '../core/measurement/measure.ts';
@@ -47,7 +48,10 @@ export function remarkRecord(io: Io, record: LaunchRecord): void {
     remark(
       io,
       'warning',
-      `the firmware is of the class "${record.firmware.lint}": use a build that verifies every blob it boots`,
+      `the firmware is of the class "${className(record.firmware.lint)}": use a build that verifies every blob it boots`,
     );
   }
 }
+
+const className = (lint: string): string => (isClass(lint) ? FIRMWARE_CLASSES[lint] : lint);
+const isClass = (text: string): text is FirmwareClass => Object.hasOwn(FIRMWARE_CLASSES, text);
