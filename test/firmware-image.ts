@@ -268,10 +268,10 @@ export function driverVolume(inside: Inside): Uint8Array {
   ]);
 }
 
-/** A whole image of 64 KiB: variables, a volume with the drivers compressed, filling, tables. */
-export function firmwareImage(tables: Tables = AMDSEV, inside: Inside = {}): Uint8Array {
+/** A whole image of `size` bytes: variables, a volume with the drivers compressed, filling, tables. */
+export function firmwareImage(tables: Tables = AMDSEV, inside: Inside = {}, size = 0x10000): Uint8Array {
   const drivers = lzmaSection(section(0x17, driverVolume(inside)));
   const volumes = join(volume([], { fileSystem: VARIABLES, size: 2 * PAGE }), volume([file(drivers, { type: 0x0b })]));
-  const filling = new Uint8Array(0x10000 - PAGE - volumes.length).fill(0xff);
+  const filling = new Uint8Array(size - PAGE - volumes.length).fill(0xff);
   return join(volumes, filling, lastPage(tables));
 }

@@ -307,6 +307,13 @@ describe('a walk', () => {
     expect(message(one(body))).toContain('nested too deeply');
   });
 
+  it('takes only so many files', () => {
+    const files = (count: number) =>
+      volume([join(...Array.from({ length: count }, () => file(new Uint8Array(), { type: 1 })))]);
+    expect(walked(files(16384))).toHaveLength(16386);
+    expect(message(files(16385))).toBe('firmware volume at 0: more than 16384 files');
+  });
+
   it('gives all compressed parts together 64 MiB', () => {
     const bomb = (size: number) => {
       const input = lzmaLiterals(LEAF);
