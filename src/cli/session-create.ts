@@ -3,12 +3,10 @@ import { bytesToBase64 } from '../core/base64.ts';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { FIRMWARE_CLASSES, lintFirmware } from '../core/firmware/lint.ts';
-import { bytesToHex } from '../core/hex.ts';
-import type { Measured } from '../core/measurement/measure.ts';
 import { createRecord } from '../core/session/create-record.ts';
 import { chooseMinimumApi } from '../core/session/minimum-api.ts';
 import { allowsDebugging, checkPolicyPlatform, parsePolicy, policyRisks } from '../core/session/policy.ts';
-import { type ExpectedDigest, type LaunchRecord, printRecord } from '../core/session/record.ts';
+import { type LaunchRecord, printRecord } from '../core/session/record.ts';
 import { createSession } from '../core/session/session.ts';
 import { encodeTk } from '../core/session/transport-keys.ts';
 import { writeNewFolder } from '../host/files.ts';
@@ -17,6 +15,7 @@ import { type Io, remark, resolvePath } from './io.ts';
 import { type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 import { type PlatformKeyOptions, readPlatformKey } from './platform-key.ts';
 import { sessionJson, sessionText } from './session-text.ts';
+import { expectedDigest } from './verified-launch.ts';
 
 /** What commander makes of the options. */
 export interface SessionOptions extends MeasureOptions, PlatformKeyOptions {
@@ -70,17 +69,6 @@ export async function createSessionFolder(io: Io, options: SessionOptions): Prom
   io.stdout.write(
     options.json === true ? sessionJson(options.out, record) : sessionText(options.out, record, kernelHashes),
   );
-}
-
-/** Returns a measured digest as a record keeps it. */
-function expectedDigest({ digest, profile, vcpus, cpu, features }: Measured): ExpectedDigest {
-  return {
-    digest: bytesToHex(digest),
-    ...(profile === undefined ? {} : { profile: profile.name }),
-    ...(vcpus === undefined ? {} : { vcpus }),
-    ...(cpu === undefined ? {} : { cpu: cpu.name ?? `0x${cpu.signature.toString(16)}` }),
-    ...(features === undefined ? {} : { vmsaFeatures: `0x${features.toString(16)}` }),
-  };
 }
 
 function choosePolicy(io: Io, { policy: text, platform, insecureAllowDebug = false }: SessionOptions): number {
