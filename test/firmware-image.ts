@@ -110,7 +110,7 @@ export function volume(files: readonly Uint8Array[], over: VolumeOptions = {}): 
     u16(0),
     u16(extended ? headerSize : 0),
     Uint8Array.of(0, 2),
-    join(u32(size / PAGE), u32(PAGE), u64(0)),
+    join(u32(Math.ceil(size / PAGE)), u32(PAGE), u64(0)),
   );
   const out = new Uint8Array(Math.max(size, headerSize + content.length)).fill(erased);
   out.set(header);

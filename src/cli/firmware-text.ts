@@ -165,7 +165,7 @@ function verdictLines(name: string, { answer, reason, advice }: Verdict): readon
 
 /** Hexadecimal digits of at most 32 bytes. */
 function shortHex(data: Uint8Array): string {
-  return data.length <= 32 ? bytesToHex(data) : `${bytesToHex(data.subarray(0, 32))}… (${data.length} bytes)`;
+  return data.length <= 32 ? bytesToHex(data) : `${bytesToHex(data.subarray(0, 32))}... (${data.length} bytes)`;
 }
 
 function block(title: string, rows: readonly (readonly string[])[]): readonly string[] {

@@ -20,6 +20,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'predict the digest that a platform must report',
     load: async (io) => (await import('./measure.ts')).measureCommand(io),
   },
+  session: {
+    summary: 'make the session, transport keys and record of a launch',
+    load: async (io) => (await import('./session.ts')).sessionCommand(io),
+  },
   verify: {
     summary: 'check what a platform reports',
     load: async (io) => (await import('./verify.ts')).verifyCommand(io),

@@ -1,22 +1,9 @@
 /** @module What commands say about a verified launch and the record that it was verified against. */
 import { FIRMWARE_CLASSES, type FirmwareClass } from '../core/firmware/lint.ts';
-import { bytesToHex } from '../core/hex.ts';
 import { printApi } from '../core/measurement/api-version.ts';
-import type { Measured } from '../core/measurement/measure.ts';
 import type { VerifiedLaunch } from '../core/measurement/verify-launch.ts';
-import type { ExpectedDigest, LaunchRecord } from '../core/session/record.ts';
+import type { LaunchRecord } from '../core/session/record.ts';
 import { type Io, remark } from './io.ts';
-
-/** Returns a measured digest as a record keeps it. */
-export function expectedDigest({ digest, profile, vcpus, cpu, features }: Measured): ExpectedDigest {
-  return {
-    digest: bytesToHex(digest),
-    ...(profile === undefined ? {} : { profile: profile.name }),
-    ...(vcpus === undefined ? {} : { vcpus }),
-    ...(cpu === undefined ? {} : { cpu: cpu.name ?? `0x${cpu.signature.toString(16)}` }),
-    ...(features === undefined ? {} : { vmsaFeatures: `0x${features.toString(16)}` }),
-  };
-}
 
 /** Returns the launch as lines for people. */
 export function printLaunch({ expected, api }: VerifiedLaunch): string[] {

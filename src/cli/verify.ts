@@ -9,6 +9,7 @@ import {
   verifyAgainstRecord,
   verifyLaunchMeasurement,
 } from '../core/measurement/verify-launch.ts';
+import { expectedDigest } from '../core/session/create-record.ts';
 import { describePolicy, POLICY_FLAGS, parsePolicy } from '../core/session/policy.ts';
 import type { ExpectedDigest } from '../core/session/record.ts';
 import { readRecord } from '../host/record.ts';
@@ -17,7 +18,7 @@ import { type Io, remark, resolvePath } from './io.ts';
 import { addMeasureOptions, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 import { MEASUREMENT_HELP, readMeasurement } from './measurement-input.ts';
 import { besideRecord, readTik, readTransportKeys } from './transport-keys.ts';
-import { expectedDigest, launchJson, printLaunch, remarkRecord } from './verified-launch.ts';
+import { launchJson, printLaunch, remarkRecord } from './verified-launch.ts';
 
 type Platform = 'sev' | 'sev-es';
 

@@ -133,7 +133,7 @@ export async function writeNewFile(
   } catch (cause) {
     throw withHint(ioError(cause, file, 'write'), cause);
   } finally {
-    await fs.rm(beside, { force: true });
+    await discard(beside);
   }
 }
 
@@ -150,8 +150,8 @@ export async function writeNewFolder(folder: string, files: readonly NewFile[], 
   } catch (cause) {
     throw withHint(ioError(cause, folder, 'write'), cause);
   } finally {
-    await fs.rm(beside, { recursive: true, force: true });
-    await fs.rm(old, { recursive: true, force: true });
+    await discard(beside);
+    await discard(old);
   }
 }
 
@@ -171,6 +171,15 @@ const FORCE = 'choose another name, or give --force to replace it';
 function withHint(error: BootsealError, cause: unknown): BootsealError {
   if ((cause as NodeJS.ErrnoException | undefined)?.code !== 'EEXIST') return error;
   return new BootsealError('io', error.message, { hint: FORCE, cause });
+}
+
+/** Removes what is there; where a part of the path is a file, nothing is. */
+async function discard(name: string): Promise<void> {
+  try {
+    await fs.rm(name, { recursive: true, force: true });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOTDIR') throw ioError(cause, name, 'remove');
+  }
 }
 
 async function writeThrough(file: string, bytes: Uint8Array | string, mode: number): Promise<void> {

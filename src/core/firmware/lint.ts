@@ -123,7 +123,7 @@ function findings(firmware: Firmware, markers: Markers, secretDriver: boolean): 
       'drivers that reserve the launch secret and announce it to the guest are not in the image',
     ]),
     finding('unverified-blobs', markers.unverifiedBlobs && markers.verifier, [
-      'some of the blobs that the host supplies go unverified',
+      'some blobs go unverified',
       markers.verifier
         ? 'no sign of blobs that go unverified'
         : 'whether single blobs go unverified does not matter: none is verified',

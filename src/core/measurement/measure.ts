@@ -1,6 +1,6 @@
 /** @module Launch digests of a whole matrix of guests: every CPU model with every number of vCPUs, sharing what they share. */
 import { BootsealError } from '../errors.ts';
-import type { Firmware } from '../firmware/firmware.ts';
+import { type Firmware, parseFirmware } from '../firmware/firmware.ts';
 import type { Hashes } from '../hash.ts';
 import { checkFeatures } from './features.ts';
 import { type KernelHashes, kernelHashTable } from './hash-table.ts';
@@ -19,14 +19,19 @@ export type Platform = 'sev' | 'sev-es' | 'snp';
 export interface MeasuredFirmware {
   readonly firmware: Firmware;
   /** Absent when only a descriptor is at hand, which is enough for SNP. */
-  readonly image: Uint8Array | undefined;
+  readonly image?: Uint8Array | undefined;
   /** The 48-byte SNP digest after the firmware's pages, where it is known already. */
-  readonly snpDigest: Uint8Array | undefined;
+  readonly snpDigest?: Uint8Array | undefined;
+}
+
+/** Returns an image as a firmware to be measured; throws `format` for malformed tables. */
+export function firmwareOf(image: Uint8Array): MeasuredFirmware {
+  return { image, firmware: parseFirmware(image) };
 }
 
 /** A CPU model; the name is for people, the signature is what is measured. */
 export interface Cpu {
-  readonly name: string | undefined;
+  readonly name?: string | undefined;
   readonly signature: number;
 }
 
@@ -35,17 +40,18 @@ export interface MeasureRequest {
   readonly platform: Platform;
   readonly firmware: MeasuredFirmware;
   /** Hashes of what is booted directly; absent when the guest boots from its disk. */
-  readonly kernel: KernelHashes | undefined;
+  readonly kernel?: KernelHashes | undefined;
   readonly profile: Profile;
   readonly vcpus: readonly number[];
   /** Exactly one without a signature for profiles in which the CPU does not matter. */
   readonly cpus: readonly Cpu[];
   /** SEV_FEATURES of the VMSA. */
   readonly features: bigint;
-  readonly svsm: { readonly image: Uint8Array; readonly varsSize: number } | undefined;
-  readonly unknownSections: 'refuse' | 'zero';
-  /** Whether to keep every step. */
-  readonly plan: boolean;
+  readonly svsm?: { readonly image: Uint8Array; readonly varsSize: number } | undefined;
+  /** Default: refuse. */
+  readonly unknownSections?: 'refuse' | 'zero' | undefined;
+  /** Whether to keep every step; default: no. */
+  readonly plan?: boolean | undefined;
 }
 
 /** One guest's digest: 32 bytes for SEV and SEV-ES, 48 for SNP. CPU fields are absent for SEV, which measures no CPU state. */
@@ -126,7 +132,7 @@ function snpMatrix(request: MeasureRequest, hashes: Hashes, trace: ((step: Step)
     firmware: firmware.firmware,
     profile,
     hashTable: hashTable(request),
-    unknownSections: request.unknownSections,
+    unknownSections: request.unknownSections ?? 'refuse',
   };
   const launch = startSnpLaunch(start, inputs, hashes, trace);
   return (cpu, own) => snpDigests(launch, profile, pages(request, cpu), request.vcpus, own);

@@ -53,3 +53,35 @@ export function describePolicy(policy: number): string {
 export function minimumApi(policy: number): { readonly major: number; readonly minor: number } {
   return { major: (policy >>> 16) & 0xff, minor: policy >>> 24 };
 }
+
+/**
+ * Holds a policy against the platform: SEV-ES needs the flag `es`, plain SEV must not have it, or the guest that starts is
+ * another than the one that was measured. Throws `usage`.
+ */
+export function checkPolicyPlatform(policy: number, platform: 'sev' | 'sev-es'): void {
+  const es = (policy & POLICY_FLAGS.es) !== 0;
+  if (es === (platform === 'sev-es')) return;
+  throw new BootsealError(
+    'usage',
+    `policy 0x${policy.toString(16)} is for ${es ? 'sev-es' : 'sev'}, not for ${platform}`,
+    {
+      hint: es ? 'leave out the flag es, or choose the platform sev-es' : 'add the flag es, or choose the platform sev',
+    },
+  );
+}
+
+/** Says whether the host may decrypt the guest's memory as it likes (no flag `nodbg`). */
+export function allowsDebugging(policy: number): boolean {
+  return (policy & POLICY_FLAGS.nodbg) === 0;
+}
+
+/** Returns what else the policy lets the host do that an owner may not want, a sentence each. */
+export function policyRisks(policy: number): string[] {
+  const risks: string[] = [];
+  if ((policy & POLICY_FLAGS.noks) === 0)
+    risks.push("other guests of the host may share this one's memory key (no flag noks)");
+  if ((policy & POLICY_FLAGS.nosend) === 0) {
+    risks.push('the host may move the running guest to another AMD machine (no flag nosend)');
+  }
+  return risks;
+}

@@ -1,0 +1,43 @@
+// The programs whose times are compared; each returns what it printed, and throws when it failed.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import * as path from 'node:path';
+
+const COMMAND = path.join(import.meta.dirname, '..', 'bin', 'bootseal.js');
+const PRELOAD = path.join(import.meta.dirname, 'peak-memory.cjs');
+
+// A shim in front of the interpreter would count against the peer.
+const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
+
+/** Path of the peer's script, if the person has one. */
+export const peerScript = process.env['BOOTSEAL_PEER_SEV_SNP_MEASURE'];
+
+/** Runs the real command in a process of its own. */
+export function bootseal(args) {
+  return run(process.execPath, [COMMAND, ...args]).stdout;
+}
+
+/** Runs virtee/sev-snp-measure. */
+export function peer(args) {
+  return run(PYTHON, [peerScript, ...args]).stdout;
+}
+
+/** Runs the least that a Node process must do to hash a firmware for SNP: its pages, and nothing else. */
+export function floor(firmware) {
+  const script = `const { createHash } = require('crypto');
+    const bytes = require('fs').readFileSync(process.argv[1]);
+    for (let at = 0; at < bytes.length; at += 4096) createHash('sha384').update(bytes.subarray(at, at + 4096)).digest();`;
+  return run(process.execPath, ['-e', script, firmware]).stdout;
+}
+
+/** Runs the real command and returns the most memory that it had at once, in MiB. */
+export function peakMemory(args) {
+  const { stderr } = run(process.execPath, ['--require', PRELOAD, COMMAND, ...args]);
+  return Number(/^peak memory (\d+) KiB$/m.exec(stderr)[1]) / 1024;
+}
+
+function run(program, args) {
+  const ran = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 1 << 26 });
+  if (ran.status !== 0) throw new Error(`${program} ${args.join(' ')}: ${ran.error?.message ?? ran.stderr}`);
+  return ran;
+}

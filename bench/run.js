@@ -1,0 +1,136 @@
+// `npm run bench [-- --rounds N]`: how fast the command is, as ratios of programs that run in turn on the same machine.
+// With BOOTSEAL_PEER_SEV_SNP_MEASURE=path/to/sev-snp-measure.py (virtee/sev-snp-measure, which is no part of this project)
+// it is compared with that as well.
+import { makeInputs } from './inputs.js';
+import { bootseal, floor, peakMemory, peer, peerScript } from './programs.js';
+import { best, median, runInTurn } from './timing.js';
+
+const MODELS = [
+  'EPYC-v1',
+  'EPYC-v4',
+  'EPYC-Rome',
+  'EPYC-Rome-v3',
+  'EPYC-Milan',
+  'EPYC-Milan-v2',
+  'EPYC-Genoa',
+  'EPYC-Turin',
+];
+const VCPUS = 64;
+const CONFIGURATIONS = VCPUS * MODELS.length;
+/** Runs of the peer that its time for all configurations is extrapolated from. */
+const SAMPLE = [1, 9, 18, 27, 36, 45, 54, 64].map((vcpus, i) => ({ vcpus, cpu: MODELS[i] }));
+
+const rows = [];
+
+function row(what, value, target, unit) {
+  const verdict = value === undefined ? 'not measured' : value <= target ? 'pass' : 'MISS';
+  if (verdict === 'MISS') process.exitCode = 1;
+  rows.push([what, value === undefined ? '-' : `${value.toFixed(2)} ${unit}`, `<= ${target} ${unit}`, verdict]);
+}
+
+function atLeast(what, value, target) {
+  const verdict = value === undefined ? 'not measured' : value >= target ? 'pass' : 'MISS';
+  if (verdict === 'MISS') process.exitCode = 1;
+  rows.push([what, value === undefined ? '-' : `${value.toFixed(0)} x`, `>= ${target} x`, verdict]);
+}
+
+function single({ firmware }, rounds) {
+  const times = timed('cold measure snp of a 4 MiB image', rounds, {
+    bootseal: () => bootseal(['measure', 'snp', '--firmware', firmware, '--cpu', 'EPYC-v4']),
+    floor: () => floor(firmware),
+  });
+  row('measure snp, 4 MiB, to the bare hashing in node -e', times.bootseal / times.floor, 1.35, 'x');
+}
+
+function direct({ firmware, kernel, initrd }, rounds) {
+  const ours = ['measure', 'snp', '--firmware', firmware, '--kernel', kernel, '--initrd', initrd, '--cpu', 'EPYC-v4'];
+  const theirs = ['--mode', 'snp', '--vcpus', '1', '--vcpu-type', 'EPYC-v4', '--ovmf', firmware, '--kernel', kernel];
+  const withPeer = peerScript === undefined ? {} : { peer: () => peer([...theirs, '--initrd', initrd]) };
+  const title = 'the same with a kernel and an initrd, 75 MiB together';
+  const times = timed(title, rounds, { bootseal: () => bootseal(ours), ...withPeer });
+  row('measure snp, 75 MiB, to sev-snp-measure', times.peer && times.bootseal / times.peer, 1, 'x');
+  row('its peak memory', median(Array.from({ length: 3 }, () => peakMemory(ours))), 75, 'MiB');
+}
+
+function matrix({ firmware }, rounds) {
+  const cpus = MODELS.join(',');
+  const all = (vcpus) => ['measure', 'snp', '--firmware', firmware, '--vcpus', vcpus, '--cpu', cpus];
+  const sampled = () =>
+    SAMPLE.map(({ vcpus, cpu }) =>
+      peer(['--mode', 'snp', '--vcpus', `${vcpus}`, '--vcpu-type', cpu, '--ovmf', firmware]),
+    ).join('');
+  const times = timed(`a matrix of ${CONFIGURATIONS} configurations`, rounds, {
+    bootseal: () => bootseal(all(`1-${VCPUS}`)),
+    [`only ${VCPUS} vCPUs`]: () => bootseal(all(`${VCPUS}`)),
+    ...(peerScript === undefined ? {} : { [`peer, ${SAMPLE.length} runs`]: sampled }),
+  });
+  const eight = times[`peer, ${SAMPLE.length} runs`];
+  const extrapolated = eight === undefined ? undefined : (eight / SAMPLE.length) * CONFIGURATIONS;
+  atLeast(
+    `${CONFIGURATIONS} configurations, to as many runs of sev-snp-measure (extrapolated from ${SAMPLE.length})`,
+    extrapolated && extrapolated / times.bootseal,
+    50,
+  );
+  // The eight guests with 64 vCPUs contain every step of the other 504: those must come almost for nothing.
+  row(
+    `${CONFIGURATIONS} configurations, to the ${MODELS.length} longest alone`,
+    times.bootseal / times[`only ${VCPUS} vCPUs`],
+    1.35,
+    'x',
+  );
+}
+
+/** Times the programs, prints the times, and returns the medians. */
+function timed(title, rounds, programs) {
+  const runs = runInTurn(rounds, programs);
+  print(title, runs);
+  return Object.fromEntries(Object.entries(runs).map(([name, times]) => [name, median(times)]));
+}
+
+/** Fails unless both programs say the same: only then is their speed worth comparing. */
+function agree({ firmware, kernel, initrd }) {
+  if (peerScript === undefined) return;
+  for (const { vcpus, cpu } of SAMPLE) {
+    const files = ['--kernel', kernel, '--initrd', initrd];
+    const ours = bootseal(['measure', 'snp', '--firmware', firmware, '--vcpus', `${vcpus}`, '--cpu', cpu, ...files]);
+    const theirs = peer(['--mode', 'snp', '--vcpus', `${vcpus}`, '--vcpu-type', cpu, '--ovmf', firmware, ...files]);
+    if (ours.trim() !== theirs.trim()) throw new Error(`${cpu}, ${vcpus} vCPUs: bootseal and its peer do not agree`);
+  }
+}
+
+function print(title, runs) {
+  console.log(title);
+  for (const [name, times] of Object.entries(runs)) {
+    const ms = (value) => `${value.toFixed(1).padStart(9)} ms`;
+    console.log(`  ${name.padEnd(16)} ${ms(median(times))}   best ${ms(best(times))}`);
+  }
+}
+
+function printRows() {
+  const titles = ['what', 'ratio', 'target', 'verdict'];
+  const widths = titles.map((title, i) => Math.max(title.length, ...rows.map((cells) => cells[i].length)));
+  console.log();
+  for (const cells of [titles, ...rows])
+    console.log(
+      cells
+        .map((cell, i) => cell.padEnd(widths[i]))
+        .join('  ')
+        .trimEnd(),
+    );
+}
+
+const asked = process.argv.indexOf('--rounds');
+const rounds = Math.max(5, asked < 0 ? 9 : Number(process.argv[asked + 1]) || 0);
+const inputs = makeInputs();
+try {
+  agree(inputs);
+  console.log(`medians of ${rounds} rounds, in which the programs run in turn`);
+  single(inputs, rounds);
+  direct(inputs, rounds);
+  matrix(inputs, rounds);
+  if (peerScript === undefined)
+    console.log('no peer: set BOOTSEAL_PEER_SEV_SNP_MEASURE to compare with sev-snp-measure.py');
+  printRows();
+} finally {
+  inputs.remove();
+}

@@ -1,0 +1,25 @@
+// Wall-clock times of programs that are run in turn, so that whatever else the machine does meets all of them alike.
+
+/** Runs every program once for warmth and then `rounds` times in turn; returns the times of each in milliseconds. */
+export function runInTurn(rounds, programs) {
+  const times = Object.fromEntries(Object.keys(programs).map((name) => [name, []]));
+  for (let round = 0; round <= rounds; round++) {
+    for (const [name, run] of Object.entries(programs)) {
+      const start = process.hrtime.bigint();
+      run();
+      const ms = Number(process.hrtime.bigint() - start) / 1e6;
+      if (round > 0) times[name].push(ms);
+    }
+  }
+  return times;
+}
+
+/** Returns the middle value. */
+export function median(values) {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+/** Returns the least value. */
+export function best(values) {
+  return Math.min(...values);
+}

@@ -1,0 +1,110 @@
+/** @module `bootseal session create`: verify the platform, measure the launch, wrap fresh keys, write the folder. */
+import { bytesToBase64 } from '../core/base64.ts';
+import { wipe } from '../core/bytes.ts';
+import { BootsealError } from '../core/errors.ts';
+import { FIRMWARE_CLASSES, lintFirmware } from '../core/firmware/lint.ts';
+import { createRecord, expectedDigest } from '../core/session/create-record.ts';
+import { chooseMinimumApi } from '../core/session/minimum-api.ts';
+import { allowsDebugging, checkPolicyPlatform, parsePolicy, policyRisks } from '../core/session/policy.ts';
+import { type LaunchRecord, printRecord } from '../core/session/record.ts';
+import { createSession } from '../core/session/session.ts';
+import { encodeTk } from '../core/session/transport-keys.ts';
+import { writeNewFolder } from '../host/files.ts';
+import { nodePublicKey } from '../host/public-key.ts';
+import { type Io, remark, resolvePath } from './io.ts';
+import { type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './measure-options.ts';
+import { type PlatformKeyOptions, readPlatformKey } from './platform-key.ts';
+import { sessionJson, sessionText } from './session-text.ts';
+
+/** What commander makes of the options. */
+export interface SessionOptions extends MeasureOptions, PlatformKeyOptions {
+  readonly platform: 'sev' | 'sev-es';
+  readonly policy: string;
+  readonly out: string;
+  readonly minimumApi?: string;
+  readonly insecureAllowDebug?: boolean;
+  readonly acceptFirmware?: string;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+/** Makes the session folder and says what to do with it. */
+export async function createSessionFolder(io: Io, options: SessionOptions): Promise<void> {
+  const { platform } = options;
+  const policy = choosePolicy(io, options);
+  const minimumApi = chooseMinimumApi(options.minimumApi, policy);
+  const platformKey = await readPlatformKey(io, options);
+  const launch = await measureFromOptions(io, platform, options);
+  const kernelHashes = launch.inputs['kernel'] !== undefined;
+  if (!kernelHashes)
+    remark(io, 'warning', 'without --kernel the digest covers the firmware only: what it boots is up to the host');
+  const firmware = acceptedFirmware(io, launch, options.acceptFirmware);
+  const expected = launch.results.map(expectedDigest);
+  const record = createRecord({ platform, policy, minimumApi, expected, firmware, platformKey, created: io.now() });
+
+  const [ephemeralKey, tek, tik] = [io.randomBytes(48), io.randomBytes(16), io.randomBytes(16)];
+  const tk = encodeTk({ tek, tik });
+  try {
+    const inputs = {
+      pdh: platformKey.pdh,
+      ephemeralKey,
+      tek,
+      tik,
+      policy,
+      nonce: io.randomBytes(16),
+      iv: io.randomBytes(16),
+    };
+    const { session, godh } = createSession(inputs, nodePublicKey);
+    const files = [
+      { name: 'godh', bytes: `${bytesToBase64(godh)}\n`, mode: 0o644 },
+      { name: 'session', bytes: `${bytesToBase64(session)}\n`, mode: 0o644 },
+      { name: 'tk', bytes: tk, mode: 0o600 },
+      { name: 'record.json', bytes: printRecord(record), mode: 0o600 },
+    ];
+    await writeNewFolder(resolvePath(io, options.out), files, options.force === true);
+  } finally {
+    wipe(ephemeralKey, tek, tik, tk);
+  }
+  io.stdout.write(
+    options.json === true ? sessionJson(options.out, record) : sessionText(options.out, record, kernelHashes),
+  );
+}
+
+function choosePolicy(io: Io, { policy: text, platform, insecureAllowDebug = false }: SessionOptions): number {
+  const policy = parsePolicy(text);
+  checkPolicyPlatform(policy, platform);
+  if (allowsDebugging(policy)) {
+    if (!insecureAllowDebug) {
+      throw new BootsealError('usage', `policy ${text} lets the host read and change the guest's memory`, {
+        hint: 'add the flag nodbg, or say --insecure-allow-debug for an experiment without secrets',
+      });
+    }
+    remark(io, 'warning', "the policy lets the host read and change the guest's memory (no flag nodbg)");
+  }
+  for (const risk of policyRisks(policy)) remark(io, 'warning', `the policy is weak: ${risk}`);
+  return policy;
+}
+
+/** Returns what the record keeps of the firmware; throws `usage` for a class that the owner has not accepted. */
+function acceptedFirmware(io: Io, launch: MeasuredLaunch, accepted: string | undefined): LaunchRecord['firmware'] {
+  const { image, firmware } = launch.firmware;
+  const hashed = launch.inputs['firmware'];
+  if (image === undefined || hashed === undefined) {
+    throw new BootsealError('usage', 'a session needs the firmware image itself, not its descriptor');
+  }
+  const lint = lintFirmware(image);
+  if (accepted !== undefined && accepted !== lint.class) {
+    throw new BootsealError('usage', `the firmware is of the class ${lint.class}, not ${accepted}`, {
+      hint: lint.advice,
+    });
+  }
+  if (lint.class !== 'enforcing') {
+    if (accepted === undefined) {
+      throw new BootsealError('usage', `the firmware is of the class ${lint.class}: ${FIRMWARE_CLASSES[lint.class]}`, {
+        hint: `${lint.advice}; to make a session all the same, say --accept-firmware ${lint.class}`,
+      });
+    }
+    remark(io, 'warning', `you accepted firmware of the class ${lint.class}: ${lint.advice}`);
+  }
+  return { ...hashed, lint: lint.class, secretArea: firmware.secretArea ?? null };
+}

@@ -1,0 +1,53 @@
+/** @module How a launch record comes to be: from what the owner measured, chose and verified. */
+import { sha256 } from '@noble/hashes/sha2.js';
+import { BootsealError } from '../errors.ts';
+import { bytesToHex } from '../hex.ts';
+import type { Measured } from '../measurement/measure.ts';
+import type { PlatformKey } from './chain.ts';
+import { checkPolicyPlatform } from './policy.ts';
+import { type ExpectedDigest, type LaunchRecord, parseRecord, printRecord } from './record.ts';
+
+/** What a record is made of. */
+export interface RecordInputs
+  extends Pick<LaunchRecord, 'platform' | 'policy' | 'minimumApi' | 'expected' | 'firmware'> {
+  readonly created: Date;
+  readonly platformKey: PlatformKey;
+}
+
+/**
+ * Returns the record of a launch that has not happened. Throws `usage` when policy and platform disagree, `format` when a part
+ * has not the form that records have.
+ */
+export function createRecord(inputs: RecordInputs): LaunchRecord {
+  const { platform, policy, minimumApi, expected, firmware, created, platformKey } = inputs;
+  checkPolicyPlatform(policy, platform);
+  if (Number.isNaN(created.getTime())) throw new BootsealError('usage', 'record.created: not a date');
+  const record: LaunchRecord = {
+    format: 'bootseal-record-1',
+    platform,
+    created: created.toISOString(),
+    policy,
+    minimumApi,
+    expected,
+    firmware,
+    platformKey: {
+      pdhSha256: bytesToHex(sha256(platformKey.pdh.bytes)),
+      verified: platformKey.verified,
+      root: platformKey.root,
+    },
+    used: null,
+  };
+  // What cannot be read back later must not be written now.
+  return parseRecord(printRecord(record));
+}
+
+/** Returns a measured digest as a record keeps it. */
+export function expectedDigest({ digest, profile, vcpus, cpu, features }: Measured): ExpectedDigest {
+  return {
+    digest: bytesToHex(digest),
+    ...(profile === undefined ? {} : { profile: profile.name }),
+    ...(vcpus === undefined ? {} : { vcpus }),
+    ...(cpu === undefined ? {} : { cpu: cpu.name ?? `0x${cpu.signature.toString(16)}` }),
+    ...(features === undefined ? {} : { vmsaFeatures: `0x${features.toString(16)}` }),
+  };
+}

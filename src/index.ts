@@ -1,0 +1,99 @@
+/**
+ * @module bootseal as a library: what the command does, as functions of bytes. Nothing here reads a clock, a file or randomness
+ * by itself; `nodeHashes` and `nodePublicKey` lend node:crypto to the functions that ask for it.
+ */
+export { BootsealError, type ErrorDetails, type ErrorKind } from './core/errors.ts';
+export {
+  describeFirmware,
+  type FirmwareDescriptor,
+  parseDescriptor,
+  printDescriptor,
+} from './core/firmware/descriptor.ts';
+export {
+  type Area,
+  type Firmware,
+  type FooterEntry,
+  parseFirmware,
+  type SevSection,
+  type TdxSection,
+} from './core/firmware/firmware.ts';
+export { type Finding, type FirmwareClass, type FirmwareLint, lintFirmware } from './core/firmware/lint.ts';
+export type { Hashes, RunningHash } from './core/hash.ts';
+export type { ApiVersion } from './core/measurement/api-version.ts';
+export { type CpuIdentity, cpuModel, cpuModelNames, cpuSignature } from './core/measurement/cpu-models.ts';
+export { defaultFeatures } from './core/measurement/features.ts';
+export { type KernelHashes, kernelHashTable } from './core/measurement/hash-table.ts';
+export {
+  computeLaunchMeasurement,
+  type LaunchMeasurement,
+  parseLaunchMeasurement,
+  parseLaunchMeasurementText,
+} from './core/measurement/launch-measurement.ts';
+export {
+  type Cpu,
+  firmwareOf,
+  type Measured,
+  type MeasuredFirmware,
+  type MeasureRequest,
+  measure,
+  type Platform,
+} from './core/measurement/measure.ts';
+export type { Step, StepType } from './core/measurement/plan.ts';
+export { findProfile, PROFILES, type Profile } from './core/measurement/profiles.ts';
+export { snpFirmwareDigest } from './core/measurement/snp.ts';
+export {
+  type ExpectedLaunch,
+  type VerifiedLaunch,
+  verifyAgainstRecord,
+  verifyLaunchMeasurement,
+} from './core/measurement/verify-launch.ts';
+export { nobleHashes } from './core/noble-hashes.ts';
+export { secretRoom } from './core/secret/limits.ts';
+export { SECRET_NAMES, secretGuid, secretName } from './core/secret/names.ts';
+export { type Sealing, sealPacket } from './core/secret/packet.ts';
+export { openPacket, type Packet } from './core/secret/packet-cipher.ts';
+export {
+  buildSecretTable,
+  type OwnerSecret,
+  parseSecretTable,
+  type SecretTable,
+  secretWarnings,
+  type TableEntry,
+} from './core/secret/table.ts';
+export { amdAuthorities } from './core/session/amd-certificates.ts';
+export type { RootName } from './core/session/amd-roots.ts';
+export {
+  type AmdAuthorities,
+  type PlatformCertificates,
+  type PlatformKey,
+  trustUnverified,
+  verifyChain,
+} from './core/session/chain.ts';
+export { createRecord, expectedDigest, type RecordInputs } from './core/session/create-record.ts';
+export { chooseMinimumApi } from './core/session/minimum-api.ts';
+export {
+  type CertificateFile,
+  completeChain,
+  type FoundCertificates,
+  readCertificates,
+} from './core/session/platform-certificates.ts';
+export { describePolicy, parsePolicy, policyRisks } from './core/session/policy.ts';
+export type { Curve, EcPublicKey, PublicKeyOperations } from './core/session/public-key.ts';
+export {
+  type ExpectedDigest,
+  type LaunchRecord,
+  type MinimumApi,
+  parseRecord,
+  printRecord,
+} from './core/session/record.ts';
+export {
+  createSession,
+  type LaunchSession,
+  type OpenInputs,
+  openSession,
+  type SessionInputs,
+} from './core/session/session.ts';
+export { encodeTk, parseTk, type TransportKeys } from './core/session/transport-keys.ts';
+export { nodeHashes } from './host/node-hashes.ts';
+export { nodePublicKey } from './host/public-key.ts';
+export { readRecord, useRecord } from './host/record.ts';

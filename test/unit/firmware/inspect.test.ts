@@ -1,0 +1,239 @@
+import { describe, expect, it } from 'vitest';
+import { parseFirmware } from '../../../src/core/firmware/firmware.ts';
+import { type Inspection, inspectFirmware } from '../../../src/core/firmware/inspect.ts';
+import { servesPlatform, type Verdicts } from '../../../src/core/firmware/serves.ts';
+import { failure } from '../../failure.ts';
+import {
+  AMDSEV,
+  file,
+  firmwareImage,
+  join,
+  lastPage,
+  section,
+  type Tables,
+  VARIABLES,
+  volume,
+} from '../../firmware-image.ts';
+import { fixture } from '../../fixtures.ts';
+
+const known = new Map<string, Inspection>();
+/** Real images take a while. */
+function inspected(name: string): Inspection {
+  const found = known.get(name) ?? inspectFirmware(fixture(name));
+  known.set(name, found);
+  return found;
+}
+const answers = (verdicts: Verdicts) =>
+  Object.fromEntries(Object.entries(verdicts).map(([name, { answer }]) => [name, answer]));
+const verdicts = (tables: Tables, inside = {}) => inspectFirmware(firmwareImage(tables, inside)).verdicts;
+const without = <K extends keyof Tables>(key: K) => {
+  const { [key]: _, ...rest } = AMDSEV;
+  return rest;
+};
+const AMDSEV_BUILD = 'build OvmfPkg/AmdSev/AmdSevX64.dsc';
+const WHOLE = 'give the full image, variable store and code in one file';
+
+describe('real images', () => {
+  const yes = { sev: 'yes', sevEs: 'yes', snp: 'yes' };
+  it.each([
+    ['debian-ovmf/OVMF.amdsev_2026.08.fd', 'full', { ...yes, kernelHashes: 'partly', launchSecret: 'yes', tdx: 'yes' }],
+    ['debian-ovmf/OVMF_2026.08.fd', 'full', { ...yes, kernelHashes: 'no', launchSecret: 'no', tdx: 'yes' }],
+    ['debian-ovmf/OVMF_2025.02-8+deb13u1.fd', 'full', { ...yes, kernelHashes: 'no', launchSecret: 'no', tdx: 'yes' }],
+    [
+      'debian-ovmf/OVMF_CODE_4M_2025.02-8+deb13u1.fd',
+      'code-only',
+      { ...yes, snp: 'partly', kernelHashes: 'no', launchSecret: 'no', tdx: 'no' },
+    ],
+    [
+      'debian-ovmf/OVMF_CODE_4M_2022.11-6+deb12u2.fd',
+      'code-only',
+      { ...yes, snp: 'no', kernelHashes: 'no', launchSecret: 'no', tdx: 'no' },
+    ],
+    [
+      'debian-ovmf/OVMF.inteltdx.ms_2026.08.fd',
+      'full',
+      { sev: 'no', sevEs: 'no', snp: 'no', kernelHashes: 'no', launchSecret: 'no', tdx: 'yes' },
+    ],
+    [
+      'sev-snp-measure/svsm.bin',
+      'svsm',
+      { sev: 'no', sevEs: 'no', snp: 'no', kernelHashes: 'no', launchSecret: 'no', tdx: 'no' },
+    ],
+    [
+      'sev-snp-measure/ovmf_AmdSev_suffix.bin',
+      'no-volumes',
+      { ...yes, snp: 'partly', kernelHashes: 'unknown', launchSecret: 'unknown', tdx: 'no' },
+    ],
+  ])('%s is %s', (name, contents, expected) => {
+    const inspection = inspected(name);
+    expect(inspection.contents).toBe(contents);
+    expect(answers(inspection.verdicts)).toEqual(expected);
+  });
+
+  it('say why not', () => {
+    const amdsev = inspected('debian-ovmf/OVMF.amdsev_2026.08.fd');
+    expect(amdsev.verdicts.kernelHashes.reason).toBe('some blobs go unverified');
+    expect(amdsev.verdicts.kernelHashes.advice).toBe(amdsev.lint?.advice);
+    expect(amdsev.volumes.map(({ at }) => at)).toEqual([0, 0x84000, 0x3cc000]);
+    const generic = inspected('debian-ovmf/OVMF_2026.08.fd').verdicts;
+    expect(generic.kernelHashes).toEqual({
+      answer: 'no',
+      reason: 'it has room for them, but nothing in it checks them: any kernel is started',
+      advice: AMDSEV_BUILD,
+    });
+    expect(generic.launchSecret).toEqual({
+      answer: 'no',
+      reason: 'it has room for one, but nothing in it guards the area or tells the guest of it',
+      advice: AMDSEV_BUILD,
+    });
+    const tdx = inspected('debian-ovmf/OVMF.inteltdx.ms_2026.08.fd').verdicts;
+    expect(tdx.snp).toEqual({
+      answer: 'no',
+      reason: 'its SEV metadata has empty sections, as builds for TDX only have',
+      advice: AMDSEV_BUILD,
+    });
+    const code = inspected('debian-ovmf/OVMF_CODE_4M_2025.02-8+deb13u1.fd').verdicts;
+    expect(code.tdx).toEqual({
+      answer: 'no',
+      reason: 'its TDX metadata refers to parts that are not in this file',
+      advice: WHOLE,
+    });
+    expect(code.snp).toEqual({
+      answer: 'partly',
+      reason: 'not with QEMU, which takes it for SNP with -bios only, and there only multiples of 64 KiB',
+      advice: WHOLE,
+    });
+    const old = inspected('debian-ovmf/OVMF_CODE_4M_2022.11-6+deb12u2.fd').verdicts;
+    expect(old.snp.reason).toContain('has no SEV metadata');
+    const svsm = inspected('sev-snp-measure/svsm.bin').verdicts;
+    expect(svsm.sev).toEqual({
+      answer: 'no',
+      reason: 'it is an SVSM, which runs below a firmware',
+      advice: 'give OVMF here and this file to measure snp --svsm',
+    });
+    const end = inspected('sev-snp-measure/ovmf_AmdSev_suffix.bin');
+    expect(end.verdicts.kernelHashes).toEqual({
+      answer: 'unknown',
+      reason: 'it has room for them, but whether it checks the hashes cannot be seen in this file',
+      advice: WHOLE,
+    });
+    expect(end.verdicts.launchSecret.reason).toContain('whether it guards the area cannot be seen');
+    expect(end.lint).toBeUndefined();
+    expect(end.lintProblem).toBe('firmware: there is no firmware volume in it');
+  });
+});
+
+describe('an image', () => {
+  it('with everything serves everything but TDX', () => {
+    const inspection = inspectFirmware(firmwareImage());
+    expect(answers(inspection.verdicts)).toEqual({
+      sev: 'yes',
+      sevEs: 'yes',
+      snp: 'yes',
+      kernelHashes: 'yes',
+      launchSecret: 'yes',
+      tdx: 'no',
+    });
+    expect(inspection.verdicts.sev).toEqual({ answer: 'yes' });
+    expect(inspection.verdicts.tdx.reason).toBe('its footer has no TDX metadata');
+    expect(inspection.lint?.class).toBe('enforcing');
+    expect(inspection.lintProblem).toBeUndefined();
+  });
+
+  it('without a footer may be anything', () => {
+    const image = join(volume([file(section(0x10, new Uint8Array(4)), { type: 5 })]), new Uint8Array(4096));
+    const { verdicts: found } = inspectFirmware(image);
+    expect(answers(found)).toMatchObject({ sev: 'unknown', sevEs: 'no', snp: 'no' });
+    expect(found.sev.reason).toBe('it has no footer table, so it is OVMF of before 2021 or another firmware');
+    expect(found.sevEs.advice).toBe('use an OVMF of 2022 or later, and the whole image');
+  });
+
+  it('without a reset block serves SEV only', () => {
+    const found = verdicts(without('reset'));
+    expect(answers(found)).toMatchObject({ sev: 'yes', sevEs: 'no', snp: 'no' });
+    expect(found.snp.reason).toBe('its footer does not say where further vCPUs start (no SEV-ES reset block)');
+    expect(found.sevEs.advice).toBe(AMDSEV_BUILD);
+    expect(answers(verdicts({ ...AMDSEV, reset: 0 }))).toMatchObject({ sev: 'yes', sevEs: 'no', snp: 'no' });
+  });
+
+  it('with broken SEV metadata is refused for SNP as measure refuses it', () => {
+    const found = verdicts({ ...AMDSEV, sev: [[0x800000, 0x800, 1]] });
+    expect(answers(found)).toMatchObject({ sevEs: 'yes', snp: 'no', kernelHashes: 'yes' });
+    expect(found.snp.reason).toContain('is not made of whole pages');
+  });
+
+  it('without a KERNEL_HASHES section has kernel hashes for SEV and SEV-ES only', () => {
+    const found = verdicts({ ...AMDSEV, sev: [[0x800000, 0x1000, 1]] });
+    expect(answers(found)).toMatchObject({ snp: 'yes', kernelHashes: 'partly' });
+    expect(found.kernelHashes.reason).toMatch(/^SEV and SEV-ES only: .*has no KERNEL_HASHES section/);
+  });
+
+  it('with too small a hash area has no kernel hashes', () => {
+    const found = verdicts({ ...AMDSEV, hashArea: [0x810c00, 175] }).kernelHashes;
+    expect(found).toMatchObject({ answer: 'no', advice: AMDSEV_BUILD });
+    expect(found.reason).toContain('has 175 bytes, the table needs 176');
+  });
+
+  it('without areas has neither kernel hashes nor launch secret', () => {
+    expect(verdicts(without('hashArea')).kernelHashes.reason).toContain('has no area for kernel hashes');
+    expect(verdicts(without('secretArea')).launchSecret).toEqual({
+      answer: 'no',
+      reason: 'its footer names no area for one',
+      advice: AMDSEV_BUILD,
+    });
+  });
+
+  it('is named after what is in it', () => {
+    const of = (image: Uint8Array) => inspectFirmware(image).contents;
+    const variables = volume([], { fileSystem: VARIABLES });
+    expect(of(variables)).toBe('variables-only');
+    expect(of(volume([]))).toBe('code-only');
+    expect(of(join(volume([]), variables))).toBe('full');
+    expect(of(lastPage(AMDSEV))).toBe('no-volumes');
+  });
+
+  it('with a broken volume is refused', () => {
+    const image = firmwareImage();
+    image[8192 + 50] = (image[8192 + 50] ?? 0) ^ 1;
+    expect(failure(() => inspectFirmware(image)).message).toContain(
+      'volume at 8192 has a header with a wrong checksum',
+    );
+  });
+});
+
+describe('TDX', () => {
+  it('needs all parts in the file, and code among them', () => {
+    const image = new Uint8Array(fixture('debian-ovmf/OVMF.amdsev_2026.08.fd'));
+    const at = image.length - 0xa60;
+    expect(parseFirmware(image).tdxSections?.[0]?.rawSize).toBe(0x37c000);
+    image[at + 16 + 5] = 0xc1;
+    expect(inspectFirmware(image).verdicts.tdx.reason).toContain('not in this file');
+    image[at + 16 + 5] = 0xc0;
+    image[at + 16 + 24] = 3;
+    expect(inspectFirmware(image).verdicts.tdx).toEqual({
+      answer: 'no',
+      reason: 'its TDX metadata names no firmware code',
+      advice: 'build OvmfPkg/IntelTdx/IntelTdxX64.dsc',
+    });
+  });
+});
+
+describe('servesPlatform', () => {
+  const serves = (tables: Tables, platform: 'sev' | 'sev-es' | 'snp') => {
+    const image = firmwareImage(tables);
+    return servesPlatform(image, parseFirmware(image), platform).answer;
+  };
+
+  it('asks for kernel hashes too', () => {
+    expect((['sev', 'sev-es', 'snp'] as const).map((platform) => serves(AMDSEV, platform))).toEqual([
+      'yes',
+      'yes',
+      'yes',
+    ]);
+    const noSection: Tables = { ...AMDSEV, sev: [[0x800000, 0x1000, 1]] };
+    expect(serves(noSection, 'snp')).toBe('no');
+    expect(serves(noSection, 'sev-es')).toBe('yes');
+    expect(serves(without('reset'), 'sev-es')).toBe('no');
+    expect(serves(without('reset'), 'sev')).toBe('yes');
+  });
+});
