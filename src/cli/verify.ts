@@ -122,11 +122,7 @@ async function againstValues(io: Io, options: Options): Promise<Verdict> {
   checkPolicyPlatform(policy, platform);
   const api = required(apiFromOptions(options), '--api-major, --api-minor and --build-id');
   if (isLegacy(api)) {
-    remark(
-      io,
-      'warning',
-      `API ${printApi(api)} is older than 0.17: its measurement does not cover the version`,
-    );
+    remark(io, 'warning', `API ${printApi(api)} is older than 0.17: its measurement does not cover the version`);
   }
   const measurement: LaunchMeasurement = await readMeasurement(io, options.measurement);
   const expected = await expectedDigests(io, platform, options);
