@@ -1,7 +1,9 @@
 /** @module `bootseal secret build`: verify, mark the record used, write the packet; in this order, so that no crash allows two. */
+import * as path from 'node:path';
 import { Command } from 'commander';
 import { bytesToBase64 } from '../core/base64.ts';
 import { wipe } from '../core/bytes.ts';
+import { BootsealError } from '../core/errors.ts';
 import { type VerifiedLaunch, verifyAgainstRecord } from '../core/measurement/verify-launch.ts';
 import { MAX_PAYLOAD, secretRoom } from '../core/secret/limits.ts';
 import { SECRET_NAMES, secretName } from '../core/secret/names.ts';
@@ -66,6 +68,9 @@ async function build(io: Io, options: Options): Promise<void> {
   const api = apiFromOptions(options);
   const recordFile = resolvePath(io, options.record);
   const out = resolvePath(io, options.out);
+  if (path.relative(out, recordFile).split(path.sep)[0] !== '..') {
+    throw new BootsealError('usage', `${options.out} holds the record: the packet needs a folder of its own`);
+  }
   const record = await readRecord(recordFile);
   const room = secretRoom(record.firmware.secretArea);
   const measurement = await readMeasurement(io, options.measurement);
@@ -74,8 +79,8 @@ async function build(io: Io, options: Options): Promise<void> {
   let table: Uint8Array = new Uint8Array(0);
   try {
     const launch = verifyAgainstRecord(record, keys.tik, measurement, api);
-    for (const { path, ...rest } of options.secret) {
-      secrets.push({ ...rest, value: await readInput(io, path, MAX_PAYLOAD) });
+    for (const { path: file, ...rest } of options.secret) {
+      secrets.push({ ...rest, value: await readInput(io, file, MAX_PAYLOAD) });
     }
     table = buildSecretTable(secrets, { room, pad: options.pad === true });
     remarkRecord(io, record);

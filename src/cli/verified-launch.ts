@@ -1,21 +1,9 @@
 /** @module What commands say about a verified launch and the record that it was verified against. */
-import { bytesToHex } from '../core/hex.ts';
+import { FIRMWARE_CLASSES, type FirmwareClass } from '../core/firmware/lint.ts';
 import { printApi } from '../core/measurement/api-version.ts';
-import type { Measured } from '../core/measurement/measure.ts';
 import type { VerifiedLaunch } from '../core/measurement/verify-launch.ts';
-import type { ExpectedDigest, LaunchRecord } from '../core/session/record.ts';
+import type { LaunchRecord } from '../core/session/record.ts';
 import { type Io, remark } from './io.ts';
-
-/** Returns a measured digest as a record keeps it. */
-export function expectedDigest({ digest, profile, vcpus, cpu, features }: Measured): ExpectedDigest {
-  return {
-    digest: bytesToHex(digest),
-    ...(profile === undefined ? {} : { profile: profile.name }),
-    ...(vcpus === undefined ? {} : { vcpus }),
-    ...(cpu === undefined ? {} : { cpu: cpu.name ?? `0x${cpu.signature.toString(16)}` }),
-    ...(features === undefined ? {} : { vmsaFeatures: `0x${features.toString(16)}` }),
-  };
-}
 
 /** Returns the launch as lines for people. */
 export function printLaunch({ expected, api }: VerifiedLaunch): string[] {
@@ -47,7 +35,10 @@ export function remarkRecord(io: Io, record: LaunchRecord): void {
     remark(
       io,
       'warning',
-      `the firmware is of the class "${record.firmware.lint}": use a build that verifies every blob it boots`,
+      `the firmware is of the class "${className(record.firmware.lint)}": use a build that verifies every blob it boots`,
     );
   }
 }
+
+const className = (lint: string): string => (isClass(lint) ? FIRMWARE_CLASSES[lint] : lint);
+const isClass = (text: string): text is FirmwareClass => Object.hasOwn(FIRMWARE_CLASSES, text);

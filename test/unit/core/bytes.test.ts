@@ -47,8 +47,10 @@ describe('layout', () => {
     expect(Outer.unpack(concat(Uint8Array.of(9, 9), packed), 2)).toEqual(value);
   });
 
-  it('does not alias what it reads', () => {
-    const source = packed.slice();
+  it.each([
+    ['Uint8Array', packed.slice()],
+    ['Buffer, whose slice() does not copy', Buffer.from(packed)],
+  ])('does not alias what it reads: %s', (_, source) => {
     const { raw } = Outer.unpack(source);
     source.fill(0);
     expect(raw).toEqual(Uint8Array.of(12, 13, 14));
