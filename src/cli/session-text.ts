@@ -47,13 +47,15 @@ function configuration({ profile, vcpus, cpu, vmsaFeatures }: ExpectedDigest): s
   return parts.length === 0 ? '' : `  ${parts.join(' ')}`;
 }
 
-function hostLines({ policy }: LaunchRecord, kernelHashes: boolean): string[] {
+function hostLines({ policy, platform, expected }: LaunchRecord, kernelHashes: boolean): string[] {
   const hex = `0x${policy.toString(16)}`;
+  // The profile qemu is that of KVM_SEV_INIT2, which newer QEMUs else choose by what KVM offers (docs/profiles.md).
+  const init2 = platform === 'sev-es' && expected.every(({ profile }) => profile === 'qemu');
   const [qemu, libvirt] = kernelHashes ? [',kernel-hashes=on', " kernelHashes='yes'"] : ['', ''];
   return [
     'For the host, with QEMU (C and R as query-sev-capabilities says; -S starts the guest paused):',
     '  -S -machine q35,confidential-guest-support=sev0 \\',
-    `  -object sev-guest,id=sev0,policy=${hex},cbitpos=C,reduced-phys-bits=R${qemu},dh-cert-file=godh,session-file=session`,
+    `  -object sev-guest,id=sev0,policy=${hex},cbitpos=C,reduced-phys-bits=R${init2 ? ',legacy-vm-type=off' : ''}${qemu},dh-cert-file=godh,session-file=session`,
     'or with libvirt (virsh create --paused):',
     `  <launchSecurity type='sev'${libvirt}>`,
     `    <policy>${hex}</policy>`,
