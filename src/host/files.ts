@@ -93,18 +93,27 @@ function tooLarge(name: string, limit: number): BootsealError {
   return new BootsealError('format', `${name} is larger than ${limit} bytes, the most that is accepted here`);
 }
 
-/** Feeds the bytes of a file to `take`, a piece at a time; returns how many there were. */
+const PIECE = 1 << 20;
+
+/**
+ * Feeds the bytes of a file to `take`, a piece of at most 1 MiB at a time; returns how many there were. The next piece is read
+ * while one is taken, so `take` must not keep it.
+ */
 export async function streamFile(file: string, take: (bytes: Uint8Array) => void): Promise<number> {
   try {
     const handle = await fs.open(file, 'r');
     try {
-      const piece = Buffer.allocUnsafe(1 << 20);
+      const read = (into: Buffer) => handle.read(into, 0, PIECE, null);
+      let [now, later] = [Buffer.allocUnsafeSlow(PIECE), Buffer.allocUnsafeSlow(PIECE)];
       let total = 0;
+      let reading = read(now);
       for (;;) {
-        const { bytesRead } = await handle.read(piece, 0, piece.length, null);
+        const { bytesRead } = await reading;
         if (bytesRead === 0) return total;
+        reading = read(later);
         total += bytesRead;
-        take(piece.subarray(0, bytesRead));
+        take(now.subarray(0, bytesRead));
+        [now, later] = [later, now];
       }
     } finally {
       await handle.close();
