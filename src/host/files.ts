@@ -1,5 +1,6 @@
 /** @module Files of the owner's machine: bounded reads, streams, and writes that leave nothing half done. */
 import { randomBytes } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
@@ -93,30 +94,27 @@ function tooLarge(name: string, limit: number): BootsealError {
   return new BootsealError('format', `${name} is larger than ${limit} bytes, the most that is accepted here`);
 }
 
-const PIECE = 1 << 20;
+/** Pieces that stay in the processor's cache between reading and hashing: megabytes at once take half as long again. */
+const PIECE = 1 << 16;
 
 /**
- * Feeds the bytes of a file to `take`, a piece of at most 1 MiB at a time; returns how many there were. The next piece is read
- * while one is taken, so `take` must not keep it.
+ * Feeds the bytes of a file to `take`, a piece of at most 64 KiB at a time, which `take` must not keep; returns how many there
+ * were. It reads without giving way: there is nothing else to do, and threads cost more than they save here.
  */
-export async function streamFile(file: string, take: (bytes: Uint8Array) => void): Promise<number> {
+export function streamFile(file: string, take: (bytes: Uint8Array) => void): number {
   try {
-    const handle = await fs.open(file, 'r');
+    const open = openSync(file, 'r');
     try {
-      const read = (into: Buffer) => handle.read(into, 0, PIECE, null);
-      let [now, later] = [Buffer.allocUnsafeSlow(PIECE), Buffer.allocUnsafeSlow(PIECE)];
+      const piece = Buffer.allocUnsafeSlow(PIECE);
       let total = 0;
-      let reading = read(now);
       for (;;) {
-        const { bytesRead } = await reading;
-        if (bytesRead === 0) return total;
-        reading = read(later);
-        total += bytesRead;
-        take(now.subarray(0, bytesRead));
-        [now, later] = [later, now];
+        const size = readSync(open, piece, 0, PIECE, null);
+        if (size === 0) return total;
+        total += size;
+        take(piece.subarray(0, size));
       }
     } finally {
-      await handle.close();
+      closeSync(open);
     }
   } catch (cause) {
     throw ioError(cause, file, 'read');
