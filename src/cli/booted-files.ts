@@ -10,6 +10,8 @@ export interface HashedFile {
   /** 64 hexadecimal digits. */
   readonly sha256: string;
   readonly bytes: number;
+  /** Only for a firmware descriptor: what it says of the image that it stands for, which nothing here can check. */
+  readonly claims?: { readonly sha256: string | null; readonly bytes: number };
 }
 
 /** The roles a booted file can have. */
@@ -34,13 +36,14 @@ export async function bootedFiles(
 ): Promise<{ readonly hashes: KernelHashes | undefined; readonly files: Partial<Record<BootedFile, HashedFile>> }> {
   if (options.kernel === undefined) {
     const without = (['initrd', 'cmdline', 'cmdlineFile'] as const).find((key) => options[key] !== undefined);
-    if (without !== undefined) {
+    if (without !== undefined || options.stripNewline === true) {
       throw new BootsealError('usage', 'an initrd or command line is measured only together with --kernel');
     }
     return { hashes: undefined, files: {} };
   }
   const cmdline = await commandLine(io, options);
   const kernel = await hashInput(io, options.kernel);
+  if (kernel.file.bytes === 0) remark(io, 'warning', 'the kernel is empty');
   const initrd = options.initrd === undefined ? undefined : await hashInput(io, options.initrd);
   const hashes = {
     kernel: kernel.hash,
@@ -66,17 +69,28 @@ async function commandLine(io: Io, options: BootedOptions): Promise<Uint8Array> 
   if (options.cmdline !== undefined && options.cmdlineFile !== undefined) {
     throw new BootsealError('usage', '--cmdline and --cmdline-file exclude each other');
   }
+  if (options.stripNewline === true && options.cmdlineFile === undefined) {
+    throw new BootsealError('usage', '--strip-newline goes with --cmdline-file');
+  }
+  // Node has replaced what it could not decode: other bytes would be measured than QEMU gets.
+  if (options.cmdline?.includes('\u{fffd}') === true) {
+    throw new BootsealError('usage', '--cmdline holds bytes that are not UTF-8, which arrive here changed', {
+      hint: 'give the command line as --cmdline-file',
+    });
+  }
   const given =
     options.cmdlineFile === undefined
       ? Buffer.from(options.cmdline ?? '')
       : await readInput(io, options.cmdlineFile, CMDLINE_LIMIT);
-  if (given.includes(0))
+  if (given.includes(0)) {
     throw new BootsealError('usage', 'the command line holds a NUL byte, at which QEMU would end it');
-  if (given.at(-1) !== 0x0a) return given;
-  if (options.stripNewline === true) {
-    remark(io, 'note', 'one newline at the end of the command line was left out');
-    return given.subarray(0, -1);
   }
-  remark(io, 'warning', 'the command line ends in a newline, which is measured; --strip-newline leaves it out');
-  return given;
+  const strip = options.stripNewline === true && given.at(-1) === 0x0a;
+  if (strip) remark(io, 'note', 'one newline at the end of the command line was left out');
+  const cmdline = strip ? given.subarray(0, -1) : given;
+  if (cmdline.at(-1) === 0x0a) {
+    const way = strip ? '' : '; --strip-newline leaves it out';
+    remark(io, 'warning', `the command line ends in a newline, which is measured${way}`);
+  }
+  return cmdline;
 }

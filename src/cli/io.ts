@@ -70,6 +70,14 @@ export async function streamInput(io: Io, file: string, take: (bytes: Uint8Array
 }
 
 /** Writes one remark for the person at the terminal: `bootseal: warning: text`. */
-export function remark(io: Io, level: 'warning' | 'note', text: string): void {
-  io.stderr.write(`bootseal: ${level}: ${text}\n`);
+export function remark(io: Io, level: 'warning' | 'note' | 'error' | 'hint', text: string): void {
+  io.stderr.write(`bootseal: ${level}: ${printable(text)}\n`);
 }
+
+/** Returns `text` with control characters as `\\u…`: names of files may come from elsewhere and must not command the terminal. */
+export function printable(text: string): string {
+  return text.replace(CONTROL, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Unicode's categories Cc, Zl and Zp, and the marks that change the direction of text. */
+const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;

@@ -1,7 +1,7 @@
 /** @module The command line: finds the command, loads only its file, and maps every outcome to an exit status. */
 import { Command, CommanderError } from 'commander';
-import { BootsealError } from '../core/errors.ts';
-import type { Io } from './io.ts';
+import { BootsealError, type ErrorKind } from '../core/errors.ts';
+import { type Io, printable, remark } from './io.ts';
 import { STATUS, STATUS_BUG } from './status.ts';
 import { VERSION } from './version.ts';
 
@@ -40,19 +40,22 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
 
 /** Runs one command line (without `node` and the script) and returns its exit status; never throws and never exits. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
+  const json = argv.includes('--json');
   try {
     const wanted = wantedCommand(argv);
-    await (await program(io, (name) => name === wanted)).parseAsync(argv, { from: 'user' });
+    await (await program(io, (name) => name === wanted, json)).parseAsync(argv, { from: 'user' });
     return 0;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : STATUS.usage;
-    return report(error, argv.includes('--json'), io);
+    if (!(error instanceof CommanderError)) return report(error, json, io);
+    if (error.exitCode === 0) return 0;
+    if (json) reportJson({ kind: 'usage', message: error.message.replace(/^error: /, '') }, io);
+    return STATUS.usage;
   }
 }
 
 /** Returns the command tree with every command loaded, as the man pages and the completions need it. */
 export async function wholeProgram(io: Io): Promise<Command> {
-  return program(io, () => true);
+  return program(io, () => true, false);
 }
 
 function wantedCommand(argv: readonly string[]): string | undefined {
@@ -60,7 +63,7 @@ function wantedCommand(argv: readonly string[]): string | undefined {
   return first === 'help' ? argv[argv.indexOf('help') + 1] : first;
 }
 
-async function program(io: Io, isWanted: (name: string) => boolean): Promise<Command> {
+async function program(io: Io, isWanted: (name: string) => boolean, json: boolean): Promise<Command> {
   const root = new Command('bootseal')
     .description('Predict, verify and seal secrets to the launch of a confidential virtual machine.')
     .version(VERSION)
@@ -68,7 +71,8 @@ async function program(io: Io, isWanted: (name: string) => boolean): Promise<Com
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
-      writeErr: (text) => io.stderr.write(text.replace(/^error: /, 'bootseal: error: ')),
+      // With --json the error is reported once, as an object.
+      writeErr: (text) => json || io.stderr.write(text.replace(/^error: .*/, (line) => printable(`bootseal: ${line}`))),
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
@@ -94,10 +98,18 @@ function report(error: unknown, json: boolean, io: Io): number {
   }
   const { kind, message, hint } = error;
   if (json) {
-    io.stderr.write(`${JSON.stringify({ error: { kind, message, ...(hint === undefined ? {} : { hint }) } })}\n`);
+    reportJson({ kind, message, ...(hint === undefined ? {} : { hint }) }, io);
   } else {
-    io.stderr.write(`bootseal: error: ${message}\n`);
-    if (hint !== undefined) io.stderr.write(`bootseal: hint: ${hint}\n`);
+    remark(io, 'error', message);
+    if (hint !== undefined) remark(io, 'hint', hint);
   }
   return STATUS[kind];
+}
+
+/** The last line on standard error, after any warnings. */
+function reportJson(
+  error: { readonly kind: ErrorKind; readonly message: string; readonly hint?: string },
+  io: Io,
+): void {
+  io.stderr.write(`${printable(JSON.stringify({ error }))}\n`);
 }

@@ -10,7 +10,8 @@ import { MAX_VCPUS } from '../core/measurement/vcpus.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { bootedFiles, type HashedFile } from './booted-files.ts';
 import { readFirmware } from './firmware-input.ts';
-import { type Io, readInput, remark } from './io.ts';
+import { type Io, readInput } from './io.ts';
+import { checkFirmware, remarkOnIdleOptions, remarkOnKernel } from './measure-remarks.ts';
 import { parseBigUnsigned, parseNumberList, parseUnsigned } from './numbers.ts';
 
 /** What commander makes of the options of `addMeasureOptions`. */
@@ -82,19 +83,14 @@ export async function measureFromOptions(
   plan = false,
 ): Promise<MeasuredLaunch> {
   const profile = findProfile(options.profile ?? 'qemu');
-  const cpus = platform === 'sev' ? [] : chosenCpus(options, profile);
+  const cpus = chosenCpus(options, profile, platform);
   const vcpus = parseNumberList(options.vcpus ?? '1', '--vcpus', 1, MAX_VCPUS);
   const features = chosenFeatures(platform, options);
   remarkOnIdleOptions(io, platform, profile, options);
   const { hashed: firmwareHash, ...firmware } = await readFirmware(io, options.firmware);
+  checkFirmware(io, platform, profile, firmware, options);
+  remarkOnKernel(io, platform, profile, options);
   const booted = await bootedFiles(io, options);
-  if (booted.hashes !== undefined && !profile.kernelHashes) {
-    remark(
-      io,
-      'warning',
-      `guests under profile ${profile.name} boot from their disk; kernel hashes are measured because you gave --kernel`,
-    );
-  }
   const svsm = await chosenSvsm(io, options);
   const results = measure(
     {
@@ -119,13 +115,11 @@ export async function measureFromOptions(
 }
 
 function chosenFeatures(platform: Platform, options: MeasureOptions): bigint {
-  if (platform === 'sev') return 0n;
-  return options.vmsaFeatures === undefined
-    ? defaultFeatures(platform)
-    : parseBigUnsigned(options.vmsaFeatures, '--vmsa-features');
+  if (options.vmsaFeatures !== undefined) return parseBigUnsigned(options.vmsaFeatures, '--vmsa-features');
+  return platform === 'sev' ? 0n : defaultFeatures(platform);
 }
 
-function chosenCpus(options: MeasureOptions, profile: Profile): readonly Cpu[] {
+function chosenCpus(options: MeasureOptions, profile: Profile, platform: Platform): readonly Cpu[] {
   const identity = [options.cpuFamily, options.cpuModel, options.cpuStepping];
   const given = [options.cpu, options.cpuSignature, identity.find((part) => part !== undefined)];
   const ways = given.filter((way) => way !== undefined).length;
@@ -139,7 +133,7 @@ function chosenCpus(options: MeasureOptions, profile: Profile): readonly Cpu[] {
     return [{ name: undefined, signature: parseUnsigned(options.cpuSignature, '--cpu-signature', 0xffffffff) }];
   }
   if (ways === 1) return [{ name: undefined, signature: cpuSignature(identityOf(options)) }];
-  if (profile.cpuMatters) {
+  if (profile.cpuMatters && platform !== 'sev') {
     throw new BootsealError('usage', `profile ${profile.name} needs the CPU model: RDX at reset is its signature`, {
       hint: "give QEMU's -cpu name as --cpu, such as EPYC-v4; with -cpu host give --cpu-family, --cpu-model and --cpu-stepping of the host",
     });
@@ -157,19 +151,6 @@ function identityOf(options: MeasureOptions): CpuIdentity {
     model: parseUnsigned(model, '--cpu-model', 0xffff),
     stepping: parseUnsigned(cpuStepping, '--cpu-stepping', 0xffff),
   };
-}
-
-function remarkOnIdleOptions(io: Io, platform: Platform, profile: Profile, options: MeasureOptions): void {
-  const cpu = ['cpu', 'cpuSignature', 'cpuFamily', 'cpuModel', 'cpuStepping'] as const;
-  const idle: readonly (keyof MeasureOptions)[] =
-    platform === 'sev' ? ['vcpus', 'profile', 'vmsaFeatures', ...cpu] : profile.cpuMatters ? [] : cpu;
-  const names = idle
-    .filter((key) => options[key] !== undefined)
-    .map((key) => `--${key.replace(/[A-Z]/g, (upper) => `-${upper.toLowerCase()}`)}`);
-  if (names.length === 0) return;
-  const why =
-    platform === 'sev' ? 'plain SEV measures no CPU state' : `profile ${profile.name} does not measure the CPU model`;
-  remark(io, 'note', `${names.join(', ')} cannot change the digest: ${why}`);
 }
 
 /** The largest variable store and SVSM that anybody builds fit many times. */

@@ -41,6 +41,9 @@ export function measureCommand(io: Io): Command {
       .addHelpText('after', EXAMPLES)
       .action(async (options: MeasureOptions & PrintOptions) => {
         const launch = await measureFromOptions(io, platform, options, options.plan);
+        if (options.kernel !== undefined) {
+          remark(io, 'note', 'kernel hashes bind only with firmware that checks them: see bootseal firmware lint');
+        }
         if (options.json === true) io.stdout.write(`${JSON.stringify(toJson(launch, options), null, 2)}\n`);
         else print(io, launch, options);
       });

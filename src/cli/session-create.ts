@@ -36,8 +36,6 @@ export async function createSessionFolder(io: Io, options: SessionOptions): Prom
   const platformKey = await readPlatformKey(io, options);
   const launch = await measureFromOptions(io, platform, options);
   const kernelHashes = launch.inputs['kernel'] !== undefined;
-  if (!kernelHashes)
-    remark(io, 'warning', 'without --kernel the digest covers the firmware only: what it boots is up to the host');
   const firmware = acceptedFirmware(io, launch, options.acceptFirmware);
   const expected = launch.results.map(expectedDigest);
   const record = createRecord({ platform, policy, minimumApi, expected, firmware, platformKey, created: io.now() });

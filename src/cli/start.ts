@@ -1,12 +1,27 @@
 /** @module The process around `run`: bundled into dist/bootseal.cjs, which bin/bootseal.js starts. */
 import { processIo } from './io.ts';
 import { run } from './main.ts';
+import { STATUS, STATUS_BUG } from './status.ts';
 
 export { run };
 
-/** Runs the command line of this process and sets its exit status. */
+/**
+ * Runs the command line of this process and sets its exit status, which is that of the command: a reader that goes away early
+ * (`bootseal … | head -1`) or a full disk under standard error changes no verdict. Only a result that could not be written
+ * makes a success an `io` failure.
+ */
 export async function start(): Promise<void> {
-  // A reader that closes the pipe early (`bootseal … | head -1`) is no error of ours.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 5));
-  process.exitCode = await run(process.argv.slice(2), processIo());
+  let lost = false;
+  process.stderr.on('error', () => undefined);
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    lost ||= error.code !== 'EPIPE';
+    if (lost) process.exitCode ||= STATUS.io;
+  });
+  // Node's own status for these is 1, which here means a mismatch.
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(`bootseal: bug: ${error.stack ?? error.message}\n`);
+    process.exit(STATUS_BUG);
+  });
+  const status = await run(process.argv.slice(2), processIo());
+  process.exitCode = status === 0 && lost ? STATUS.io : status;
 }

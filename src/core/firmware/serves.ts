@@ -11,16 +11,7 @@ import { snpFirmwareDigest } from '../measurement/snp.ts';
 import { startSnpLaunch } from '../measurement/snp-launch.ts';
 import type { Firmware } from './firmware.ts';
 import { ADVICE, type FirmwareLint } from './lint.ts';
-
-/** `partly` is less than was promised; `unknown` is what this image does not show. */
-export type Answer = 'yes' | 'partly' | 'no' | 'unknown';
-
-/** An answer, why it is not yes, and what to do. */
-export interface Verdict {
-  readonly answer: Answer;
-  readonly reason?: string;
-  readonly advice?: string;
-}
+import { AMDSEV, no, QEMU_BIOS_UNIT, startsOn, type Verdict, YES } from './starts.ts';
 
 /** What an image can be asked for. */
 export const FEATURES = {
@@ -34,14 +25,13 @@ export const FEATURES = {
 
 export type Verdicts = Readonly<Record<keyof typeof FEATURES, Verdict>>;
 
-const AMDSEV = 'build OvmfPkg/AmdSev/AmdSevX64.dsc';
 const WHOLE = 'give the full image, variable store and code in one file';
 
 /** Judges an image; `lint` is absent when its content could not be read. */
 export function assessFirmware(image: Uint8Array, firmware: Firmware, lint: FirmwareLint | undefined): Verdicts {
   return {
-    sev: sev(firmware),
-    sevEs: sevEs(firmware),
+    sev: startsOn(firmware, 'sev'),
+    sevEs: startsOn(firmware, 'sev-es'),
     snp: snp(image, firmware, undefined),
     kernelHashes: kernelHashes(image, firmware, lint),
     launchSecret: launchSecret(firmware, lint),
@@ -51,44 +41,13 @@ export function assessFirmware(image: Uint8Array, firmware: Firmware, lint: Firm
 
 /** Says whether an image can start on a platform with a hash table for its kernel. */
 export function servesPlatform(image: Uint8Array, firmware: Firmware, platform: Platform): Verdict {
-  if (platform === 'snp') return snp(image, firmware, HASH_TABLE);
-  return platform === 'sev' ? sev(firmware) : sevEs(firmware);
+  return platform === 'snp' ? snp(image, firmware, HASH_TABLE) : startsOn(firmware, platform);
 }
 
 const HASH_TABLE = new Uint8Array(HASH_TABLE_SIZE);
 
-const YES: Verdict = { answer: 'yes' };
-const no = (reason: string, advice: string): Verdict => ({ answer: 'no', reason, advice });
-
-function sev(firmware: Firmware): Verdict {
-  if (firmware.svsmEntry !== undefined) return svsm();
-  if (firmware.sevSections?.some((section) => section.size === 0)) {
-    return no('its SEV metadata has empty sections, as builds for TDX only have', AMDSEV);
-  }
-  if (firmware.footer.length > 0) return YES;
-  return {
-    answer: 'unknown',
-    reason: 'it has no footer table, so it is OVMF of before 2021 or another firmware',
-    advice: 'use an OVMF of 2022 or later',
-  };
-}
-
-function svsm(): Verdict {
-  return no('it is an SVSM, which runs below a firmware', 'give OVMF here and this file to measure snp --svsm');
-}
-
-function sevEs(firmware: Firmware): Verdict {
-  const plain = sev(firmware);
-  if (plain.answer === 'no') return plain;
-  if ((firmware.resetAddress ?? 0) !== 0) return YES;
-  return no(
-    'its footer does not say where further vCPUs start (no SEV-ES reset block)',
-    firmware.footer.length > 0 ? AMDSEV : 'use an OVMF of 2022 or later, and the whole image',
-  );
-}
-
 function snp(image: Uint8Array, firmware: Firmware, hashTable: Uint8Array | undefined): Verdict {
-  const es = sevEs(firmware);
+  const es = startsOn(firmware, 'snp');
   if (es.answer !== 'yes') return es;
   const measured = attempt(() => {
     const start = snpFirmwareDigest(image, firmware.gpa, FREE);
@@ -101,9 +60,6 @@ function snp(image: Uint8Array, firmware: Firmware, hashTable: Uint8Array | unde
     advice: WHOLE,
   };
 }
-
-/** QEMU hw/i386/x86-common.c, x86_bios_rom_init. */
-const QEMU_BIOS_UNIT = 0x10000;
 
 const FREE: Hashes = {
   sha256: () => new Uint8Array(32),

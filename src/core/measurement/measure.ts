@@ -71,6 +71,7 @@ export interface Measured {
  * combinations that no host can start and `format` for firmware that cannot serve the platform.
  */
 export function measure(request: MeasureRequest, hashes: Hashes): readonly Measured[] {
+  checkSvsm(request);
   if (request.platform === 'sev') return [measureSev(request, hashes)];
   checkRequest(request, request.platform);
   const shared: Step[] = [];
@@ -124,7 +125,7 @@ function snpMatrix(request: MeasureRequest, hashes: Hashes, trace: ((step: Step)
   const start = firmware.snpDigest ?? snpFirmwareDigest(wholeImage(request), firmware.firmware.gpa, hashes, trace);
   if (request.svsm !== undefined) {
     const svsm = placeSvsm(request.svsm.image, firmware.firmware, request.svsm.varsSize);
-    const launch = startSvsmLaunch(start, svsm, hashes, trace);
+    const launch = startSvsmLaunch(start, svsm, request.unknownSections ?? 'refuse', hashes, trace);
     return (cpu, own) =>
       snpDigests(launch, profile, svsmVcpuPages(profile, svsm, cpu.signature, request.features), request.vcpus, own);
   }
@@ -159,12 +160,15 @@ function checkRequest(request: MeasureRequest, platform: 'sev-es' | 'snp'): void
   if (!profile.platforms.includes(platform)) {
     throw new BootsealError('usage', `profile ${profile.name} does not describe ${platform} guests`);
   }
-  if (request.svsm !== undefined && (platform !== 'snp' || request.kernel !== undefined)) {
-    throw new BootsealError('usage', 'an SVSM goes with snp and without a kernel: nothing measures the kernel there');
-  }
   if (request.vcpus.length === 0 || request.cpus.length === 0) {
     throw new BootsealError('usage', 'at least one number of vCPUs and one CPU are needed');
   }
   checkVcpuCounts(request.vcpus);
   checkFeatures(platform, request.features);
+}
+
+function checkSvsm(request: MeasureRequest): void {
+  if (request.svsm !== undefined && (request.platform !== 'snp' || request.kernel !== undefined)) {
+    throw new BootsealError('usage', 'an SVSM goes with snp and without a kernel: nothing measures the kernel there');
+  }
 }

@@ -47,7 +47,13 @@ export function placeSvsm(image: Uint8Array, ovmf: Pick<Firmware, 'gpa'>, varsSi
 }
 
 /** Returns the digest after the firmware's pages (`firmwareDigest`, 48 bytes), the SVSM's pages and the SVSM's metadata. */
-export function startSvsmLaunch(firmwareDigest: Uint8Array, svsm: Svsm, hashes: Hashes, trace?: Trace): SnpDigest {
+export function startSvsmLaunch(
+  firmwareDigest: Uint8Array,
+  svsm: Svsm,
+  unknownSections: 'refuse' | 'zero',
+  hashes: Hashes,
+  trace?: Trace,
+): SnpDigest {
   const digest = new SnpDigest(hashes, firmwareDigest);
   digest.add('normal', BigInt(svsm.gpa), svsm.image);
   trace?.({
@@ -59,7 +65,7 @@ export function startSvsmLaunch(firmwareDigest: Uint8Array, svsm: Svsm, hashes: 
   });
   addSections(
     digest,
-    { firmware: svsm.firmware, profile: findProfile('qemu'), hashTable: undefined, unknownSections: 'refuse' },
+    { firmware: svsm.firmware, profile: findProfile('qemu'), hashTable: undefined, unknownSections },
     trace,
   );
   return digest;

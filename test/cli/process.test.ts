@@ -1,0 +1,51 @@
+import { spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fixture } from '../fixtures.ts';
+import { scratch } from './script.ts';
+
+const ROOT = path.join(import.meta.dirname, '..', '..');
+const { folder, remove } = scratch();
+
+/** Runs a line of shell in which $BOOTSEAL is the built command; returns the status that it prints. */
+function statusOf(line: string): string {
+  const ran = spawnSync('bash', ['-c', line], {
+    cwd: folder,
+    encoding: 'utf8',
+    env: { ...process.env, BOOTSEAL: `${process.execPath} ${path.join(ROOT, 'bin', 'bootseal.js')}` },
+  });
+  return ran.stderr.trim().split('\n').at(-1) ?? '';
+}
+
+describe.skipIf(!fs.existsSync(path.join(ROOT, 'dist', 'bootseal.cjs')))('the process', () => {
+  beforeAll(() => {
+    fs.writeFileSync(path.join(folder, 'fw'), fixture('debian-ovmf/OVMF_2025.02-8+deb13u1.fd'));
+  });
+  afterAll(remove);
+
+  // A host cannot see to it that nobody reads, but a script can: `bootseal firmware lint F | head -1 && launch`.
+  it('keeps its verdict when nobody reads the result', () => {
+    expect(statusOf('{ sleep 0.1; $BOOTSEAL firmware lint fw 2>/dev/null; echo $? >&2; } | true')).toBe('1');
+    expect(statusOf('{ sleep 0.1; $BOOTSEAL firmware inspect fw 2>/dev/null; echo $? >&2; } | true')).toBe('0');
+  });
+
+  it('keeps its verdict when nobody reads the remarks', () => {
+    expect(statusOf('$BOOTSEAL measure snp --firmware fw --cpu EPYC >/dev/null 2>/dev/full; echo $? >&2')).toBe('0');
+    expect(statusOf('$BOOTSEAL measure snp --firmware nowhere --cpu EPYC 2>/dev/full; echo $? >&2')).toBe('5');
+    expect(statusOf('$BOOTSEAL verify launch --record nowhere --measurement AAAA 2>/dev/full; echo $? >&2')).not.toBe(
+      '1',
+    );
+  });
+
+  it('fails when the result cannot be written', () => {
+    expect(statusOf('$BOOTSEAL measure snp --firmware fw --cpu EPYC >/dev/full 2>/dev/null; echo $? >&2')).toBe('5');
+  });
+
+  it('ends by a signal with 130 or 143', () => {
+    const line = (signal: string) =>
+      `mkfifo ${signal}; $BOOTSEAL measure snp --firmware - --cpu EPYC < ${signal} & pid=$!; exec 3> ${signal}; sleep 0.5; kill -${signal} $pid; wait $pid; echo $? >&2`;
+    expect(statusOf(line('INT').replace('&', '& '))).toMatch(/^(130|143)$/);
+    expect(statusOf(line('TERM'))).toBe('143');
+  });
+});
