@@ -102,6 +102,11 @@ export function parseCertificate(source: Uint8Array, name: string): SevCertifica
   };
 }
 
+/** Returns the 1028 bytes of the public key as the certificate stores them. */
+export function keyField(certificate: SevCertificate): Uint8Array {
+  return certificate.body.subarray(Certificate.offset.key);
+}
+
 /** Says whether an SEV certificate seems to start at `at`: its usage is where it belongs. */
 export function startsCertificate(source: Uint8Array, at: number): boolean {
   const field = at + Certificate.offset.usage;

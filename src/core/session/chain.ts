@@ -5,7 +5,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { BootsealError } from '../errors.ts';
 import { bytesToHex } from '../hex.ts';
-import { type Algorithm, hashOf, rsaAlgorithm, USAGE, type Usage, usageOf } from './algorithm.ts';
+import { type Algorithm, hashOf, rsaAlgorithm, type Usage, usageOf } from './algorithm.ts';
 import type { AmdCertificate } from './amd-certificate.ts';
 import { type RootName, rootWithFingerprint } from './amd-roots.ts';
 import type { SevCertificate } from './certificate.ts';
@@ -82,14 +82,12 @@ export function authoritiesOf(
   known: readonly AmdAuthorities[],
   publicKey: PublicKeyOperations,
 ): AmdAuthorities {
-  requireSigned(cek, 'ask');
+  const signatures = requireSigned(cek, 'ask');
   const found = known.find(({ ask }) => {
     const algorithm = rsaAlgorithm(ask.key.bits);
-    return cek.signatures.some(
+    return signatures.some(
       (signature) =>
-        signature.usage === USAGE.ask &&
-        signature.algorithm === algorithm &&
-        verifySignature(ask.key, algorithm, cek.body, signature, publicKey),
+        signature.algorithm === algorithm && verifySignature(ask.key, algorithm, cek.body, signature, publicKey),
     );
   });
   if (found === undefined) throw broken('cek', "it is not signed by any of AMD's signing keys (ASK)");

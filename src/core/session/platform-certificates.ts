@@ -12,7 +12,7 @@ import {
   parseAmdCertificate,
   startsAmdCertificate,
 } from './amd-certificate.ts';
-import { CERTIFICATE_SIZE, parseCertificate, type SevCertificate, startsCertificate } from './certificate.ts';
+import { CERTIFICATE_SIZE, keyField, parseCertificate, type SevCertificate, startsCertificate } from './certificate.ts';
 import { type AmdAuthorities, authoritiesOf, type PlatformCertificates } from './chain.ts';
 import type { PublicKeyOperations } from './public-key.ts';
 
@@ -51,7 +51,7 @@ export function readCertificates(files: readonly CertificateFile[]): FoundCertif
 }
 
 /**
- * Adds what only AMD can vouch for: an ASK or ARK that is missing comes from `known`. Throws `usage` and names what else is
+ * Adds what only AMD can vouch for: unless ASK and ARK are both there, they come from `known`. Throws `usage` and names what else is
  * missing, `mismatch` as `authoritiesOf`.
  */
 export function completeChain(
@@ -66,8 +66,7 @@ export function completeChain(
       hint: 'ask the host for the output of sevctl export, or for pdh.cert, pek.cert, oca.cert and a cek.cert signed by AMD',
     });
   }
-  const ask = found.ask ?? known.find((pair) => pair.ark.keyId === found.ark?.keyId)?.ask;
-  const ark = found.ark ?? known.find((pair) => pair.ark.keyId === found.ask?.certifyingId)?.ark;
+  const { ask, ark } = found;
   const amd = ask === undefined || ark === undefined ? authoritiesOf(cek, known, publicKey) : { ask, ark };
   return { pdh, pek, oca, cek, ...amd };
 }
@@ -103,7 +102,7 @@ function fromText(file: CertificateFile): Uint8Array {
 function choose(before: Found, now: Found): Found {
   const [a, b] = [before.certificate, now.certificate];
   if (sameBytes(a.bytes, b.bytes)) return before;
-  if (a.usage === 'cek' && b.usage === 'cek' && sameKey(a, b)) {
+  if (isCek(a) && isCek(b) && sameBytes(keyField(a), keyField(b))) {
     const signed = ({ signatures }: SevCertificate) => signatures.some(({ usage }) => usage === USAGE.ask);
     if (signed(a) !== signed(b)) return signed(a) ? before : now;
   }
@@ -112,8 +111,8 @@ function choose(before: Found, now: Found): Found {
   });
 }
 
-function sameKey(a: SevCertificate, b: SevCertificate): boolean {
-  return a.key.kind === 'ec' && b.key.kind === 'ec' && sameBytes(a.key.x, b.key.x) && sameBytes(a.key.y, b.key.y);
+function isCek(certificate: SevCertificate | AmdCertificate): certificate is SevCertificate {
+  return certificate.usage === 'cek';
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -72,7 +72,7 @@ describe('parseAmdCertificate', () => {
     ['2^32 - 1 bits', changed(60, 255, 255, 255, 255), 'no AMD certificate has an RSA key of 4294967295 bits'],
     ['an exponent of another size', changed(56, 0, 16), 'an exponent of 4096 bits does not fit a key of 2048'],
     ['more bits than bytes', changed(56, 0, 16, 0, 0, 0, 16), 'the certificate has 1600 bytes, this has 832'],
-    ['an even modulus', changed(320, 0), 'the modulus is not an odd number of 2048 bits'],
+    ['an even modulus', changed(320, 2), 'the modulus is not an odd number of 2048 bits'],
     ['exponent 0', changed(64, 0, 0, 0), 'the exponent is not an odd number from 3 to 2^32 - 1'],
     ['a long exponent', changed(319, 1), 'the exponent is not an odd number from 3 to 2^32 - 1'],
   ])('refuses %s', (_, source, reason) => {
@@ -95,6 +95,9 @@ describe('parseAmdCertificate of a Buffer, whose slice() aliases', () => {
 describe('amdCertificateSize', () => {
   it('needs the header only, anywhere', () => {
     expect(amdCertificateSize(NAPLES.subarray(0, 64), 0, 'ark')).toBe(832);
+    expect(() => amdCertificateSize(NAPLES, 832 - 63, 'ark')).toThrow(
+      expect.objectContaining({ kind: 'format', message: 'ark: an AMD certificate is cut short' }),
+    );
     expect(amdCertificateSize(concat(new Uint8Array(3), builtin('rome', 'ark')), 3, 'ark')).toBe(1600);
   });
 });

@@ -111,7 +111,7 @@ describe('parseCertificate', () => {
     ['1024 bits', 16, [0, 4, 0, 0], 'no RSA key has 1024 bits here'],
     ['3072 bits', 16, [0, 12, 0, 0], 'no RSA key has 3072 bits here'],
     ['2048 bits in 4096', 16, [0, 16, 0, 0], 'the modulus is not an odd number of 4096 bits'],
-    ['an even modulus', 532, [0], 'the modulus is not an odd number of 2048 bits'],
+    ['an even modulus', 532, [2], 'the modulus is not an odd number of 2048 bits'],
     ['a short modulus', 532 + 255, [0x7f], 'the modulus is not an odd number of 2048 bits'],
     ['a long modulus', 532 + 256, [1], 'the modulus is not an odd number of 2048 bits'],
     ['exponent 1', 20, [1, 0, 0], 'the exponent is not an odd number from 3 to 2^32 - 1'],

@@ -59,6 +59,8 @@ describe('readCertificates', () => {
     const unsigned = resign(cek, []);
     expect(found(file('cert_chain.cert', pek, oca, unsigned), file('cek.cert', cek))).toEqual({ pek, oca, cek });
     expect(found(file('cek.cert', cek), file('cert_chain.cert', pek, oca, unsigned))).toEqual({ pek, oca, cek });
+    const newer = unsigned.with(5, 99);
+    expect(found(file('a', newer), file('b', cek))).toEqual({ cek });
     expect(found(file('a', cek), file('b', cek))).toEqual({ cek });
     expect(found(file('a', unsigned), file('b', unsigned))).toEqual({ cek: unsigned });
   });
@@ -66,6 +68,10 @@ describe('readCertificates', () => {
   it.each([
     ['pdh', 'two machines', ROME.pdh, realChain('naples').pdh],
     ['cek', 'two machines', ROME.cek, resign(realChain('naples').cek, [])],
+    ['cek', 'only x is the same', ROME.cek, resign(ROME.cek, []).with(92, 0)],
+    ['cek', 'only y is the same', ROME.cek, resign(ROME.cek, []).with(20, 0)],
+    ['cek', 'neither signed', resign(ROME.cek, []), resign(ROME.cek, []).with(5, 99)],
+    ['pek', 'one unsigned', ROME.pek, resign(ROME.pek, [])],
     ['cek', 'the same key twice, differently signed', ROME.cek, ROME.cek.with(0x41c, 0)],
     ['ark', 'two roots', ROME.ark, forgedPlatform().chain.ark],
   ])('refuses two different %s: %s', (usage, _, a, b) => {
@@ -81,6 +87,7 @@ describe('readCertificates', () => {
   it.each([
     ['nothing', new Uint8Array(), 'there is no SEV certificate at byte 0'],
     ['an X.509 certificate', ascii('-----BEGIN CERTIFICATE-----\n'), 'there is no SEV certificate at byte 0'],
+    ['what is no base64 of a certificate', ascii('AQAABAAA'), 'there is no SEV certificate at byte 0'],
     ['zeros', new Uint8Array(2084), 'there is no SEV certificate at byte 0'],
     ['something after a certificate', concat(pdh, Uint8Array.of(0)), 'there is no SEV certificate at byte 2084'],
     ['half a certificate', pdh.slice(0, 1000), 'an SEV certificate has 2084 bytes, this has 1000'],

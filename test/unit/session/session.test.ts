@@ -213,6 +213,13 @@ describe('openSession', () => {
     );
   });
 
+  it('refuses a GODH that is cut short', () => {
+    const message = 'godh: an SEV certificate has 2084 bytes, this has 2083';
+    expect(() => openSession({ ...open, godh: made.godh.slice(1) }, nodePublicKey)).toThrow(
+      expect.objectContaining({ kind: 'format', message }),
+    );
+  });
+
   it('refuses a GODH that is another certificate', () => {
     const godh = sevCertificate(USAGE.pek, ECDSA_SHA256, ecKey(), []);
     expect(() => openSession({ ...open, godh }, nodePublicKey)).toThrow(
