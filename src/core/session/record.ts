@@ -10,6 +10,8 @@ export interface ExpectedDigest {
   readonly digest: string;
   /** Absent for plain SEV, where no CPU state is measured. */
   readonly profile?: string;
+  /** The version of the profile's description, from 1; present exactly when `profile` is. */
+  readonly profileVersion?: number;
   readonly vcpus?: number;
   readonly cpu?: string;
   readonly vmsaFeatures?: string;
@@ -52,6 +54,11 @@ export interface LaunchRecord {
   };
   /** Null until a packet was made; a record is good for one launch. */
   readonly used: { readonly at: string; readonly measurement: string } | null;
+}
+
+/** Returns the profile and its version as every output names them, such as `qemu/1`; undefined where none was measured. */
+export function printProfile({ profile, profileVersion }: ExpectedDigest): string | undefined {
+  return profile === undefined ? undefined : `${profile}/${profileVersion}`;
 }
 
 const HEX64 = /^[0-9a-f]{64}$/;
@@ -99,15 +106,20 @@ export function parseRecord(text: string): LaunchRecord {
   return value as LaunchRecord;
 }
 
+const CONFIGURATION = ['profile', 'profileVersion', 'vcpus', 'cpu', 'vmsaFeatures'] as const;
+
 function checkExpected(value: unknown): void {
   check(Array.isArray(value) && value.length > 0, 'record.expected');
   (value as unknown[]).forEach((item, i) => {
     const where = `record.expected[${i}]`;
-    const entry = object(item, where, ['digest'], ['profile', 'vcpus', 'cpu', 'vmsaFeatures']);
+    const entry = object(item, where, ['digest'], [...CONFIGURATION]);
     check(isText(entry['digest']) && HEX64.test(entry['digest']), `${where}.digest`);
     for (const key of ['profile', 'cpu', 'vmsaFeatures']) {
       check(!(key in entry) || isText(entry[key]), `${where}.${key}`);
     }
+    const version = entry['profileVersion'];
+    check('profile' in entry || version === undefined, `${where}.profile`);
+    check(!('profile' in entry) || (isUnsigned(version, 0xffffffff) && version > 0), `${where}.profileVersion`);
     check(!('vcpus' in entry) || isUnsigned(entry['vcpus'], 0xffffffff), `${where}.vcpus`);
   });
 }
