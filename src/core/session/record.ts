@@ -3,6 +3,7 @@
  * everything that is checked later is bound from it.
  */
 import { BootsealError } from '../errors.ts';
+import { checkPolicyPlatform, checkReservedBits } from './policy.ts';
 
 /** An expected launch digest and the configuration that it belongs to. */
 export interface ExpectedDigest {
@@ -68,7 +69,10 @@ export function printRecord(record: LaunchRecord): string {
   return `${JSON.stringify(record, null, 2)}\n`;
 }
 
-/** Reads `record.json`; throws `format` and names the key when anything is missing, unknown or of the wrong type. */
+/**
+ * Reads `record.json`; throws `format` and names the key when anything is missing, unknown or of the wrong type, or when policy
+ * and platform disagree.
+ */
 export function parseRecord(text: string): LaunchRecord {
   let value: unknown;
   try {
@@ -90,7 +94,7 @@ export function parseRecord(text: string): LaunchRecord {
   check(record['format'] === 'bootseal-record-1', 'record.format');
   check(record['platform'] === 'sev' || record['platform'] === 'sev-es', 'record.platform');
   check(isText(record['created']), 'record.created');
-  check(isUnsigned(record['policy'], 0xffffffff), 'record.policy');
+  checkPolicy(record['policy'], record['platform']);
   const api = object(record['minimumApi'], 'record.minimumApi', ['major', 'minor', 'build']);
   for (const key of ['major', 'minor', 'build']) check(isUnsigned(api[key], 255), `record.minimumApi.${key}`);
   checkExpected(record['expected']);
@@ -122,6 +126,18 @@ function checkExpected(value: unknown): void {
     check(!('profile' in entry) || (isUnsigned(version, 0xffffffff) && version > 0), `${where}.profileVersion`);
     check(!('vcpus' in entry) || isUnsigned(entry['vcpus'], 0xffffffff), `${where}.vcpus`);
   });
+}
+
+/** A record with another policy than sessions are made with was changed, or is not ours. */
+function checkPolicy(policy: unknown, platform: 'sev' | 'sev-es'): void {
+  check(isUnsigned(policy, 0xffffffff), 'record.policy');
+  try {
+    checkReservedBits(policy, `0x${policy.toString(16)}`);
+    checkPolicyPlatform(policy, platform);
+  } catch (cause) {
+    if (!(cause instanceof BootsealError)) throw cause;
+    throw new BootsealError('format', `record.policy: ${cause.message}`, { cause });
+  }
 }
 
 function checkFirmware(value: unknown): void {

@@ -43,7 +43,7 @@ describe('parseRecord', () => {
     expect(parseRecord(changed('used', null)).used).toBeNull();
     expect(parseRecord(changed('firmware.secretArea', null)).firmware.secretArea).toBeNull();
     expect(parseRecord(changed('platformKey.root', null)).platformKey.root).toBeNull();
-    expect(parseRecord(changed('platform', 'sev')).platform).toBe('sev');
+    expect(parseRecord(printRecord({ ...RECORD, platform: 'sev', policy: 3 })).platform).toBe('sev');
   });
 
   const required = [
@@ -127,6 +127,17 @@ describe('parseRecord', () => {
       kind: 'format',
       message: `${place(path)}: missing or of the wrong form`,
     });
+  });
+
+  it.each([
+    ['sev', 5, 'policy 0x5 is for sev-es, not for sev'],
+    ['sev-es', 1, 'policy 0x1 is for sev, not for sev-es'],
+    ['sev', 0x41, 'policy 0x41 sets reserved bits'],
+    ['sev', 0x8001, 'policy 0x8001 sets reserved bits'],
+    ['sev-es', 0xffc5, 'policy 0xffc5 sets reserved bits'],
+  ])('refuses a record of %s with the policy %i, which no session is made with', (platform, policy, message) => {
+    const text = printRecord({ ...RECORD, platform: platform as LaunchRecord['platform'], policy });
+    expect(failure(() => parseRecord(text))).toMatchObject({ kind: 'format', message: `record.policy: ${message}` });
   });
 
   it.each([
