@@ -22,13 +22,13 @@ const SAMPLE = path.join(__dirname, '..', 'test', 'fixtures', 'sev-snp-measure',
 /** Writes what V8 compiles for the most usual commands beside the bundle. */
 async function compile() {
   fs.rmSync(COMPILED, { force: true });
-  const { script, exports } = loadBundle();
+  const { exports, store } = loadBundle();
   const silent = { write() {}, isTTY: false };
   const io = { stdin: [], stdout: silent, stderr: silent, cwd: process.cwd(), now: () => new Date(0) };
   const guest = ['--firmware', SAMPLE, '--kernel', SAMPLE, '--cpu', 'EPYC'];
   for (const platform of ['sev', 'sev-es', 'snp']) await exports.run(['measure', platform, ...guest], io);
   await exports.run(['--help'], io);
-  fs.writeFileSync(COMPILED, script.createCachedData());
+  store();
 }
 
 esbuild

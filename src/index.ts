@@ -84,6 +84,7 @@ export {
   type LaunchRecord,
   type MinimumApi,
   parseRecord,
+  printProfile,
   printRecord,
 } from './core/session/record.ts';
 export {

@@ -1,9 +1,7 @@
 /** @module `bootseal secret build`: verify, mark the record used, write the packet; in this order, so that no crash allows two. */
-import * as path from 'node:path';
 import { Command } from 'commander';
 import { bytesToBase64 } from '../core/base64.ts';
 import { wipe } from '../core/bytes.ts';
-import { BootsealError } from '../core/errors.ts';
 import { type VerifiedLaunch, verifyAgainstRecord } from '../core/measurement/verify-launch.ts';
 import { MAX_PAYLOAD, secretRoom } from '../core/secret/limits.ts';
 import { SECRET_NAMES, secretName } from '../core/secret/names.ts';
@@ -11,11 +9,12 @@ import { sealPacket } from '../core/secret/packet.ts';
 import type { Packet } from '../core/secret/packet-cipher.ts';
 import { buildSecretTable, type OwnerSecret, secretWarnings } from '../core/secret/table.ts';
 import type { LaunchRecord } from '../core/session/record.ts';
-import { checkNewFolder, type NewFile, writeNewFolder } from '../host/files.ts';
+import { checkNewFolder, type NewFile, writeNewFolder } from '../host/new-folder.ts';
 import { readRecord, useRecord } from '../host/record.ts';
 import { type ApiOptions, addApiOptions, apiFromOptions } from './api-options.ts';
 import { type Io, readInput, remark, resolvePath } from './io.ts';
 import { MEASUREMENT_HELP, printMeasurement, readMeasurement } from './measurement-input.ts';
+import { outFolder } from './out-folder.ts';
 import { parseSecretArgument, type SecretArgument } from './secret-argument.ts';
 import { besideRecord, readTransportKeys } from './transport-keys.ts';
 import { launchJson, printLaunch, remarkRecord } from './verified-launch.ts';
@@ -67,14 +66,14 @@ const collectSecret = (text: string, before: readonly SecretArgument[] = []) => 
 async function build(io: Io, options: Options): Promise<void> {
   const api = apiFromOptions(options);
   const recordFile = resolvePath(io, options.record);
-  const out = resolvePath(io, options.out);
-  if (path.relative(out, recordFile).split(path.sep)[0] !== '..') {
-    throw new BootsealError('usage', `${options.out} holds the record: the packet needs a folder of its own`);
-  }
+  const tk = options.tk ?? besideRecord(options.record);
+  const inputs = { '--record': options.record, '--tk': tk, '--measurement': options.measurement };
+  const secretFiles = options.secret.map(({ guid, path }) => [`--secret ${guid}`, path]);
+  const out = await outFolder(io, options.out, { ...inputs, ...Object.fromEntries(secretFiles) });
   const record = await readRecord(recordFile);
   const room = secretRoom(record.firmware.secretArea);
   const measurement = await readMeasurement(io, options.measurement);
-  const keys = await readTransportKeys(io, options.tk ?? besideRecord(options.record));
+  const keys = await readTransportKeys(io, tk);
   const secrets: OwnerSecret[] = [];
   let table: Uint8Array = new Uint8Array(0);
   try {
@@ -86,10 +85,12 @@ async function build(io: Io, options: Options): Promise<void> {
     remarkRecord(io, record);
     for (const warning of secretWarnings(secrets)) remark(io, 'warning', warning);
     const packet = sealPacket({ launch, table, keys, iv: io.randomBytes(16) });
-    await checkNewFolder(out, options.force === true);
+    const files = packetFiles(packet, record);
+    const names = files.map(({ name }) => name);
+    await checkNewFolder(out, names, options.force === true);
     // From here on the record is spent, also when writing fails: a second packet must never be possible.
     await useRecord(recordFile, printMeasurement(measurement), io.now());
-    await writeNewFolder(out, packetFiles(packet, record), options.force === true);
+    await writeNewFolder(out, files, options.force === true);
     report(io, options, launch, packet, secrets);
   } finally {
     wipe(keys.tek, keys.tik, table, ...secrets.map(({ value }) => value));

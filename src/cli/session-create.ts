@@ -9,10 +9,11 @@ import { allowsDebugging, checkPolicyPlatform, parsePolicy, policyRisks } from '
 import { type LaunchRecord, printRecord } from '../core/session/record.ts';
 import { createSession } from '../core/session/session.ts';
 import { encodeTk } from '../core/session/transport-keys.ts';
-import { writeNewFolder } from '../host/files.ts';
+import { writeNewFolder } from '../host/new-folder.ts';
 import { nodePublicKey } from '../host/public-key.ts';
-import { type Io, remark, resolvePath } from './io.ts';
+import { type Io, remark } from './io.ts';
 import { type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './measure-options.ts';
+import { outFolder } from './out-folder.ts';
 import { type PlatformKeyOptions, readPlatformKey } from './platform-key.ts';
 import { sessionJson, sessionText } from './session-text.ts';
 
@@ -33,6 +34,7 @@ export async function createSessionFolder(io: Io, options: SessionOptions): Prom
   const { platform } = options;
   const policy = choosePolicy(io, options);
   const minimumApi = chooseMinimumApi(options.minimumApi, policy);
+  const out = await outFolder(io, options.out, inputFiles(options));
   const platformKey = await readPlatformKey(io, options);
   const launch = await measureFromOptions(io, platform, options);
   const kernelHashes = launch.inputs['kernel'] !== undefined;
@@ -59,13 +61,26 @@ export async function createSessionFolder(io: Io, options: SessionOptions): Prom
       { name: 'tk', bytes: tk, mode: 0o600 },
       { name: 'record.json', bytes: printRecord(record), mode: 0o600 },
     ];
-    await writeNewFolder(resolvePath(io, options.out), files, options.force === true);
+    await writeNewFolder(out, files, options.force === true);
   } finally {
     wipe(ephemeralKey, tek, tik, tk);
   }
   io.stdout.write(
     options.json === true ? sessionJson(options.out, record) : sessionText(options.out, record, kernelHashes),
   );
+}
+
+function inputFiles(options: SessionOptions): Readonly<Record<string, string | undefined>> {
+  return {
+    '--platform-certs': options.platformCerts,
+    '--pdh': options.pdh,
+    '--firmware': options.firmware,
+    '--kernel': options.kernel,
+    '--initrd': options.initrd,
+    '--cmdline-file': options.cmdlineFile,
+    '--svsm': options.svsm,
+    '--vars-file': options.varsFile,
+  };
 }
 
 function choosePolicy(io: Io, { policy: text, platform, insecureAllowDebug = false }: SessionOptions): number {

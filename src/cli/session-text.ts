@@ -2,7 +2,7 @@
 import * as path from 'node:path';
 import { printApi } from '../core/measurement/api-version.ts';
 import { describePolicy } from '../core/session/policy.ts';
-import type { ExpectedDigest, LaunchRecord } from '../core/session/record.ts';
+import { type ExpectedDigest, type LaunchRecord, printProfile } from '../core/session/record.ts';
 
 const FILES = ['record.json', 'tk', 'godh', 'session'] as const;
 
@@ -40,9 +40,10 @@ function made(folder: string, record: LaunchRecord): string[] {
   ];
 }
 
-function configuration({ profile, vcpus, cpu, vmsaFeatures }: ExpectedDigest): string {
-  const parts = Object.entries({ profile, vcpus, cpu, features: vmsaFeatures }).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}=${value}`],
+function configuration(entry: ExpectedDigest): string {
+  const { vcpus, cpu, vmsaFeatures } = entry;
+  const parts = Object.entries({ profile: printProfile(entry), vcpus, cpu, features: vmsaFeatures }).flatMap(
+    ([name, value]) => (value === undefined ? [] : [`${name}=${value}`]),
   );
   return parts.length === 0 ? '' : `  ${parts.join(' ')}`;
 }

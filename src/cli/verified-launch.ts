@@ -2,12 +2,13 @@
 import { FIRMWARE_CLASSES, type FirmwareClass } from '../core/firmware/lint.ts';
 import { printApi } from '../core/measurement/api-version.ts';
 import type { VerifiedLaunch } from '../core/measurement/verify-launch.ts';
-import type { LaunchRecord } from '../core/session/record.ts';
+import { type LaunchRecord, printProfile } from '../core/session/record.ts';
 import { type Io, remark } from './io.ts';
 
 /** Returns the launch as lines for people. */
 export function printLaunch({ expected, api }: VerifiedLaunch): string[] {
-  const { digest, profile, vcpus, cpu, vmsaFeatures } = expected;
+  const { digest, vcpus, cpu, vmsaFeatures } = expected;
+  const profile = printProfile(expected);
   const parts = [
     profile === undefined ? [] : [`profile ${profile}`],
     vcpus === undefined ? [] : [`${vcpus} vCPUs`],

@@ -2,16 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
-
-/** A file to be written. */
-export interface NewFile {
-  readonly name: string;
-  readonly bytes: Uint8Array | string;
-  /** Permission bits; 0600 where it holds keys. */
-  readonly mode: number;
-}
 
 /** Turns a system error into an `io` error that names the file. */
 export function ioError(cause: unknown, file: string, doing: string): BootsealError {
@@ -144,66 +135,30 @@ export async function writeNewFile(
   }
 }
 
-/** Writes a folder of files that appears under its name complete or not at all. Throws `io` when the name is taken, unless `replace`. */
-export async function writeNewFolder(folder: string, files: readonly NewFile[], replace = false): Promise<void> {
-  const beside = `${folder}.${randomBytes(6).toString('hex')}.part`;
-  const old = `${beside}.old`;
-  try {
-    await fs.mkdir(beside, { mode: 0o700 });
-    for (const file of files) await writeThrough(path.join(beside, file.name), file.bytes, file.mode);
-    await checkNewFolder(folder, replace);
-    if (await exists(folder)) await fs.rename(folder, old);
-    await fs.rename(beside, folder);
-  } catch (cause) {
-    throw withHint(ioError(cause, folder, 'write'), cause);
-  } finally {
-    await discard(beside);
-    await discard(old);
-  }
-}
-
-/** Throws `io` when writeNewFolder would refuse the name, for callers that cannot undo what comes before the writing. */
-export async function checkNewFolder(folder: string, replace = false): Promise<void> {
-  try {
-    await fs.access(path.dirname(folder), fs.constants.W_OK | fs.constants.X_OK);
-    if (!replace && (await exists(folder)) && (await fs.readdir(folder)).length > 0)
-      throw new BootsealError('io', `cannot write ${folder}: it exists already`, { hint: FORCE });
-  } catch (cause) {
-    throw ioError(cause, folder, 'write');
-  }
-}
-
-const FORCE = 'choose another name, or give --force to replace it';
+/** What to do about a name that is taken. */
+export const FORCE_HINT = 'choose another name, or give --force to replace it';
 
 function withHint(error: BootsealError, cause: unknown): BootsealError {
   if ((cause as NodeJS.ErrnoException | undefined)?.code !== 'EEXIST') return error;
-  return new BootsealError('io', error.message, { hint: FORCE, cause });
+  return new BootsealError('io', error.message, { hint: FORCE_HINT, cause });
 }
 
 /** Removes what is there; where a part of the path is a file, nothing is. */
 async function discard(name: string): Promise<void> {
   try {
-    await fs.rm(name, { recursive: true, force: true });
+    await fs.rm(name, { force: true });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOTDIR') throw ioError(cause, name, 'remove');
   }
 }
 
-async function writeThrough(file: string, bytes: Uint8Array | string, mode: number): Promise<void> {
+/** Writes a new file and waits until it is on the disk. */
+export async function writeThrough(file: string, bytes: Uint8Array | string, mode: number): Promise<void> {
   const handle = await fs.open(file, 'wx', mode);
   try {
     await handle.writeFile(bytes);
     await handle.sync();
   } finally {
     await handle.close();
-  }
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    await fs.lstat(file);
-    return true;
-  } catch {
-    return false;
   }
 }

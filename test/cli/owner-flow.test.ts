@@ -47,9 +47,20 @@ describe("the owner's flow", () => {
     const measurement = launchMeasure(channel, API, POLICY, digest(3));
     const verified = await bootseal(['verify', 'launch', ...record, measurement, '--json'], folder);
     expect(verified).toMatchObject({ status: 0 });
-    expect(JSON.parse(verified.stdout).launch).toMatchObject({ digest: digest(3), vcpus: 3, cpu: 'EPYC-v4' });
+    expect(JSON.parse(verified.stdout).launch).toMatchObject({
+      digest: digest(3),
+      profile: 'qemu',
+      profileVersion: 1,
+      vcpus: 3,
+      cpu: 'EPYC-v4',
+    });
 
-    expect(await build(measurement)).toMatchObject({ status: 0 });
+    const built = await bootseal(
+      ['secret', 'build', ...record, measurement, '--secret', 'disk-passphrase=pass', '--out', 'packet', '--json'],
+      folder,
+    );
+    expect(built.status, built.stderr).toBe(0);
+    expect(JSON.parse(built.stdout).launch).toMatchObject({ profile: 'qemu', profileVersion: 1, vcpus: 3 });
     const memory = launchSecret(channel, read('packet/header.bin'), read('packet/secret.bin'), measurement);
     expect(memory.includes('word')).toBe(true);
     expect(memory.subarray(0, 4).toString('hex')).toBe('42f5741e');

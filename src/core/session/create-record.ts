@@ -45,7 +45,7 @@ export function createRecord(inputs: RecordInputs): LaunchRecord {
 export function expectedDigest({ digest, profile, vcpus, cpu, features }: Measured): ExpectedDigest {
   return {
     digest: bytesToHex(digest),
-    ...(profile === undefined ? {} : { profile: profile.name }),
+    ...(profile === undefined ? {} : { profile: profile.name, profileVersion: profile.version }),
     ...(vcpus === undefined ? {} : { vcpus }),
     ...(cpu === undefined ? {} : { cpu: cpu.name ?? `0x${cpu.signature.toString(16)}` }),
     ...(features === undefined ? {} : { vmsaFeatures: `0x${features.toString(16)}` }),

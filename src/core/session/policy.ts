@@ -20,18 +20,22 @@ const KNOWN = Object.keys(POLICY_FLAGS).join(', ');
 export function parsePolicy(text: string): number {
   const value = /^(0x[0-9a-f]{1,8}|[0-9]{1,10})$/i.test(text) ? Number(text) : flags(text);
   if (value > 0xffffffff) throw new BootsealError('usage', `policy ${text} does not fit in 32 bits`);
-  if ((value & 0xffc0) !== 0) {
-    throw new BootsealError('usage', `policy ${text} sets reserved bits`, {
-      hint: 'bits 6-15 must be zero; bits 16-23 are the minimum API major and bits 24-31 the minor version',
-    });
-  }
+  checkReservedBits(value, text);
   return value;
+}
+
+/** Throws `usage` when the policy, which the owner wrote as `text`, sets a bit that must be zero. */
+export function checkReservedBits(policy: number, text: string): void {
+  if ((policy & 0xffc0) === 0) return;
+  throw new BootsealError('usage', `policy ${text} sets reserved bits`, {
+    hint: 'bits 6-15 must be zero; bits 16-23 are the minimum API major and bits 24-31 the minor version',
+  });
 }
 
 function flags(text: string): number {
   let value = 0;
   for (const name of text.toLowerCase().split(',')) {
-    if (!(name in POLICY_FLAGS)) {
+    if (!Object.hasOwn(POLICY_FLAGS, name)) {
       throw new BootsealError('usage', `unknown policy flag ${JSON.stringify(name)}`, {
         hint: `use a number or flags out of: ${KNOWN}`,
       });

@@ -3,6 +3,7 @@
  * everything that is checked later is bound from it.
  */
 import { BootsealError } from '../errors.ts';
+import { checkPolicyPlatform, checkReservedBits } from './policy.ts';
 
 /** An expected launch digest and the configuration that it belongs to. */
 export interface ExpectedDigest {
@@ -10,6 +11,8 @@ export interface ExpectedDigest {
   readonly digest: string;
   /** Absent for plain SEV, where no CPU state is measured. */
   readonly profile?: string;
+  /** The version of the profile's description, from 1; present exactly when `profile` is. */
+  readonly profileVersion?: number;
   readonly vcpus?: number;
   readonly cpu?: string;
   readonly vmsaFeatures?: string;
@@ -54,6 +57,11 @@ export interface LaunchRecord {
   readonly used: { readonly at: string; readonly measurement: string } | null;
 }
 
+/** Returns the profile and its version as every output names them, such as `qemu/1`; undefined where none was measured. */
+export function printProfile({ profile, profileVersion }: ExpectedDigest): string | undefined {
+  return profile === undefined ? undefined : `${profile}/${profileVersion}`;
+}
+
 const HEX64 = /^[0-9a-f]{64}$/;
 
 /** Returns the record as the text of `record.json`. */
@@ -61,7 +69,10 @@ export function printRecord(record: LaunchRecord): string {
   return `${JSON.stringify(record, null, 2)}\n`;
 }
 
-/** Reads `record.json`; throws `format` and names the key when anything is missing, unknown or of the wrong type. */
+/**
+ * Reads `record.json`; throws `format` and names the key when anything is missing, unknown or of the wrong type, or when policy
+ * and platform disagree.
+ */
 export function parseRecord(text: string): LaunchRecord {
   let value: unknown;
   try {
@@ -83,7 +94,7 @@ export function parseRecord(text: string): LaunchRecord {
   check(record['format'] === 'bootseal-record-1', 'record.format');
   check(record['platform'] === 'sev' || record['platform'] === 'sev-es', 'record.platform');
   check(isText(record['created']), 'record.created');
-  check(isUnsigned(record['policy'], 0xffffffff), 'record.policy');
+  checkPolicy(record['policy'], record['platform']);
   const api = object(record['minimumApi'], 'record.minimumApi', ['major', 'minor', 'build']);
   for (const key of ['major', 'minor', 'build']) check(isUnsigned(api[key], 255), `record.minimumApi.${key}`);
   checkExpected(record['expected']);
@@ -99,17 +110,34 @@ export function parseRecord(text: string): LaunchRecord {
   return value as LaunchRecord;
 }
 
+const CONFIGURATION = ['profile', 'profileVersion', 'vcpus', 'cpu', 'vmsaFeatures'] as const;
+
 function checkExpected(value: unknown): void {
   check(Array.isArray(value) && value.length > 0, 'record.expected');
   (value as unknown[]).forEach((item, i) => {
     const where = `record.expected[${i}]`;
-    const entry = object(item, where, ['digest'], ['profile', 'vcpus', 'cpu', 'vmsaFeatures']);
+    const entry = object(item, where, ['digest'], [...CONFIGURATION]);
     check(isText(entry['digest']) && HEX64.test(entry['digest']), `${where}.digest`);
     for (const key of ['profile', 'cpu', 'vmsaFeatures']) {
       check(!(key in entry) || isText(entry[key]), `${where}.${key}`);
     }
+    const version = entry['profileVersion'];
+    check('profile' in entry || version === undefined, `${where}.profile`);
+    check(!('profile' in entry) || (isUnsigned(version, 0xffffffff) && version > 0), `${where}.profileVersion`);
     check(!('vcpus' in entry) || isUnsigned(entry['vcpus'], 0xffffffff), `${where}.vcpus`);
   });
+}
+
+/** A record with another policy than sessions are made with was changed, or is not ours. */
+function checkPolicy(policy: unknown, platform: 'sev' | 'sev-es'): void {
+  check(isUnsigned(policy, 0xffffffff), 'record.policy');
+  try {
+    checkReservedBits(policy, `0x${policy.toString(16)}`);
+    checkPolicyPlatform(policy, platform);
+  } catch (cause) {
+    if (!(cause instanceof BootsealError)) throw cause;
+    throw new BootsealError('format', `record.policy: ${cause.message}`, { cause });
+  }
 }
 
 function checkFirmware(value: unknown): void {

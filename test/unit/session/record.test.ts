@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseCertificate } from '../../../src/core/session/certificate.ts';
 import { trustUnverified } from '../../../src/core/session/chain.ts';
 import { createRecord, type RecordInputs } from '../../../src/core/session/create-record.ts';
-import { type LaunchRecord, parseRecord, printRecord } from '../../../src/core/session/record.ts';
+import { type LaunchRecord, parseRecord, printProfile, printRecord } from '../../../src/core/session/record.ts';
 import { failure } from '../../failure.ts';
 import { fixture } from '../../fixtures.ts';
 
@@ -14,7 +14,7 @@ const RECORD: LaunchRecord = {
   minimumApi: { major: 255, minor: 255, build: 255 },
   expected: [
     { digest: '01'.repeat(32) },
-    { digest: 'ef'.repeat(32), profile: 'qemu', vcpus: 4, cpu: 'EPYC-v4', vmsaFeatures: '0x0' },
+    { digest: 'ef'.repeat(32), profile: 'qemu', profileVersion: 1, vcpus: 4, cpu: 'EPYC-v4', vmsaFeatures: '0x0' },
   ],
   firmware: { sha256: 'cd'.repeat(32), bytes: 4096, lint: 'enforcing', secretArea: { base: 0xffffffff, size: 0 } },
   platformKey: { pdhSha256: 'ab'.repeat(32), verified: true, root: 'milan' },
@@ -43,7 +43,7 @@ describe('parseRecord', () => {
     expect(parseRecord(changed('used', null)).used).toBeNull();
     expect(parseRecord(changed('firmware.secretArea', null)).firmware.secretArea).toBeNull();
     expect(parseRecord(changed('platformKey.root', null)).platformKey.root).toBeNull();
-    expect(parseRecord(changed('platform', 'sev')).platform).toBe('sev');
+    expect(parseRecord(printRecord({ ...RECORD, platform: 'sev', policy: 3 })).platform).toBe('sev');
   });
 
   const required = [
@@ -57,6 +57,8 @@ describe('parseRecord', () => {
     'minimumApi.build',
     'expected',
     'expected.0.digest',
+    'expected.1.profile',
+    'expected.1.profileVersion',
     'firmware',
     'firmware.sha256',
     'firmware.bytes',
@@ -102,6 +104,10 @@ describe('parseRecord', () => {
     ['expected.1.digest', 'ef'.repeat(31)],
     ['expected.1.digest', 'ef'.repeat(48)],
     ['expected.1.profile', 1],
+    ['expected.1.profileVersion', '1'],
+    ['expected.1.profileVersion', 0],
+    ['expected.1.profileVersion', 1.5],
+    ['expected.1.profileVersion', 2 ** 32],
     ['expected.1.cpu', null],
     ['expected.1.vmsaFeatures', 0],
     ['expected.1.vcpus', '4'],
@@ -121,6 +127,17 @@ describe('parseRecord', () => {
       kind: 'format',
       message: `${place(path)}: missing or of the wrong form`,
     });
+  });
+
+  it.each([
+    ['sev', 5, 'policy 0x5 is for sev-es, not for sev'],
+    ['sev-es', 1, 'policy 0x1 is for sev, not for sev-es'],
+    ['sev', 0x41, 'policy 0x41 sets reserved bits'],
+    ['sev', 0x8001, 'policy 0x8001 sets reserved bits'],
+    ['sev-es', 0xffc5, 'policy 0xffc5 sets reserved bits'],
+  ])('refuses a record of %s with the policy %i, which no session is made with', (platform, policy, message) => {
+    const text = printRecord({ ...RECORD, platform: platform as LaunchRecord['platform'], policy });
+    expect(failure(() => parseRecord(text))).toMatchObject({ kind: 'format', message: `record.policy: ${message}` });
   });
 
   it.each([
@@ -160,6 +177,14 @@ describe('parseRecord', () => {
       kind: 'format',
       message: expect.stringMatching(/^record: /),
     });
+  });
+});
+
+describe('printProfile', () => {
+  it('names the profile and its version, as measure does', () => {
+    const [plain, qemu] = RECORD.expected;
+    expect(plain && printProfile(plain)).toBeUndefined();
+    expect(qemu && printProfile(qemu)).toBe('qemu/1');
   });
 });
 

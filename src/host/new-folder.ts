@@ -1,0 +1,130 @@
+/** @module Folders that appear complete or not at all, and that take the place of another only when nothing else is lost with it. */
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import { BootsealError } from '../core/errors.ts';
+import { FORCE_HINT, ioError, writeThrough } from './files.ts';
+
+/** A file of the folder. */
+export interface NewFile {
+  readonly name: string;
+  readonly bytes: Uint8Array | string;
+  /** Permission bits; 0600 where it holds keys. */
+  readonly mode: number;
+}
+
+/**
+ * Writes a folder of files. Throws `io` when the name is taken, unless `replace` is set and what is there is a folder with
+ * nothing in it but files of these names; after any error what was there before is there again.
+ */
+export async function writeNewFolder(folder: string, files: readonly NewFile[], replace = false): Promise<void> {
+  const names = files.map(({ name }) => name);
+  const beside = `${folder}.${randomBytes(6).toString('hex')}.part`;
+  try {
+    await checkNewFolder(folder, names, replace);
+    await fs.mkdir(beside, { mode: 0o700 });
+    for (const file of files) await writeThrough(path.join(beside, file.name), file.bytes, file.mode);
+    if (replace && (await statOf(folder)) !== undefined) await exchange(beside, folder, names);
+    // A rename takes the place of an empty folder, and of nothing else.
+    else await fs.rename(beside, folder);
+  } catch (cause) {
+    throw taken(cause) ? isThere(folder, cause) : ioError(cause, folder, 'write');
+  } finally {
+    await removeFolder(beside, names);
+  }
+}
+
+/** Throws `io` when writeNewFolder would refuse, for callers that cannot undo what comes before the writing. */
+export async function checkNewFolder(folder: string, names: readonly string[], replace = false): Promise<void> {
+  try {
+    await fs.access(path.dirname(folder), fs.constants.W_OK | fs.constants.X_OK);
+    const stat = await statOf(folder);
+    if (stat === undefined) return;
+    // Through a symbolic link somebody else's folder would be replaced.
+    if (!stat.isDirectory()) {
+      throw new BootsealError('io', `cannot write ${folder}: it exists already and is no folder`, {
+        hint: replace ? ELSEWHERE : 'choose another name',
+      });
+    }
+    if (replace) await refuseStrangers(folder, names);
+    else if ((await fs.readdir(folder)).length > 0) throw isThere(folder);
+  } catch (cause) {
+    throw ioError(cause, folder, 'write');
+  }
+}
+
+const ELSEWHERE = 'choose another name: --force replaces only what an earlier run of the same command wrote';
+
+/** Says whether `file` exists and lies in `folder` or is it, whatever links lead there. */
+export async function liesIn(folder: string, file: string): Promise<boolean> {
+  try {
+    const [outer, inner] = [await fs.realpath(folder), await fs.realpath(file)];
+    return inner === outer || inner.startsWith(outer.endsWith(path.sep) ? outer : outer + path.sep);
+  } catch {
+    return false;
+  }
+}
+
+/** Puts `beside` in the place of `folder`, which is discarded only when that has succeeded. */
+async function exchange(beside: string, folder: string, names: readonly string[]): Promise<void> {
+  const old = `${beside}.old`;
+  await fs.rename(folder, old);
+  try {
+    // Under this name nobody puts anything into it any more.
+    await refuseStrangers(old, names, folder);
+    await fs.rename(beside, folder);
+  } catch (cause) {
+    await putBack(old, folder);
+    throw cause;
+  }
+  await removeFolder(old, names);
+}
+
+async function putBack(old: string, folder: string): Promise<void> {
+  try {
+    await fs.rename(old, folder);
+  } catch (cause) {
+    throw new BootsealError('io', `cannot write ${folder}, and what was there is now ${old}`, {
+      hint: 'rename it back by hand',
+      cause,
+    });
+  }
+}
+
+async function refuseStrangers(folder: string, names: readonly string[], calledBefore = folder): Promise<void> {
+  const entries = await fs.readdir(folder, { withFileTypes: true });
+  const stranger = entries.find((entry) => !entry.isFile() || !names.includes(entry.name));
+  if (stranger === undefined) return;
+  throw new BootsealError(
+    'io',
+    `cannot replace ${calledBefore}: it holds ${JSON.stringify(stranger.name)}, which this command does not write`,
+    { hint: ELSEWHERE },
+  );
+}
+
+/** Removes the files of these names and the folder; not recursively, so that nothing else can go with them. */
+async function removeFolder(folder: string, names: readonly string[]): Promise<void> {
+  try {
+    for (const name of names) await fs.rm(path.join(folder, name), { force: true });
+    await fs.rmdir(folder);
+  } catch (cause) {
+    if (!ABSENT.includes(codeOf(cause))) throw ioError(cause, folder, 'remove');
+  }
+}
+
+async function statOf(folder: string) {
+  try {
+    return await fs.lstat(folder);
+  } catch (cause) {
+    if (ABSENT.includes(codeOf(cause))) return undefined;
+    throw cause;
+  }
+}
+
+const ABSENT = ['ENOENT', 'ENOTDIR'];
+const codeOf = (cause: unknown): string => (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
+const taken = (cause: unknown): boolean => ['EEXIST', 'ENOTEMPTY'].includes(codeOf(cause));
+
+function isThere(folder: string, cause?: unknown): BootsealError {
+  return new BootsealError('io', `cannot write ${folder}: it exists already`, { hint: FORCE_HINT, cause });
+}
