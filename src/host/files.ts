@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { BootsealError } from '../core/errors.ts';
+import { withSignals } from './signals.ts';
 
 /** Turns a system error into an `io` error that names the file. */
 export function ioError(cause: unknown, file: string, doing: string): BootsealError {
@@ -122,6 +123,11 @@ export async function writeNewFile(
   mode: number,
   replace = false,
 ): Promise<void> {
+  // A signal waits until nothing half done is left: it may be a key.
+  await withSignals(() => writeFile(file, bytes, mode, replace));
+}
+
+async function writeFile(file: string, bytes: Uint8Array | string, mode: number, replace: boolean): Promise<void> {
   const beside = `${file}.${randomBytes(6).toString('hex')}.part`;
   try {
     await writeThrough(beside, bytes, mode);

@@ -4,6 +4,7 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { FORCE_HINT, ioError, writeThrough } from './files.ts';
+import { withSignals } from './signals.ts';
 
 /** A file of the folder. */
 export interface NewFile {
@@ -18,6 +19,11 @@ export interface NewFile {
  * nothing in it but files of these names; after any error what was there before is there again.
  */
 export async function writeNewFolder(folder: string, files: readonly NewFile[], replace = false): Promise<void> {
+  // A signal waits until nothing half done is left: among the files are keys.
+  await withSignals(() => writeFolder(folder, files, replace));
+}
+
+async function writeFolder(folder: string, files: readonly NewFile[], replace: boolean): Promise<void> {
   const names = files.map(({ name }) => name);
   const beside = `${folder}.${randomBytes(6).toString('hex')}.part`;
   try {

@@ -42,6 +42,26 @@ describe.skipIf(!fs.existsSync(path.join(ROOT, 'dist', 'bootseal.cjs')))('the pr
     expect(statusOf('$BOOTSEAL measure snp --firmware fw --cpu EPYC >/dev/full 2>/dev/null; echo $? >&2')).toBe('5');
   });
 
+  it('leaves no keys behind when it is stopped', () => {
+    fs.writeFileSync(path.join(folder, 'pdh'), fixture('sev-crate/rome/pdh.cert'));
+    const create =
+      '$BOOTSEAL session create --platform sev --policy 0xb --pdh pdh --insecure-unverified-pdh --firmware fw --accept-firmware none --out';
+    for (let i = 0; i < 8; i++) {
+      const delay = (0.15 + i * 0.06).toFixed(2);
+      statusOf(`timeout -s TERM ${delay} ${create} stopped-${i} >/dev/null 2>&1; echo done >&2`);
+      const found = fs.readdirSync(folder).filter((name) => name.startsWith(`stopped-${i}`));
+      expect(found.filter((name) => name !== `stopped-${i}`)).toEqual([]);
+      if (found.length > 0) {
+        expect(fs.readdirSync(path.join(folder, found[0] ?? '')).sort()).toEqual([
+          'godh',
+          'record.json',
+          'session',
+          'tk',
+        ]);
+      }
+    }
+  }, 60_000);
+
   it('ends by a signal with 130 or 143', () => {
     const line = (signal: string) =>
       `mkfifo ${signal}; $BOOTSEAL measure snp --firmware - --cpu EPYC < ${signal} & pid=$!; exec 3> ${signal}; sleep 0.5; kill -${signal} $pid; wait $pid; echo $? >&2`;
