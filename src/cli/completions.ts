@@ -14,6 +14,7 @@ export function completionsCommand(io: Io): Command {
   return new Command('completions')
     .description('Prints a script that completes commands, options and their values when TAB is pressed.')
     .addArgument(new Argument('<shell>', 'the shell that will read the script').choices(Object.keys(SCRIPTS)))
+    .option('--json', 'print one JSON object with shell and script')
     .addHelpText(
       'after',
       `
@@ -22,7 +23,8 @@ Examples:
   bootseal completions zsh > /usr/local/share/zsh/site-functions/_bootseal
   bootseal completions fish > ~/.config/fish/completions/bootseal.fish`,
     )
-    .action(async (shell: keyof typeof SCRIPTS) => {
-      io.stdout.write(SCRIPTS[shell](describeCommand(await wholeProgram(io))));
+    .action(async (shell: keyof typeof SCRIPTS, { json }: { readonly json?: true }) => {
+      const script = SCRIPTS[shell](describeCommand(await wholeProgram(io)));
+      io.stdout.write(json === true ? `${JSON.stringify({ shell, script })}\n` : script);
     });
 }

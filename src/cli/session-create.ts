@@ -11,6 +11,7 @@ import { createSession } from '../core/session/session.ts';
 import { encodeTk } from '../core/session/transport-keys.ts';
 import { writeNewFolder } from '../host/new-folder.ts';
 import { nodePublicKey } from '../host/public-key.ts';
+import { UNREADABLE_ADVICE } from './firmware-class.ts';
 import { type Io, remark } from './io.ts';
 import { type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 import { outFolder } from './out-folder.ts';
@@ -135,10 +136,9 @@ function judgeFirmware(image: Uint8Array, accepted: string | undefined): Judged 
     return { class: lint.class, title: FIRMWARE_CLASSES[lint.class], advice: lint.advice };
   } catch (error) {
     if (!(error instanceof BootsealError) || error.kind !== 'format') throw error;
-    const advice = 'nothing is known about what this image checks, so it may check nothing';
-    if (accepted === 'unreadable') return { class: 'unreadable', title: error.message, advice };
+    if (accepted === 'unreadable') return { class: 'unreadable', title: error.message, advice: UNREADABLE_ADVICE };
     throw new BootsealError('format', error.message, {
-      hint: `${error.hint ?? advice}; to make a session all the same, say --accept-firmware unreadable`,
+      hint: `${error.hint ?? UNREADABLE_ADVICE}; to make a session all the same, say --accept-firmware unreadable`,
       cause: error,
     });
   }

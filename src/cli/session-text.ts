@@ -48,21 +48,43 @@ function configuration(entry: ExpectedDigest): string {
   return parts.length === 0 ? '' : `  ${parts.join(' ')}`;
 }
 
-function hostLines({ policy, platform, expected }: LaunchRecord, kernelHashes: boolean): string[] {
+/** How QEMU is told which way of starting SEV-ES guests a profile describes (docs/profiles.md); plain SEV measures none of it. */
+const VM_TYPE: Readonly<Record<string, { readonly property: string; readonly notes: readonly string[] }>> = {
+  qemu: {
+    property: ',legacy-vm-type=off',
+    notes: ['  (libvirt has no word for legacy-vm-type: give the guest one of the machine types from 9.1 on)'],
+  },
+  'qemu-legacy': {
+    property: ',legacy-vm-type=on',
+    notes: [
+      '  (QEMU before 9.1 takes no legacy-vm-type and knows this way only: leave it out there.',
+      "  libvirt has no word for it: with newer QEMU give the guest machine='pc-q35-9.0' or older)",
+    ],
+  },
+};
+
+function hostLines({ policy, expected }: LaunchRecord, kernelHashes: boolean): string[] {
   const hex = `0x${policy.toString(16)}`;
-  // The profile qemu is that of KVM_SEV_INIT2, which newer QEMUs else choose by what KVM offers (docs/profiles.md).
-  const init2 = platform === 'sev-es' && expected.every(({ profile }) => profile === 'qemu');
+  // All digests of a record have one profile: --profile takes one name.
+  const profile = expected[0]?.profile;
+  const vmType = profile === undefined ? { property: '', notes: [] } : VM_TYPE[profile];
+  if (vmType === undefined) {
+    return [
+      `For the host, whose VMM must behave as profile ${profile} describes: policy ${hex}, and the files godh and session.`,
+    ];
+  }
   const [qemu, libvirt] = kernelHashes ? [',kernel-hashes=on', " kernelHashes='yes'"] : ['', ''];
   return [
     'For the host, with QEMU (C and R as query-sev-capabilities says; -S starts the guest paused):',
     '  -S -machine q35,confidential-guest-support=sev0 \\',
-    `  -object sev-guest,id=sev0,policy=${hex},cbitpos=C,reduced-phys-bits=R${init2 ? ',legacy-vm-type=off' : ''}${qemu},dh-cert-file=godh,session-file=session`,
+    `  -object sev-guest,id=sev0,policy=${hex},cbitpos=C,reduced-phys-bits=R${vmType.property}${qemu},dh-cert-file=godh,session-file=session`,
     'or with libvirt (virsh create --paused):',
     `  <launchSecurity type='sev'${libvirt}>`,
     `    <policy>${hex}</policy>`,
     '    <dhCert>the text in godh</dhCert>',
     '    <session>the text in session</session>',
     '  </launchSecurity>',
+    ...vmType.notes,
   ];
 }
 

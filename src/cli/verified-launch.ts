@@ -1,8 +1,8 @@
 /** @module What commands say about a verified launch and the record that it was verified against. */
-import { FIRMWARE_CLASSES, type FirmwareClass } from '../core/firmware/lint.ts';
 import { printApi } from '../core/measurement/api-version.ts';
 import type { VerifiedLaunch } from '../core/measurement/verify-launch.ts';
 import { type LaunchRecord, printProfile } from '../core/session/record.ts';
+import { classAdvice, className } from './firmware-class.ts';
 import { type Io, remark } from './io.ts';
 
 /** Returns the launch as lines for people. */
@@ -32,14 +32,7 @@ export function remarkRecord(io: Io, record: LaunchRecord): void {
   if (!record.platformKey.verified) {
     remark(io, 'warning', "the record's platform key was never verified: a program may have made this measurement");
   }
-  if (record.firmware.lint !== 'enforcing') {
-    remark(
-      io,
-      'warning',
-      `the firmware is of the class "${className(record.firmware.lint)}": use a build that verifies every blob it boots`,
-    );
-  }
+  const { lint } = record.firmware;
+  if (lint !== 'enforcing')
+    remark(io, 'warning', `the firmware is of the class "${className(lint)}": ${classAdvice(lint)}`);
 }
-
-const className = (lint: string): string => (isClass(lint) ? FIRMWARE_CLASSES[lint] : lint);
-const isClass = (text: string): text is FirmwareClass => Object.hasOwn(FIRMWARE_CLASSES, text);

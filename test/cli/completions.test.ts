@@ -90,6 +90,13 @@ describe('bootseal completions', () => {
     expect(stdout).toContain("'bootseal completions'");
   });
 
+  it('puts the script into an object with --json', async () => {
+    const { stdout: script } = await bootseal(['completions', 'zsh'], folder);
+    const { status, stdout } = await bootseal(['completions', 'zsh', '--json'], folder);
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({ shell: 'zsh', script });
+  });
+
   it('refuses another shell', async () => {
     const { status, stdout, stderr } = await bootseal(['completions', 'tcsh'], folder);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });

@@ -53,6 +53,30 @@ describe('the tour of the README', () => {
   });
 });
 
+describe('the beginning of the tour', () => {
+  it.each(['XDG_CACHE_HOME', 'HOME'])('finds what the demo downloaded below %s', (variable) => {
+    const { folder, remove } = scratch();
+    try {
+      const cache = path.join(folder, variable === 'HOME' ? '.cache' : '.', 'bootseal');
+      fs.mkdirSync(path.join(cache, 'debian-installer'), { recursive: true });
+      for (const name of ['OVMF.amdsev.fd', 'debian-installer/linux', 'debian-installer/initrd.gz']) {
+        fs.writeFileSync(path.join(cache, name), name);
+      }
+      const block = /```sh\n(alias[\s\S]*?)```/.exec(README)?.[1] ?? '';
+      const tour = path.join(folder, 'tour');
+      execFileSync('bash', ['-ec', block.replaceAll('/tmp/tour', tour)], {
+        cwd: ROOT,
+        env: { PATH: process.env['PATH'], [variable]: folder },
+      });
+      expect(fs.readdirSync(tour).sort()).toEqual(['OVMF.amdsev.fd', 'initrd.gz', 'linux', 'rome']);
+      expect(fs.readFileSync(path.join(tour, 'linux'), 'utf8')).toBe('debian-installer/linux');
+      expect(fs.existsSync(path.join(tour, 'rome', 'pdh.cert'))).toBe(true);
+    } finally {
+      remove();
+    }
+  });
+});
+
 describe('documentation', () => {
   const pages = [
     'README.md',

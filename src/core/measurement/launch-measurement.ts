@@ -78,8 +78,14 @@ export function parseLaunchMeasurement(blob: Uint8Array): LaunchMeasurement {
 export function parseLaunchMeasurementText(text: string): LaunchMeasurement {
   const trimmed = text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '');
   if (/^(0x)?([0-9a-fA-F]{64}|[0-9a-fA-F]{96})$/.test(trimmed)) {
-    const size = Math.floor(trimmed.length / 2 / 16) * 16;
-    throw wrongLength(size, `${LIKELY_HEX[size]}, in hexadecimal digits`);
+    const digits = trimmed.replace(/^0x/, '').length;
+    throw new BootsealError(
+      'format',
+      `launch measurement: ${digits} hexadecimal digits, probably ${LIKELY_HEX[digits]}`,
+      {
+        hint: WANTED,
+      },
+    );
   }
   let blob: Uint8Array;
   try {
@@ -107,8 +113,8 @@ const LIKELY: Readonly<Record<number, string>> = {
 };
 
 const LIKELY_HEX: Readonly<Record<number, string>> = {
-  32: 'a launch digest',
-  48: 'an SNP launch digest',
+  64: 'a launch digest',
+  96: 'an SNP launch digest',
 };
 
 function wrongLength(length: number, likely: string | undefined): BootsealError {
