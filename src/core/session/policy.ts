@@ -31,7 +31,7 @@ export function parsePolicy(text: string): number {
 function flags(text: string): number {
   let value = 0;
   for (const name of text.toLowerCase().split(',')) {
-    if (!(name in POLICY_FLAGS)) {
+    if (!Object.hasOwn(POLICY_FLAGS, name)) {
       throw new BootsealError('usage', `unknown policy flag ${JSON.stringify(name)}`, {
         hint: `use a number or flags out of: ${KNOWN}`,
       });

@@ -30,16 +30,27 @@ describe('parsePolicy', () => {
     expect(parsePolicy(text)).toBe(policy);
   });
 
-  it.each(['', 'debug', 'nodbg,', ' nodbg', 'nodbg noks', '-1', '1.5', '0x', '0x123456789', '12345678901', 'toString'])(
-    'refuses %j as a flag it does not know',
-    (text) => {
-      expect(failure(() => parsePolicy(text))).toMatchObject({
-        kind: 'usage',
-        message: expect.stringContaining('unknown policy flag'),
-        hint: 'use a number or flags out of: nodbg, noks, es, nosend, domain, sev',
-      });
-    },
-  );
+  it.each([
+    '',
+    'debug',
+    'nodbg,',
+    ' nodbg',
+    'nodbg noks',
+    '-1',
+    '1.5',
+    '0x',
+    '0x123456789',
+    '12345678901',
+    'constructor',
+    'nodbg,__proto__',
+    'valueof',
+  ])('refuses %j as a flag it does not know', (text) => {
+    expect(failure(() => parsePolicy(text))).toMatchObject({
+      kind: 'usage',
+      message: expect.stringContaining('unknown policy flag'),
+      hint: 'use a number or flags out of: nodbg, noks, es, nosend, domain, sev',
+    });
+  });
 
   it('refuses more than 32 bits', () => {
     expect(failure(() => parsePolicy('4294967296'))).toMatchObject({
