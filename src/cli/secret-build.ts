@@ -10,6 +10,7 @@ import { SECRET_NAMES, secretName } from '../core/secret/names.ts';
 import { sealPacket } from '../core/secret/packet.ts';
 import type { Packet } from '../core/secret/packet-cipher.ts';
 import { buildSecretTable, type OwnerSecret, secretWarnings } from '../core/secret/table.ts';
+import { allowsDebugging } from '../core/session/policy.ts';
 import type { LaunchRecord } from '../core/session/record.ts';
 import { checkNewFolder, type NewFile, writeNewFolder } from '../host/files.ts';
 import { readRecord, useRecord } from '../host/record.ts';
@@ -27,6 +28,7 @@ interface Options extends ApiOptions {
   readonly out: string;
   readonly tk?: string;
   readonly pad?: boolean;
+  readonly insecureAllowDebug?: boolean;
   readonly force?: boolean;
   readonly json?: boolean;
 }
@@ -47,6 +49,7 @@ export function secretBuildCommand(io: Io): Command {
     .option('--tk <file>', 'transport keys of the session (default: tk beside the record)');
   return addApiOptions(command)
     .option('--pad', "fill the firmware's secret area, so that the packet does not tell how long the secrets are")
+    .option('--insecure-allow-debug', 'seal secrets although the policy lets the host read the guest')
     .option('--force', 'replace the folder')
     .option('--json', 'print one JSON object')
     .addHelpText('after', HELP)
@@ -72,6 +75,7 @@ async function build(io: Io, options: Options): Promise<void> {
     throw new BootsealError('usage', `${options.out} holds the record: the packet needs a folder of its own`);
   }
   const record = await readRecord(recordFile);
+  checkDebugging(record.policy, options);
   const room = secretRoom(record.firmware.secretArea);
   const measurement = await readMeasurement(io, options.measurement);
   const keys = await readTransportKeys(io, options.tk ?? besideRecord(options.record));
@@ -94,6 +98,16 @@ async function build(io: Io, options: Options): Promise<void> {
   } finally {
     wipe(keys.tek, keys.tik, table, ...secrets.map(({ value }) => value));
   }
+}
+
+/** That the owner accepted such a policy for an experiment does not say that secrets may go there. */
+function checkDebugging(policy: number, { insecureAllowDebug = false }: Options): void {
+  if (!allowsDebugging(policy) || insecureAllowDebug) return;
+  throw new BootsealError(
+    'usage',
+    `the record's policy 0x${policy.toString(16)} lets the host read and change the guest's memory, secrets included`,
+    { hint: 'make a session with the flag nodbg, or say --insecure-allow-debug when nothing in the packet is secret' },
+  );
 }
 
 /** The packet in every form that something takes: base64 for virsh, one command for QMP, and the bytes. */

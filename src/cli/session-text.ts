@@ -9,18 +9,18 @@ const FILES = ['record.json', 'tk', 'godh', 'session'] as const;
 /** Returns the `--json` object and a newline. */
 export function sessionJson(folder: string, record: LaunchRecord): string {
   const [file, tk, godh, session] = FILES.map((name) => path.join(folder, name));
-  const { platform, policy, minimumApi, expected, firmware } = record;
+  const { platform, policy, minimumApi, expected, firmware, kernelHashes } = record;
   const { verified, root } = record.platformKey;
   return `${JSON.stringify(
-    { record: file, tk, godh, session, platform, verified, root, policy, minimumApi, firmware, expected },
+    { record: file, tk, godh, session, platform, verified, root, policy, minimumApi, firmware, kernelHashes, expected },
     null,
     2,
   )}\n`;
 }
 
-/** Returns the text for people; `kernelHashes` tells whether the expected digests cover a kernel. */
-export function sessionText(folder: string, record: LaunchRecord, kernelHashes: boolean): string {
-  const lines = [...made(folder, record), '', ...hostLines(record, kernelHashes), '', ...nextLines(folder)];
+/** Returns the text for people. */
+export function sessionText(folder: string, record: LaunchRecord): string {
+  const lines = [...made(folder, record), '', ...hostLines(record), '', ...nextLines(folder)];
   return `${lines.join('\n')}\n`;
 }
 
@@ -47,7 +47,7 @@ function configuration({ profile, vcpus, cpu, vmsaFeatures }: ExpectedDigest): s
   return parts.length === 0 ? '' : `  ${parts.join(' ')}`;
 }
 
-function hostLines({ policy, platform, expected }: LaunchRecord, kernelHashes: boolean): string[] {
+function hostLines({ policy, platform, expected, kernelHashes }: LaunchRecord): string[] {
   const hex = `0x${policy.toString(16)}`;
   // The profile qemu is that of KVM_SEV_INIT2, which newer QEMUs else choose by what KVM offers (docs/profiles.md).
   const init2 = platform === 'sev-es' && expected.every(({ profile }) => profile === 'qemu');
