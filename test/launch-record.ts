@@ -24,6 +24,7 @@ export function launchRecord(over: Partial<LaunchRecord> = {}): LaunchRecord {
       lint: 'enforcing',
       secretArea: { base: 0x810000, size: 0xc00 },
     },
+    kernelHashes: true,
     platformKey: { pdhSha256: 'ab'.repeat(32), verified: true, root: 'milan' },
     used: null,
     ...over,
@@ -71,7 +72,8 @@ export function api(text: string): ApiVersion {
  *
  *     session=N                    which transport keys                 api=1.55.24   the platform's version
  *     policy=N digest=HEX          what the platform really measured    minimum=0.17.0, lint=TEXT, verified=false,
- *     area=BASE:SIZE or area=none  the record's secret area               platform=sev-es   of the record
+ *     area=BASE:SIZE or area=none  the record's secret area               platform=sev-es, kernel-hashes=false,
+ *                                                                         record-policy=N   of the record
  */
 export function writeLaunch(folder: string, words: readonly string[]): void {
   const given = new Map(words.map((word) => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)]));
@@ -79,7 +81,8 @@ export function writeLaunch(folder: string, words: readonly string[]): void {
   const [areaBase, areaSize] = (given.get('area') ?? '0x810000:0xc00').split(':').map(Number);
   const record = launchRecord({
     platform: given.get('platform') === 'sev-es' ? 'sev-es' : 'sev',
-    policy: given.get('platform') === 'sev-es' ? 7 : 3,
+    policy: Number(given.get('record-policy') ?? (given.get('platform') === 'sev-es' ? 0xf : 0xb)),
+    kernelHashes: given.get('kernel-hashes') !== 'false',
     minimumApi: api(given.get('minimum') ?? '0.17.0'),
     firmware: {
       ...base.firmware,

@@ -2,7 +2,6 @@
 import { bytesToBase64 } from '../core/base64.ts';
 import { BootsealError } from '../core/errors.ts';
 import {
-  LAUNCH_MEASUREMENT_BYTES,
   type LaunchMeasurement,
   LaunchMeasurementBlob,
   parseLaunchMeasurement,
@@ -27,10 +26,13 @@ export async function readMeasurement(io: Io, text: string): Promise<LaunchMeasu
   } catch (error) {
     throw literal !== undefined && isAbsent(error) ? noSuch(text, literal) : error;
   }
-  if (content.length === LAUNCH_MEASUREMENT_BYTES || content.some((byte) => byte > 0x7e)) {
-    return parseLaunchMeasurement(content);
-  }
+  if (!isText(content)) return parseLaunchMeasurement(content);
   return parseLaunchMeasurementText(Buffer.from(content).toString('latin1'));
+}
+
+/** Text of any length: that 48 measured bytes are all printable happens once in 10^19 launches. */
+function isText(content: Uint8Array): boolean {
+  return content.every((byte) => (byte >= 0x20 && byte <= 0x7e) || (byte >= 0x09 && byte <= 0x0d));
 }
 
 /** Returns the measurement as the text it is usually passed around in. */

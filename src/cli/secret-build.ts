@@ -2,12 +2,14 @@
 import { Command } from 'commander';
 import { bytesToBase64 } from '../core/base64.ts';
 import { wipe } from '../core/bytes.ts';
+import { BootsealError } from '../core/errors.ts';
 import { type VerifiedLaunch, verifyAgainstRecord } from '../core/measurement/verify-launch.ts';
 import { MAX_PAYLOAD, secretRoom } from '../core/secret/limits.ts';
 import { SECRET_NAMES, secretName } from '../core/secret/names.ts';
 import { sealPacket } from '../core/secret/packet.ts';
 import type { Packet } from '../core/secret/packet-cipher.ts';
 import { buildSecretTable, type OwnerSecret, secretWarnings } from '../core/secret/table.ts';
+import { allowsDebugging } from '../core/session/policy.ts';
 import type { LaunchRecord } from '../core/session/record.ts';
 import { checkNewFolder, type NewFile, writeNewFolder } from '../host/new-folder.ts';
 import { readRecord, useRecord } from '../host/record.ts';
@@ -26,6 +28,7 @@ interface Options extends ApiOptions {
   readonly out: string;
   readonly tk?: string;
   readonly pad?: boolean;
+  readonly insecureAllowDebug?: boolean;
   readonly force?: boolean;
   readonly json?: boolean;
 }
@@ -46,6 +49,7 @@ export function secretBuildCommand(io: Io): Command {
     .option('--tk <file>', 'transport keys of the session (default: tk beside the record)');
   return addApiOptions(command)
     .option('--pad', "fill the firmware's secret area, so that the packet does not tell how long the secrets are")
+    .option('--insecure-allow-debug', 'seal secrets although the policy lets the host read the guest')
     .option('--force', 'replace the folder')
     .option('--json', 'print one JSON object')
     .addHelpText('after', HELP)
@@ -71,6 +75,7 @@ async function build(io: Io, options: Options): Promise<void> {
   const secretFiles = options.secret.map(({ guid, path }) => [`--secret ${guid}`, path]);
   const out = await outFolder(io, options.out, { ...inputs, ...Object.fromEntries(secretFiles) });
   const record = await readRecord(recordFile);
+  checkDebugging(record.policy, options);
   const room = secretRoom(record.firmware.secretArea);
   const measurement = await readMeasurement(io, options.measurement);
   const keys = await readTransportKeys(io, tk);
@@ -95,6 +100,16 @@ async function build(io: Io, options: Options): Promise<void> {
   } finally {
     wipe(keys.tek, keys.tik, table, ...secrets.map(({ value }) => value));
   }
+}
+
+/** That the owner accepted such a policy for an experiment does not say that secrets may go there. */
+function checkDebugging(policy: number, { insecureAllowDebug = false }: Options): void {
+  if (!allowsDebugging(policy) || insecureAllowDebug) return;
+  throw new BootsealError(
+    'usage',
+    `the record's policy 0x${policy.toString(16)} lets the host read and change the guest's memory, secrets included`,
+    { hint: 'make a session with the flag nodbg, or say --insecure-allow-debug when nothing in the packet is secret' },
+  );
 }
 
 /** The packet in every form that something takes: base64 for virsh, one command for QMP, and the bytes. */

@@ -5,7 +5,7 @@ import { BootsealError } from '../core/errors.ts';
 import { FIRMWARE_CLASSES, type FirmwareClass, lintFirmware } from '../core/firmware/lint.ts';
 import { createRecord, expectedDigest } from '../core/session/create-record.ts';
 import { chooseMinimumApi } from '../core/session/minimum-api.ts';
-import { allowsDebugging, checkPolicyPlatform, parsePolicy, policyRisks } from '../core/session/policy.ts';
+import { allowsDebugging, checkPolicyPlatform, parsePolicy } from '../core/session/policy.ts';
 import { type LaunchRecord, printRecord } from '../core/session/record.ts';
 import { createSession } from '../core/session/session.ts';
 import { encodeTk } from '../core/session/transport-keys.ts';
@@ -17,6 +17,7 @@ import { type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './
 import { outFolder } from './out-folder.ts';
 import { type PlatformKeyOptions, readPlatformKey } from './platform-key.ts';
 import { sessionJson, sessionText } from './session-text.ts';
+import { remarkPolicy } from './verified-launch.ts';
 
 /** What commander makes of the options. */
 export interface SessionOptions extends MeasureOptions, PlatformKeyOptions {
@@ -41,7 +42,8 @@ export async function createSessionFolder(io: Io, options: SessionOptions): Prom
   const kernelHashes = launch.inputs['kernel'] !== undefined;
   const firmware = acceptedFirmware(io, launch, options.acceptFirmware);
   const expected = launch.results.map(expectedDigest);
-  const record = createRecord({ platform, policy, minimumApi, expected, firmware, platformKey, created: io.now() });
+  const parts = { platform, policy, minimumApi, expected, firmware, kernelHashes, platformKey };
+  const record = createRecord({ ...parts, created: io.now() });
 
   const [ephemeralKey, tek, tik] = [io.randomBytes(48), io.randomBytes(16), io.randomBytes(16)];
   const tk = encodeTk({ tek, tik });
@@ -66,9 +68,7 @@ export async function createSessionFolder(io: Io, options: SessionOptions): Prom
   } finally {
     wipe(ephemeralKey, tek, tik, tk);
   }
-  io.stdout.write(
-    options.json === true ? sessionJson(options.out, record) : sessionText(options.out, record, kernelHashes),
-  );
+  io.stdout.write(options.json === true ? sessionJson(options.out, record) : sessionText(options.out, record));
 }
 
 function inputFiles(options: SessionOptions): Readonly<Record<string, string | undefined>> {
@@ -87,15 +87,12 @@ function inputFiles(options: SessionOptions): Readonly<Record<string, string | u
 function choosePolicy(io: Io, { policy: text, platform, insecureAllowDebug = false }: SessionOptions): number {
   const policy = parsePolicy(text);
   checkPolicyPlatform(policy, platform);
-  if (allowsDebugging(policy)) {
-    if (!insecureAllowDebug) {
-      throw new BootsealError('usage', `policy ${text} lets the host read and change the guest's memory`, {
-        hint: 'add the flag nodbg, or say --insecure-allow-debug for an experiment without secrets',
-      });
-    }
-    remark(io, 'warning', "the policy lets the host read and change the guest's memory (no flag nodbg)");
+  if (allowsDebugging(policy) && !insecureAllowDebug) {
+    throw new BootsealError('usage', `policy ${text} lets the host read and change the guest's memory`, {
+      hint: 'add the flag nodbg, or say --insecure-allow-debug for an experiment without secrets',
+    });
   }
-  for (const risk of policyRisks(policy)) remark(io, 'warning', `the policy is weak: ${risk}`);
+  remarkPolicy(io, policy);
   return policy;
 }
 

@@ -9,18 +9,18 @@ const FILES = ['record.json', 'tk', 'godh', 'session'] as const;
 /** Returns the `--json` object and a newline. */
 export function sessionJson(folder: string, record: LaunchRecord): string {
   const [file, tk, godh, session] = FILES.map((name) => path.join(folder, name));
-  const { platform, policy, minimumApi, expected, firmware } = record;
+  const { platform, policy, minimumApi, expected, firmware, kernelHashes } = record;
   const { verified, root } = record.platformKey;
   return `${JSON.stringify(
-    { record: file, tk, godh, session, platform, verified, root, policy, minimumApi, firmware, expected },
+    { record: file, tk, godh, session, platform, verified, root, policy, minimumApi, firmware, kernelHashes, expected },
     null,
     2,
   )}\n`;
 }
 
-/** Returns the text for people; `kernelHashes` tells whether the expected digests cover a kernel. */
-export function sessionText(folder: string, record: LaunchRecord, kernelHashes: boolean): string {
-  const lines = [...made(folder, record), '', ...hostLines(record, kernelHashes), '', ...nextLines(folder)];
+/** Returns the text for people. */
+export function sessionText(folder: string, record: LaunchRecord): string {
+  const lines = [...made(folder, record), '', ...hostLines(record), '', ...nextLines(folder)];
   return `${lines.join('\n')}\n`;
 }
 
@@ -63,7 +63,7 @@ const VM_TYPE: Readonly<Record<string, { readonly property: string; readonly not
   },
 };
 
-function hostLines({ policy, expected }: LaunchRecord, kernelHashes: boolean): string[] {
+function hostLines({ policy, expected, kernelHashes }: LaunchRecord): string[] {
   const hex = `0x${policy.toString(16)}`;
   // All digests of a record have one profile: --profile takes one name.
   const profile = expected[0]?.profile;

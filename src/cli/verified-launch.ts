@@ -1,6 +1,7 @@
 /** @module What commands say about a verified launch and the record that it was verified against. */
 import { printApi } from '../core/measurement/api-version.ts';
 import type { VerifiedLaunch } from '../core/measurement/verify-launch.ts';
+import { allowsDebugging, policyRisks } from '../core/session/policy.ts';
 import { type LaunchRecord, printProfile } from '../core/session/record.ts';
 import { classAdvice, className } from './firmware-class.ts';
 import { type Io, remark } from './io.ts';
@@ -27,8 +28,24 @@ export function launchJson({ expected, api }: VerifiedLaunch): object {
   return { ...expected, api: api ?? null };
 }
 
+/** Warns of what the policy lets the host do with the guest. */
+export function remarkPolicy(io: Io, policy: number): void {
+  if (allowsDebugging(policy)) {
+    remark(
+      io,
+      'warning',
+      "the policy lets the host read and change the guest's memory (no flag nodbg): no secret is safe in it",
+    );
+  }
+  for (const risk of policyRisks(policy)) remark(io, 'warning', `the policy is weak: ${risk}`);
+}
+
 /** Warns of what a matching measurement does not make good. */
 export function remarkRecord(io: Io, record: LaunchRecord): void {
+  remarkPolicy(io, record.policy);
+  if (!record.kernelHashes) {
+    remark(io, 'warning', 'the record covers the firmware only: what it boots was up to the host');
+  }
   if (!record.platformKey.verified) {
     remark(io, 'warning', "the record's platform key was never verified: a program may have made this measurement");
   }

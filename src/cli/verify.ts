@@ -18,7 +18,7 @@ import { type Io, remark, resolvePath } from './io.ts';
 import { addMeasureOptions, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 import { MEASUREMENT_HELP, readMeasurement } from './measurement-input.ts';
 import { besideRecord, readTik, readTransportKeys } from './transport-keys.ts';
-import { launchJson, printLaunch, remarkRecord } from './verified-launch.ts';
+import { launchJson, printLaunch, remarkPolicy, remarkRecord } from './verified-launch.ts';
 
 type Platform = 'sev' | 'sev-es';
 
@@ -110,6 +110,13 @@ async function againstRecord(io: Io, options: Options, file: string): Promise<Ve
   try {
     const launch = verifyAgainstRecord(record, tik, measurement, api);
     remarkRecord(io, record);
+    if (record.used !== null) {
+      remark(
+        io,
+        'note',
+        `the record was used at ${record.used.at}: there is a packet for this launch, or one was lost`,
+      );
+    }
     return { platform: record.platform, policy: record.policy, launch };
   } finally {
     wipe(tek, tik);
@@ -128,7 +135,9 @@ async function againstValues(io: Io, options: Options): Promise<Verdict> {
   const expected = await expectedDigests(io, platform, options);
   const tik = await explicitTik(io, options);
   try {
-    return { platform, policy, launch: verifyLaunchMeasurement({ tik, api, policy, expected }, measurement) };
+    const launch = verifyLaunchMeasurement({ tik, api, policy, expected }, measurement);
+    remarkPolicy(io, policy);
+    return { platform, policy, launch };
   } finally {
     wipe(tik);
   }

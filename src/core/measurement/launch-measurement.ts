@@ -8,7 +8,7 @@ import { TRANSPORT_KEY_SIZE } from '../session/transport-keys.ts';
 import { type ApiVersion, checkApi, isLegacy } from './api-version.ts';
 
 /** Bytes of a launch measurement as QEMU and libvirt hand it over. */
-export const LAUNCH_MEASUREMENT_BYTES = 48;
+const LAUNCH_MEASUREMENT_BYTES = 48;
 
 /** The two parts of the 48 bytes. */
 export const LaunchMeasurementBlob = layout('launch measurement', {

@@ -9,7 +9,7 @@ import { type ExpectedDigest, type LaunchRecord, parseRecord, printRecord } from
 
 /** What a record is made of. */
 export interface RecordInputs
-  extends Pick<LaunchRecord, 'platform' | 'policy' | 'minimumApi' | 'expected' | 'firmware'> {
+  extends Pick<LaunchRecord, 'platform' | 'policy' | 'minimumApi' | 'expected' | 'firmware' | 'kernelHashes'> {
   readonly created: Date;
   readonly platformKey: PlatformKey;
 }
@@ -19,7 +19,7 @@ export interface RecordInputs
  * has not the form that records have.
  */
 export function createRecord(inputs: RecordInputs): LaunchRecord {
-  const { platform, policy, minimumApi, expected, firmware, created, platformKey } = inputs;
+  const { platform, policy, minimumApi, expected, firmware, kernelHashes, created, platformKey } = inputs;
   checkPolicyPlatform(policy, platform);
   if (Number.isNaN(created.getTime())) throw new BootsealError('usage', 'record.created: not a date');
   const record: LaunchRecord = {
@@ -30,6 +30,7 @@ export function createRecord(inputs: RecordInputs): LaunchRecord {
     minimumApi,
     expected,
     firmware,
+    kernelHashes,
     platformKey: {
       pdhSha256: bytesToHex(sha256(platformKey.pdh.bytes)),
       verified: platformKey.verified,

@@ -45,12 +45,16 @@ function flags(text: string): number {
   return value;
 }
 
-/** Returns the policy as flag names, with the minimum API version where one is set: `nodbg,noks min-api=0.17`. */
+/**
+ * Returns the policy as flag names, with the minimum API version where one is set: `nodbg,noks min-api=0.17`; one without
+ * `nodbg` says what that means.
+ */
 export function describePolicy(policy: number): string {
   const names = Object.entries(POLICY_FLAGS).flatMap(([name, bit]) => ((policy & bit) !== 0 ? [name] : []));
   const api = minimumApi(policy);
   const flagText = names.length === 0 ? 'none' : names.join(',');
-  return api.major === 0 && api.minor === 0 ? flagText : `${flagText} min-api=${api.major}.${api.minor}`;
+  const apiText = api.major === 0 && api.minor === 0 ? '' : ` min-api=${api.major}.${api.minor}`;
+  return `${flagText}${apiText}${allowsDebugging(policy) ? ': the host may debug the guest' : ''}`;
 }
 
 /** Returns the API version below which the platform must refuse the launch: bits 16-23 major, 24-31 minor. */

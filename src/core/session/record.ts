@@ -45,6 +45,8 @@ export interface LaunchRecord {
     /** Where the launch secret goes in guest memory, bytes; null when the firmware has no secret area. */
     readonly secretArea: { readonly base: number; readonly size: number } | null;
   };
+  /** False when no kernel was measured: the digests then cover the firmware only, and any kernel starts. */
+  readonly kernelHashes: boolean;
   readonly platformKey: {
     /** 64 hexadecimal digits, SHA-256 of the platform's PDH certificate. */
     readonly pdhSha256: string;
@@ -88,6 +90,7 @@ export function parseRecord(text: string): LaunchRecord {
     'minimumApi',
     'expected',
     'firmware',
+    'kernelHashes',
     'platformKey',
     'used',
   ]);
@@ -99,6 +102,7 @@ export function parseRecord(text: string): LaunchRecord {
   for (const key of ['major', 'minor', 'build']) check(isUnsigned(api[key], 255), `record.minimumApi.${key}`);
   checkExpected(record['expected']);
   checkFirmware(record['firmware']);
+  check(typeof record['kernelHashes'] === 'boolean', 'record.kernelHashes');
   const key = object(record['platformKey'], 'record.platformKey', ['pdhSha256', 'verified', 'root']);
   check(isText(key['pdhSha256']) && HEX64.test(key['pdhSha256']), 'record.platformKey.pdhSha256');
   check(typeof key['verified'] === 'boolean', 'record.platformKey.verified');

@@ -16,6 +16,7 @@ const RECORD: LaunchRecord = {
   minimumApi: { major: 0, minor: 17, build: 0 },
   expected: [{ digest: 'ab'.repeat(32) }],
   firmware: { sha256: 'cd'.repeat(32), bytes: 4096, lint: 'enforcing', secretArea: { base: 0x810000, size: 0xc00 } },
+  kernelHashes: true,
   platformKey: { pdhSha256: 'ef'.repeat(32), verified: true, root: 'milan' },
   used: null,
 };

@@ -44,6 +44,8 @@ describe('parsePolicy', () => {
     'toString',
     'constructor',
     '__proto__',
+    'nodbg,__proto__',
+    'valueof',
   ])('refuses %j as a flag it does not know', (text) => {
     expect(failure(() => parsePolicy(text))).toMatchObject({
       kind: 'usage',
@@ -70,11 +72,12 @@ describe('parsePolicy', () => {
 
 describe('describePolicy and minimumApi', () => {
   it.each([
-    [0, 'none', 0, 0],
+    [0, 'none: the host may debug the guest', 0, 0],
+    [0x3e, 'noks,es,nosend,domain,sev: the host may debug the guest', 0, 0],
     [1, 'nodbg', 0, 0],
     [0x3f, 'nodbg,noks,es,nosend,domain,sev', 0, 0],
     [0x11000003, 'nodbg,noks min-api=0.17', 0, 17],
-    [0xff010000, 'none min-api=1.255', 1, 255],
+    [0xff010000, 'none min-api=1.255: the host may debug the guest', 1, 255],
     [0x00010001, 'nodbg min-api=1.0', 1, 0],
   ])('%i is %s', (policy, text, major, minor) => {
     expect(describePolicy(policy)).toBe(text);

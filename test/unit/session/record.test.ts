@@ -17,6 +17,7 @@ const RECORD: LaunchRecord = {
     { digest: 'ef'.repeat(32), profile: 'qemu', profileVersion: 1, vcpus: 4, cpu: 'EPYC-v4', vmsaFeatures: '0x0' },
   ],
   firmware: { sha256: 'cd'.repeat(32), bytes: 4096, lint: 'enforcing', secretArea: { base: 0xffffffff, size: 0 } },
+  kernelHashes: true,
   platformKey: { pdhSha256: 'ab'.repeat(32), verified: true, root: 'milan' },
   used: { at: '2026-11-23T08:00:00.000Z', measurement: 'AAAA' },
 };
@@ -66,6 +67,7 @@ describe('parseRecord', () => {
     'firmware.secretArea',
     'firmware.secretArea.base',
     'firmware.secretArea.size',
+    'kernelHashes',
     'platformKey',
     'platformKey.pdhSha256',
     'platformKey.verified',
@@ -118,6 +120,8 @@ describe('parseRecord', () => {
     ['firmware.secretArea', 0],
     ['firmware.secretArea.base', 2 ** 32],
     ['firmware.secretArea.size', 0.5],
+    ['kernelHashes', null],
+    ['kernelHashes', 1],
     ['platformKey.pdhSha256', 'ab'],
     ['platformKey.verified', 1],
     ['platformKey.root', 7],
@@ -196,6 +200,7 @@ describe('createRecord', () => {
     minimumApi: { major: 1, minor: 2, build: 3 },
     expected: RECORD.expected,
     firmware: RECORD.firmware,
+    kernelHashes: false,
     created: new Date('2026-11-23T07:00:00.000Z'),
     platformKey: { pdh, verified: true, root: 'rome' },
   };
@@ -209,6 +214,7 @@ describe('createRecord', () => {
       minimumApi: { major: 1, minor: 2, build: 3 },
       expected: RECORD.expected,
       firmware: RECORD.firmware,
+      kernelHashes: false,
       platformKey: {
         // sha256sum of the fixture
         pdhSha256: '62147c9375cb6cee32dbbf957d1b427e660c6dab2e6637c5f6c0e2c8f3345eed',
