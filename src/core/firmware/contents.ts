@@ -54,7 +54,6 @@ class Walk {
   }
 
   volume(volume: Volume, where: string, depth: number): void {
-    if (depth > MAX_DEPTH) throw new BootsealError('format', `${where}: nested too deeply`);
     this.#visitor.volume?.(volume);
     if (volume.fileSystem !== FILE_SYSTEM.ffs2 && volume.fileSystem !== FILE_SYSTEM.ffs3) return;
     walkFiles(volume, where, (file) => {

@@ -52,6 +52,13 @@ const changed = (image: Uint8Array, at: number, bytes: Uint8Array) => {
   return seal(image);
 };
 
+/** What makes the 16-bit words of a header add up to zero. */
+function wordSum(image: Uint8Array, size: number): number {
+  let sum = 0;
+  for (let i = 0; i < size; i += 2) sum += (image[i] ?? 0) + 256 * (image[i + 1] ?? 0);
+  return -sum & 0xffff;
+}
+
 describe('volumes', () => {
   it('are found one after another and past filling', () => {
     const variables = volume([], { fileSystem: VARIABLES, size: 8192 });
@@ -123,6 +130,30 @@ describe('volumes', () => {
     expect(findVolumes(changed(volume([], { extended: true }), 88, u32(4024)))[0]?.filesAt).toBe(4096);
     expect(findVolumes(changed(volume([], { extended: true }), 88, u32(20)))[0]?.filesAt).toBe(96);
     expect(findVolumes(changed(volume([]), 32, u64(72)))[0]?.content).toHaveLength(72);
+    // The shortest header, and an extended header in the last 20 bytes.
+    const short = volume([]);
+    short.set(u16(56), 48);
+    short.set(u16(0), 50);
+    short.set(u16(wordSum(short, 56)), 50);
+    expect(findVolumes(short)[0]?.filesAt).toBe(56);
+    const last = volume([]);
+    last.set(u32(20), 4096 - 4);
+    expect(findVolumes(changed(last, 52, u16(4076)))[0]?.filesAt).toBe(4096);
+  });
+
+  it('behind another must fit as well', () => {
+    const second = (image: Uint8Array) => join(volume([]), image);
+    expect(message(second(changed(volume([]), 32, u64(4097))))).toBe('firmware: the volume at 4096 does not fit');
+    expect(message(second(volume([]).subarray(0, 55)))).toBe('firmware: the volume at 4096 has no header');
+    expect(findVolumes(second(changed(volume([]), 32, u64(72)).subarray(0, 72)))).toHaveLength(2);
+    const files = second(volume([file(LEAF)], { size: 72 + 24 + 8 }));
+    expect(walked(files)).toEqual([
+      'plain 4200',
+      'volume 0 4096',
+      'volume 4096 104',
+      'file 0011 7',
+      'leaf 0011 25 leaf',
+    ]);
   });
 
   it('are refused with a wrong checksum', () => {
@@ -302,9 +333,18 @@ describe('a walk', () => {
   it('goes only so deep', () => {
     expect(walked(nested(11))).toHaveLength(4);
     expect(message(nested(12))).toContain('nested too deeply');
-    let body = LEAF;
-    for (let i = 0; i < 7; i++) body = section(0x17, one(body));
-    expect(message(one(body))).toContain('nested too deeply');
+    for (const [levels, wrap] of [
+      [6, (body: Uint8Array) => section(0x17, one(body))],
+      [12, (body: Uint8Array) => section(1, join(u32(body.length), Uint8Array.of(0), body))],
+      [12, (body: Uint8Array) => guidSection(OTHER, 0, body)],
+    ] as const) {
+      let body = LEAF;
+      for (let i = 1; i < levels; i++) body = wrap(body);
+      expect(walked(one(body)).at(-1)).toBe('leaf 0011 25 leaf');
+      expect(message(one(wrap(body)))).toBe(
+        `firmware volume at 0${`, file ${NAME}`.repeat(levels === 6 ? 7 : 1)}: nested too deeply`,
+      );
+    }
   });
 
   it('takes only so many files', () => {

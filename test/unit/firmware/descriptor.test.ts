@@ -78,6 +78,7 @@ describe('our form', () => {
     expect(failure(() => describeFirmware(firmwareImage(tables), nodeHashes))).toMatchObject({
       kind: 'format',
       message: 'the firmware has no SEV metadata, so there is nothing to describe for SNP',
+      hint: 'SEV and SEV-ES are measured from the image itself; for SNP build OvmfPkg/AmdSev/AmdSevX64.dsc',
     });
     const odd = new Uint8Array(image.length - 1);
     odd.set(image.subarray(1));
@@ -102,6 +103,7 @@ describe('our form', () => {
     ['resetAddress', 8433668],
     ['resetAddress', '0x1'.padEnd(11, '0')],
     ['resetAddress', '80b004'],
+    ['resetAddress', ['0x80b004']],
     ['resetAddress', ' 0x80b004'],
     ['hashArea', []],
     ['hashArea', { base: '0x0', size: 4 }],

@@ -48,6 +48,7 @@ describe('an image', () => {
     const { verdicts: found } = inspectFirmware(image);
     expect(answers(found)).toMatchObject({ sev: 'unknown', sevEs: 'no', snp: 'no' });
     expect(found.sev.reason).toBe('it has no footer table, so it is OVMF of before 2021 or another firmware');
+    expect(found.sev.advice).toBe('use an OVMF of 2022 or later');
     expect(found.sevEs.advice).toBe('use an OVMF of 2022 or later, and the whole image');
   });
 
@@ -63,6 +64,15 @@ describe('an image', () => {
     const found = verdicts({ ...AMDSEV, sev: [[0x800000, 0x800, 1]] });
     expect(answers(found)).toMatchObject({ sevEs: 'yes', snp: 'no', kernelHashes: 'yes' });
     expect(found.snp.reason).toContain('is not made of whole pages');
+    expect(found.snp.advice).toBe(AMDSEV_BUILD);
+    const none = verdicts(without('sev'));
+    expect(none.snp.reason).toContain('has no SEV metadata');
+    expect(none.snp.advice).toContain('use an OVMF of 2022.05 or later');
+    const unknown = verdicts({ ...AMDSEV, sev: [[0x800000, 0x1000, 7]] });
+    expect(unknown.snp.reason).toContain('unknown type: 0x7');
+    // An odd size besides is not the worst of it.
+    const { verdicts: odd } = inspectFirmware(join(volume([]), lastPage({ ...AMDSEV, sev: [[0x800000, 0x800, 1]] })));
+    expect(odd.snp.answer).toBe('no');
   });
 
   it('without a KERNEL_HASHES section has kernel hashes for SEV and SEV-ES only', () => {

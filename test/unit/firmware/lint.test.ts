@@ -11,6 +11,7 @@ import {
   type Inside,
   join,
   lastPage,
+  lzmaSection,
   section,
   sections,
   VARIABLES,
@@ -56,6 +57,11 @@ describe('the class', () => {
     between.set(MARKER, 0xe000);
     expect(classOf(between)).toBe('enforcing-some-unverified');
     expect(found(between)).toContain('unverified-blobs');
+    expect(lintFirmware(between).findings.at(-1)).toEqual({
+      name: 'unverified-blobs',
+      found: true,
+      text: 'some blobs go unverified',
+    });
     expect(lintFirmware(between).advice).toContain('do not release secrets to this build');
   });
 
@@ -64,10 +70,12 @@ describe('the class', () => {
       expect(inside({ more: [file(Uint8Array.from(Buffer.from(text)), { type: 0x01 })] })).toBe('enforcing');
     }
     // At the very end of what was decompressed: nothing may be read past it.
-    const body = sections(section(0x17, driverVolume({})), section(0x19, MARKER.subarray(0, 8)));
-    expect(classOf(join(volume([file(body, { type: 0x0b })]), lastPage(AMDSEV)))).toBe('enforcing');
-    const whole = sections(section(0x17, driverVolume({})), section(0x19, MARKER));
-    expect(classOf(join(volume([file(whole, { type: 0x0b })]), lastPage(AMDSEV)))).toBe('enforcing-some-unverified');
+    const ending = (end: Uint8Array) => {
+      const body = sections(section(0x17, driverVolume({})), section(0x19, end));
+      return classOf(join(volume([file(lzmaSection(body), { type: 0x0b })]), lastPage(AMDSEV)));
+    };
+    expect(ending(MARKER.subarray(0, 8))).toBe('enforcing');
+    expect(ending(MARKER)).toBe('enforcing-some-unverified');
   });
 
   it('is advertises-only when the code that checks hashes is missing', () => {
@@ -144,7 +152,11 @@ describe('the class', () => {
 
 describe('an image without its main part', () => {
   it('is not judged', () => {
-    expect(failure(() => lintFirmware(firmwareImage(AMDSEV, { dxeCore: false }))).message).toContain('no DXE core');
+    expect(failure(() => lintFirmware(firmwareImage(AMDSEV, { dxeCore: false })))).toEqual({
+      kind: 'format',
+      message: 'firmware: its main part is missing: no DXE core is in it',
+      hint: 'give the full image, not only its variable store or its last part',
+    });
     expect(failure(() => lintFirmware(volume([], { fileSystem: VARIABLES }))).message).toContain('no DXE core');
   });
 });

@@ -95,6 +95,13 @@ describe('footer table', () => {
     expect(error.message).toContain(message);
   });
 
+  it('is refused behind other bytes as well', () => {
+    const before = new Uint8Array(100);
+    const message = (entries: Uint8Array) => failure(() => parseFooter(join(before, table(entries)))).message;
+    expect(message(new Uint8Array(17))).toBe('firmware footer: 17 bytes at 100 are too few for an entry');
+    expect(message(join(u16(19), guidToBytes(NAME)))).toContain('impossible length of 19');
+  });
+
   it('is refused when a known entry has the wrong size', () => {
     for (const [guid, size, name] of [
       [HASHES, 7, 'kernel hash table area has 7 bytes of data instead of 8'],
