@@ -46,7 +46,7 @@ const VERIFIER_GUIDS = [
   '97d02dd8-bd20-4c94-aa78-e7714d36ab2a',
 ].map(guidToBytes);
 
-/** Marks builds of the class "enforcing, but some blobs go unverified": the ASCII text `etc/boot/`. */
+/** Marks builds of the class "enforcing, but some blobs go unverified". */
 const UNVERIFIED_MARKER = Uint8Array.from('etc/boot/', (letter) => letter.charCodeAt(0));
 
 /**
