@@ -1,8 +1,9 @@
 /** @module Walks everything inside a firmware image: volumes, their files and sections, and what is compressed in them. */
 import { BootsealError } from '../errors.ts';
 import type { Guid } from '../guid.ts';
-import { isSectioned, walkFiles } from './ffs.ts';
-import { decodeLzma, lzmaSize } from './lzma.ts';
+import { Budget } from './budget.ts';
+import { FILE_TYPE, isSectioned, walkFiles } from './ffs.ts';
+import { decodeLzma } from './lzma.ts';
 import { guidDefined, SECTION_TYPE, type Section, storedContent, walkSections } from './section.ts';
 import { FILE_SYSTEM, findVolumes, readVolume, type Volume } from './volume.ts';
 
@@ -13,7 +14,7 @@ export const LZMA_GUID: Guid = 'ee4e5898-3914-4259-9d6e-dc7bd79403cf';
 export interface Visitor {
   /** A volume, those inside other volumes too. */
   volume?(volume: Volume): void;
-  /** A file, before its sections. */
+  /** A file that is not padding, before its sections. */
   file?(name: Guid, type: number): void;
   /** A section that holds no others. */
   leaf?(name: Guid, section: Section): void;
@@ -21,16 +22,12 @@ export interface Visitor {
   plain?(bytes: Uint8Array): void;
 }
 
-/** All that may come out of the compressed parts of one image, bytes. */
-const MAX_CONTENT = 64 * 2 ** 20;
-/** Real images have a few hundred files. */
-const MAX_FILES = 16384;
 /** Volumes in sections in volumes: real images have three. */
 const MAX_DEPTH = 12;
 
 /**
  * Walks an image from its start. Throws `format` for a volume, file or section that is not sound, for compression that is not
- * read here, for more than 64 MiB of content or 16384 files, and for an image without any volume.
+ * read here, for more work than a `Budget` has, and for an image without any volume.
  */
 export function walkFirmware(image: Uint8Array, visitor: Visitor): void {
   const walk = new Walk(visitor);
@@ -46,18 +43,19 @@ export function walkFirmware(image: Uint8Array, visitor: Visitor): void {
 
 class Walk {
   readonly #visitor: Visitor;
-  #budget = MAX_CONTENT;
-  #files = 0;
+  readonly #budget = new Budget();
 
   constructor(visitor: Visitor) {
     this.#visitor = visitor;
   }
 
   volume(volume: Volume, where: string, depth: number): void {
+    this.#budget.spend('parts', 1, where);
     this.#visitor.volume?.(volume);
     if (volume.fileSystem !== FILE_SYSTEM.ffs2 && volume.fileSystem !== FILE_SYSTEM.ffs3) return;
     walkFiles(volume, where, (file) => {
-      if (++this.#files > MAX_FILES) throw new BootsealError('format', `${where}: more than ${MAX_FILES} files`);
+      this.#budget.spend('parts', 1, where);
+      if (file.type === FILE_TYPE.pad) return;
       this.#visitor.file?.(file.name, file.type);
       if (isSectioned(file.type)) this.#sections(file.body, `${where}, file ${file.name}`, file.name, depth + 1);
     });
@@ -66,6 +64,7 @@ class Walk {
   #sections(stream: Uint8Array, where: string, name: Guid, depth: number): void {
     if (depth > MAX_DEPTH) throw new BootsealError('format', `${where}: nested too deeply`);
     walkSections(stream, where, (section) => {
+      this.#budget.spend('parts', 1, where);
       if (section.type === SECTION_TYPE.volumeImage) this.volume(readVolume(section.body, 0, where), where, depth + 1);
       else if (section.type === SECTION_TYPE.disposable) this.#sections(section.body, where, name, depth + 1);
       else if (section.type === SECTION_TYPE.compression) {
@@ -85,7 +84,6 @@ class Walk {
       return data;
     }
     const content = decodeLzma(data, this.#budget);
-    this.#budget -= lzmaSize(data);
     this.#visitor.plain?.(content);
     return content;
   }

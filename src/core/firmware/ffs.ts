@@ -33,7 +33,7 @@ const LARGE_FILE = 0x01;
 /** The state in which a finished build leaves a file. */
 const DATA_VALID = 0x04;
 
-/** Calls `take` with every file in order, padding aside. Throws `format`, naming `where`, for a header that is not sound. */
+/** Calls `take` with every file in order, padding too. Throws `format`, naming `where`, for a header that is not sound. */
 export function walkFiles(volume: Volume, where: string, take: (file: FfsFile) => void): void {
   const { content, erased } = volume;
   let at = volume.filesAt;
@@ -52,10 +52,8 @@ export function walkFiles(volume: Volume, where: string, take: (file: FfsFile) =
     if (Math.clz32(header.state ^ erased) !== Math.clz32(DATA_VALID)) throw fail('is not in a finished state');
     const size = large ? LargeHeader.unpack(content, at).size : BigInt(u24(header.size));
     if (size < BigInt(headerSize) || size > BigInt(room)) throw fail(`has an impossible size of ${size} bytes`);
-    if (header.type !== FILE_TYPE.pad) {
-      const body = content.subarray(at + headerSize, at + Number(size));
-      take({ name: guidFromBytes(header.name), type: header.type, body });
-    }
+    const body = content.subarray(at + headerSize, at + Number(size));
+    take({ name: guidFromBytes(header.name), type: header.type, body });
     at = alignUp(at + Number(size), 8);
   }
 }

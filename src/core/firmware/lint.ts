@@ -8,6 +8,7 @@ import { HASH_TABLE_SIZE } from '../measurement/hash-table.ts';
 import { walkFirmware } from './contents.ts';
 import { FILE_TYPE } from './ffs.ts';
 import { type Firmware, parseFirmware } from './firmware.ts';
+import { finder } from './search.ts';
 import { SECTION_TYPE, type Section } from './section.ts';
 
 /** The classes, best first, with what each is called. */
@@ -40,14 +41,14 @@ const SECRET_PEI: Guid = '45260dde-0c3c-4b41-a226-ef3803fac7d4';
 const SECRET_DXE: Guid = '6e2b9619-8810-4e9d-a177-d432bb9abeda';
 
 /** edk2 OvmfPkg/AmdSev/BlobVerifierLibSevHashes names the hashes it checks by these: kernel, initrd, command line. */
-const VERIFIER_GUIDS = [
+const findVerifierGuids = [
   '4de79437-abd2-427f-b835-d5b172d2045b',
   '44baf731-3a2f-4bd7-9af1-41e29169781d',
   '97d02dd8-bd20-4c94-aa78-e7714d36ab2a',
-].map(guidToBytes);
+].map((guid) => finder(guidToBytes(guid)));
 
-/** Marks builds of the class "enforcing, but some blobs go unverified": the ASCII text `etc/boot/`. */
-const UNVERIFIED_MARKER = Uint8Array.from('etc/boot/', (letter) => letter.charCodeAt(0));
+/** Marks builds of the class "enforcing, but some blobs go unverified". */
+const findUnverifiedMarker = finder(Uint8Array.from('etc/boot/', (letter) => letter.charCodeAt(0)));
 
 /**
  * Classifies an image. Throws `format` when it has no volume that can be read or any part that cannot, since what is not seen
@@ -76,10 +77,10 @@ function searchMarkers(image: Uint8Array): Markers {
     },
     // What speaks for an image must lie where it can run; what speaks against it counts wherever it lies.
     leaf: (_name, section) => {
-      verifier ||= isCode(section) && VERIFIER_GUIDS.every((guid) => includes(section.body, guid));
+      verifier ||= isCode(section) && findVerifierGuids.every((find) => find(section.body));
     },
     plain: (bytes) => {
-      unverifiedBlobs ||= includes(bytes, UNVERIFIED_MARKER);
+      unverifiedBlobs ||= findUnverifiedMarker(bytes);
     },
   });
   if (!dxeCore) {
@@ -144,16 +145,3 @@ export const ADVICE: Readonly<Record<FirmwareClass, string>> = {
     'do not rely on kernel hashes or launch secrets with this image: it offers room for them and does not honour them; build OvmfPkg/AmdSev/AmdSevX64.dsc instead',
   none: 'this image does not check what is booted; for kernel hashes build OvmfPkg/AmdSev/AmdSevX64.dsc',
 };
-
-/** Says whether `needle` lies anywhere in `bytes`. */
-function includes(bytes: Uint8Array, needle: Uint8Array): boolean {
-  const first = needle[0];
-  const last = bytes.length - needle.length;
-  for (let at = 0; at <= last; at++) if (bytes[at] === first && startsAt(bytes, at, needle)) return true;
-  return false;
-}
-
-function startsAt(bytes: Uint8Array, at: number, needle: Uint8Array): boolean {
-  for (let i = 1; i < needle.length; i++) if (bytes[at + i] !== needle[i]) return false;
-  return true;
-}

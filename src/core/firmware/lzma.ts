@@ -4,10 +4,13 @@
  */
 import { layout, u8, u32le, u64le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
+import type { Budget } from './budget.ts';
 import { probabilities, RangeDecoder } from './range-decoder.ts';
 
 const Header = layout('lzma header', { properties: u8, dictionarySize: u32le, size: u64le });
 
+/** xz has the same limit: more makes tables of megabytes, which a section of 52 bytes can ask for. */
+const MAX_LITERAL_BITS = 4;
 const MIN_DICTIONARY = 4096;
 /** A match is at least this long. */
 const MIN_MATCH = 2;
@@ -19,15 +22,33 @@ export function lzmaSize(input: Uint8Array): number {
   return Number(size);
 }
 
-/** Decompresses; bytes after the stream are not looked at. Throws `format` for more than `limit` bytes or a damaged stream. */
-export function decodeLzma(input: Uint8Array, limit: number): Uint8Array {
+/**
+ * Decompresses; bytes after the stream are not looked at. Spends from `budget` a stream, the bytes of the content and of the
+ * table of literals, and the bits decoded; throws `format` when that is not left, and for a damaged stream.
+ */
+export function decodeLzma(input: Uint8Array, budget: Budget): Uint8Array {
+  budget.spend('streams', 1, 'lzma');
   const { properties, dictionarySize } = Header.unpack(input);
   const size = lzmaSize(input);
-  if (size > limit) throw new BootsealError('format', `lzma: ${size} bytes are more than the ${limit} accepted here`);
-  if (properties >= 9 * 5 * 5) throw new BootsealError('format', `lzma: impossible properties ${properties}`);
+  const literals = literalCount(properties);
+  budget.spend('bytes', size + literals * Uint16Array.BYTES_PER_ELEMENT, 'lzma');
   const out = new Uint8Array(size);
-  if (size > 0) new Decoder(new RangeDecoder(input.subarray(Header.size)), out, properties, dictionarySize).run();
+  if (size > 0) {
+    const bits = new RangeDecoder(input.subarray(Header.size));
+    new Decoder(bits, out, properties, dictionarySize).run(budget.left('bits'));
+    budget.spend('bits', bits.taken, 'lzma');
+  }
   return out;
+}
+
+function literalCount(properties: number): number {
+  if (properties >= 9 * 5 * 5) throw new BootsealError('format', `lzma: impossible properties ${properties}`);
+  const lc = properties % 9;
+  const lp = Math.floor(properties / 9) % 5;
+  if (lc + lp > MAX_LITERAL_BITS) {
+    throw new BootsealError('format', `lzma: lc ${lc} and lp ${lp} are more than ${MAX_LITERAL_BITS} together`);
+  }
+  return 0x300 << (lc + lp);
 }
 
 /** Lengths: one tree of 8 for short ones and one for longer ones per position state, and a shared tree of 256. */
@@ -79,13 +100,13 @@ class Decoder {
     this.#literalMask = (1 << lp) - 1;
     this.#positionMask = (1 << Math.floor(properties / 45)) - 1;
     this.#dictionary = Math.max(dictionarySize, MIN_DICTIONARY);
-    this.#literal = probabilities(0x300 << (this.#lc + lp));
+    this.#literal = probabilities(literalCount(properties));
   }
 
-  /** Fills the output. */
-  run(): void {
+  /** Fills the output, or stops early once more than `mostBits` bits were read. */
+  run(mostBits: number): void {
     const end = this.#out.length;
-    while (this.#at < end) {
+    while (this.#at < end && this.#bits.taken <= mostBits) {
       const positionState = this.#at & this.#positionMask;
       if (this.#bits.bit(this.#isMatch, (this.#state << 4) + positionState) === 0) this.#readLiteral();
       else if (this.#bits.bit(this.#isRep, this.#state) === 0) this.#readMatch(positionState);

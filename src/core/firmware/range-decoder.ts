@@ -16,6 +16,7 @@ export function probabilities(count: number): Uint16Array {
 export class RangeDecoder {
   readonly #input: Uint8Array;
   #at = 5;
+  #taken = 0;
   // Both are unsigned; they are kept as signed 32-bit numbers, which the engine does not box.
   #range = -1;
   #code = 0;
@@ -26,8 +27,14 @@ export class RangeDecoder {
     for (let i = 1; i < 5; i++) this.#code = (this.#code << 8) | (input[i] ?? 0);
   }
 
+  /** How many bits were read so far. */
+  get taken(): number {
+    return this.#taken;
+  }
+
   /** Returns the next bit and adapts the probability at `index`, which must be inside `probability`. */
   bit(probability: Uint16Array, index: number): number {
+    this.#taken++;
     const p = probability[index] ?? 0;
     const bound = Math.imul(this.#range >>> PROBABILITY_BITS, p);
     if (this.#code >>> 0 < bound >>> 0) {
@@ -45,6 +52,7 @@ export class RangeDecoder {
 
   /** Returns `count` bits of fixed probability, the first as the highest. */
   direct(count: number): number {
+    this.#taken += count;
     let value = 0;
     for (let i = 0; i < count; i++) {
       this.#range >>>= 1;

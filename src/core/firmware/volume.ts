@@ -103,6 +103,6 @@ function hasSignature(source: Uint8Array, at: number): boolean {
 
 function sum16(words: Uint8Array): number {
   let sum = 0;
-  for (let i = 0; i < words.length; i += 2) sum += u16le.decode(words, i, 'firmware volume');
+  for (let i = 0; i < words.length; i += 2) sum += (words[i] ?? 0) + 0x100 * (words[i + 1] ?? 0);
   return sum % 0x10000;
 }

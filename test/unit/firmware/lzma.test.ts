@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { base64ToBytes } from '../../../src/core/base64.ts';
+import { Budget, MOST } from '../../../src/core/firmware/budget.ts';
 import { decodeLzma, lzmaSize } from '../../../src/core/firmware/lzma.ts';
 import { bytesToHex } from '../../../src/core/hex.ts';
 import { nodeHashes } from '../../../src/host/node-hashes.ts';
@@ -33,20 +34,20 @@ describe('decodeLzma', () => {
   it.each(cases)('reads what liblzma wrote with $id', ({ lzma, bytes, sha256 }) => {
     const input = base64ToBytes(lzma);
     expect(lzmaSize(input)).toBe(bytes);
-    const output = decodeLzma(input, bytes);
+    const output = decodeLzma(input, new Budget());
     expect(output).toHaveLength(bytes);
     expect(bytesToHex(nodeHashes.sha256(output))).toBe(sha256);
   });
 
   it('reads literals and leaves what follows alone', () => {
     const content = Uint8Array.from(Buffer.from('one two three'));
-    expect(decodeLzma(join(lzmaLiterals(content), Uint8Array.of(1, 2, 3)), 13)).toEqual(content);
-    expect(decodeLzma(lzmaLiterals(new Uint8Array()), 0)).toEqual(new Uint8Array());
+    expect(decodeLzma(join(lzmaLiterals(content), Uint8Array.of(1, 2, 3)), new Budget())).toEqual(content);
+    expect(decodeLzma(lzmaLiterals(new Uint8Array()), new Budget())).toEqual(new Uint8Array());
   });
 
   it('stops at the size that the header says', () => {
     const content = Uint8Array.from(Buffer.from('one two three'));
-    expect(decodeLzma(headed(lzmaLiterals(content), { size: 3n }), 13)).toEqual(content.subarray(0, 3));
+    expect(decodeLzma(headed(lzmaLiterals(content), { size: 3n }), new Budget())).toEqual(content.subarray(0, 3));
   });
 
   const defaults = stream('defaults');
@@ -56,7 +57,7 @@ describe('decodeLzma', () => {
     [
       'more content than is accepted',
       headed(literal, { size: 1001n }),
-      'lzma: 1001 bytes are more than the 1000 accepted',
+      'lzma: more than 13288 bytes to decompress in one image',
     ],
     ['a size that is not known', headed(literal, { size: 2n ** 64n - 1n }), 'lzma: the header does not say how large'],
     ['a size no number holds', headed(literal, { size: 2n ** 53n }), 'lzma: the header does not say how large'],
@@ -69,7 +70,7 @@ describe('decodeLzma', () => {
     ],
     ['half a stream', literal.subarray(0, 18), 'lzma: the stream ends too early'],
   ])('refuses %s', (_name, input, message) => {
-    const error = failure(() => decodeLzma(input, 1000));
+    const error = failure(() => decodeLzma(input, new Budget({ ...MOST, bytes: 1000 + 2 * (0x300 << 3) })));
     expect(error.kind).toBe('format');
     expect(error.message).toContain(message);
   });
@@ -81,17 +82,17 @@ describe('decodeLzma', () => {
   it('refuses matches from before the start, or farther away than the dictionary', () => {
     const before = /^lzma: byte \d+ refers to one before the start$/;
     // The end marker of the stream is a match at distance 2^32.
-    expect(failure(() => decodeLzma(headed(defaults, { size: 185801n }), 1 << 20)).message).toMatch(before);
+    expect(failure(() => decodeLzma(headed(defaults, { size: 185801n }), new Budget())).message).toMatch(before);
     // The last part of this stream repeats bytes from 180 000 before.
-    expect(failure(() => decodeLzma(headed(defaults, { dictionary: 4096 }), 1 << 20)).message).toMatch(before);
+    expect(failure(() => decodeLzma(headed(defaults, { dictionary: 4096 }), new Budget())).message).toMatch(before);
     // Dictionaries below 4096 bytes count as 4096.
     const small = stream('no contexts');
-    expect(decodeLzma(headed(small, { dictionary: 0 }), 1500)).toEqual(decodeLzma(small, 1500));
+    expect(decodeLzma(headed(small, { dictionary: 0 }), new Budget())).toEqual(decodeLzma(small, new Budget()));
   });
 
   it('refuses a match that goes on after the end', () => {
     // The zeros of this stream are one row of matches.
-    const error = failure(() => decodeLzma(headed(defaults, { size: 100_000n }), 1 << 20));
+    const error = failure(() => decodeLzma(headed(defaults, { size: 100_000n }), new Budget()));
     expect(error).toMatchObject({ kind: 'format', message: 'lzma: more content than the header says' });
   });
 });
