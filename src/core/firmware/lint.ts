@@ -18,6 +18,7 @@ export const FIRMWARE_CLASSES = {
   none: 'none',
 } as const;
 
+/** The name of a class, as records and `--accept-firmware` have it. */
 export type FirmwareClass = keyof typeof FIRMWARE_CLASSES;
 
 /** One thing that was looked for. */
@@ -46,7 +47,7 @@ const VERIFIER_GUIDS = [
   '97d02dd8-bd20-4c94-aa78-e7714d36ab2a',
 ].map(guidToBytes);
 
-/** Marks builds of the class "enforcing, but some blobs go unverified": the ASCII text `etc/boot/`. */
+/** Marks builds of the class `enforcing-some-unverified`. */
 const UNVERIFIED_MARKER = Uint8Array.from('etc/boot/', (letter) => letter.charCodeAt(0));
 
 /**
