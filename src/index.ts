@@ -17,7 +17,10 @@ export {
   type SevSection,
   type TdxSection,
 } from './core/firmware/firmware.ts';
+export { CONTENTS, type Inspection, inspectFirmware } from './core/firmware/inspect.ts';
 export { type Finding, type FirmwareClass, type FirmwareLint, lintFirmware } from './core/firmware/lint.ts';
+export { FEATURES, servesPlatform, type Verdicts } from './core/firmware/serves.ts';
+export type { Answer, Verdict } from './core/firmware/starts.ts';
 export type { Hashes, RunningHash } from './core/hash.ts';
 export type { ApiVersion } from './core/measurement/api-version.ts';
 export { type CpuIdentity, cpuModel, cpuModelNames, cpuSignature } from './core/measurement/cpu-models.ts';

@@ -112,10 +112,14 @@ function unsigned(size: number): Field<number> {
   };
 }
 
+/** One byte. */
 export const u8: Field<number> = unsigned(1);
+/** Two bytes, little-endian. */
 export const u16le: Field<number> = unsigned(2);
+/** Four bytes, little-endian. */
 export const u32le: Field<number> = unsigned(4);
 
+/** Eight bytes, little-endian, as a bigint. */
 export const u64le: Field<bigint> = {
   size: 8,
   encode(value, out, at, where) {

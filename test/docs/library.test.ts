@@ -3,6 +3,7 @@ import * as path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
+import * as library from '../../src/index.ts';
 import { bootseal, scratch } from '../cli/script.ts';
 import { fixture } from '../fixtures.ts';
 
@@ -71,6 +72,27 @@ describe('the example of docs/library.md', () => {
       expect(found.expectedDigests(firmware, kernel, 'x y').digests.map(({ digest }) => digest)).toEqual(
         results.map(({ digest }) => digest),
       );
+    } finally {
+      remove();
+    }
+  });
+});
+
+describe('what `firmware inspect` and `lint --platform` compute', () => {
+  it('is in the library, with the same answers', async () => {
+    const { folder, remove } = scratch();
+    try {
+      const image = fixture('sev-snp-measure/ovmf_AmdSev_suffix.bin');
+      fs.writeFileSync(path.join(folder, 'fw'), image);
+      const found: library.Inspection = library.inspectFirmware(image);
+      const verdicts: library.Verdicts = found.verdicts;
+      const { stdout } = await bootseal(['firmware', 'inspect', 'fw', '--json'], folder);
+      expect(JSON.parse(stdout).serves).toEqual(verdicts);
+      expect(Object.keys(verdicts)).toEqual(Object.keys(library.FEATURES));
+      const one: library.Verdict = library.servesPlatform(image, found.firmware, 'snp');
+      const answer: library.Answer = one.answer;
+      expect(answer).toBe(verdicts.snp.answer);
+      expect(Object.keys(library.CONTENTS)).toContain(found.contents);
     } finally {
       remove();
     }

@@ -19,6 +19,7 @@ export const FIRMWARE_CLASSES = {
   none: 'none',
 } as const;
 
+/** The name of a class, as records and `--accept-firmware` have it. */
 export type FirmwareClass = keyof typeof FIRMWARE_CLASSES;
 
 /** One thing that was looked for. */

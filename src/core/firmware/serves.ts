@@ -23,6 +23,7 @@ export const FEATURES = {
   tdx: 'TDX',
 } as const;
 
+/** A verdict on each of {@link FEATURES}. */
 export type Verdicts = Readonly<Record<keyof typeof FEATURES, Verdict>>;
 
 const WHOLE = 'give the full image, variable store and code in one file';

@@ -28,6 +28,7 @@ export interface RsaPublicKey {
   readonly exponent: number;
 }
 
+/** A key of either kind, as certificates hold them. */
 export type PublicKey = EcPublicKey | RsaPublicKey;
 
 /** Hash functions of SEV's signature algorithms. */
