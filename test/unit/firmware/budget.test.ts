@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { base64ToBytes } from '../../../src/core/base64.ts';
 import { Budget, MOST } from '../../../src/core/firmware/budget.ts';
 import { walkFirmware } from '../../../src/core/firmware/contents.ts';
 import { inspectFirmware } from '../../../src/core/firmware/inspect.ts';
@@ -18,6 +19,7 @@ import {
   u64,
   volume,
 } from '../../firmware-image.ts';
+import { vectors } from '../../fixtures.ts';
 
 const repeated = (one: Uint8Array, count: number) => {
   const out = new Uint8Array(one.length * count);
@@ -191,6 +193,8 @@ describe('compressed sections', () => {
     const exact = of(900);
     expect(decodeLzma(zeros(100), exact)).toEqual(new Uint8Array(100));
     expect(exact.left('bits')).toBe(0);
+    // Nothing half done is given back, even when a symbol ends with the last bit.
+    expect(failure(() => decodeLzma(zeros(100), of(891))).message).toContain('more than 891 decoded bits');
     expect(failure(() => decodeLzma(zeros(100), of(899))).message).toBe(
       'lzma: more than 899 decoded bits in one image',
     );
@@ -200,6 +204,13 @@ describe('compressed sections', () => {
     const { told, walk } = work(body(zerosSection(63 * 2 ** 20)));
     expect(failure(walk).message).toBe('lzma: more than 50331648 decoded bits in one image');
     expect(told.plain).toBe(1);
+  });
+
+  it('pay for the plain bits of far distances, too', () => {
+    const { cases } = vectors<{ cases: { id: string; lzma: string }[] }>('lzma.json');
+    const budget = new Budget();
+    decodeLzma(base64ToBytes(cases.find(({ id }) => id === 'defaults')?.lzma ?? ''), budget);
+    expect(MOST.bits - budget.left('bits')).toBe(20477);
   });
 
   it('share the bits', () => {
