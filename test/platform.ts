@@ -27,6 +27,7 @@ export function sevCertificate(
   const out = new Uint8Array(2084);
   const view = new DataView(out.buffer);
   view.setUint32(0, 1, true);
+  out.set([1, 55], 4);
   view.setUint32(8, usage, true);
   view.setUint32(12, algorithm, true);
   const jwk = crypto.createPublicKey(key).export({ format: 'jwk' });

@@ -51,10 +51,27 @@ function takeStdin(io: Io): AsyncIterable<Uint8Array | string> {
   return io.stdin;
 }
 
-/** Reads a small file, or standard input for `-`. Throws `io`, `usage` for a second `-`, `format` beyond `limit` bytes. */
-export async function readInput(io: Io, file: string, limit: number): Promise<Uint8Array> {
-  if (file !== '-') return readSmallFile(resolvePath(io, file), limit);
+/**
+ * Reads a small file, or standard input for `-`. Throws `io`, `usage` for a second `-`, `format` beyond `limit` bytes, in
+ * messages that name the file `shown`.
+ */
+export async function readInput(io: Io, file: string, limit: number, shown?: string): Promise<Uint8Array> {
+  if (file !== '-') return readSmallFile(resolvePath(io, file), limit, shown);
   return readBounded(takeStdin(io), limit, 'standard input');
+}
+
+/**
+ * As readInput for an option that names a file with a secret or key: what was typed is not repeated, since people type the secret
+ * itself; `what` is said in its place, and `hint`.
+ */
+export async function readHidden(io: Io, file: string, limit: number, what: string, hint: string): Promise<Uint8Array> {
+  try {
+    return await readInput(io, file, limit, what);
+  } catch (error) {
+    if (!(error instanceof BootsealError) || error.kind !== 'io') throw error;
+    // Without the cause, whose text has the path.
+    throw new BootsealError('io', error.message, { hint });
+  }
 }
 
 /** Feeds a file of any size, or standard input for `-`, to `take` a piece at a time; returns its length in bytes. */

@@ -1,8 +1,9 @@
 /** @module The options that name the platform to make a session for, and the key that comes of them. */
 import { type Command, Option } from 'commander';
 import { BootsealError } from '../core/errors.ts';
-import { type PlatformKey, trustUnverified, verifyChain } from '../core/session/chain.ts';
-import { completeChain, readCertificates } from '../core/session/platform-certificates.ts';
+import { parseRoots, type RootName } from '../core/session/amd-roots.ts';
+import { checkRoot, type PlatformKey, trustUnverified, verifyChain } from '../core/session/chain.ts';
+import { completeChain, type FoundCertificates, readCertificates } from '../core/session/platform-certificates.ts';
 import { readCertificateFiles } from '../host/certificate-files.ts';
 import { nodePublicKey } from '../host/public-key.ts';
 import { type Io, remark, resolvePath } from './io.ts';
@@ -11,13 +12,15 @@ import { type Io, remark, resolvePath } from './io.ts';
 export interface PlatformKeyOptions {
   readonly platformCerts?: string;
   readonly pdh?: string;
+  readonly root?: readonly RootName[];
   readonly insecureUnverifiedPdh?: boolean;
 }
 
-/** Adds `--platform-certs`, `--pdh` and `--insecure-unverified-pdh`. */
+/** Adds `--platform-certs`, `--root`, `--pdh` and `--insecure-unverified-pdh`. */
 export function addPlatformKeyOptions(command: Command): Command {
   return command
     .option('--platform-certs <folder>', "the platform's certificates: a folder of them, or the file of sevctl export")
+    .option('--root <list>', "roots of AMD's to accept, such as milan,genoa,turin (default: any)", parseRoots)
     .addOption(new Option('--pdh <file>', "the platform's PDH certificate alone").conflicts('platformCerts'))
     .option('--insecure-unverified-pdh', 'trust that PDH without its chain: whoever made it may read the secrets');
 }
@@ -27,12 +30,13 @@ export function addPlatformKeyOptions(command: Command): Command {
  * are missing or an unverified PDH was not asked for in so many words, `format` and `io`.
  */
 export async function readPlatformKey(io: Io, options: PlatformKeyOptions): Promise<PlatformKey> {
-  const { platformCerts, pdh, insecureUnverifiedPdh = false } = options;
+  const { platformCerts, pdh, root, insecureUnverifiedPdh = false } = options;
   if (platformCerts !== undefined) {
     if (insecureUnverifiedPdh) throw new BootsealError('usage', '--insecure-unverified-pdh goes with --pdh only');
-    const found = readCertificates(await readCertificateFiles(resolvePath(io, platformCerts)));
-    const { amdAuthorities } = await import('../core/session/amd-certificates.ts');
-    return verifyChain(completeChain(found, amdAuthorities(), nodePublicKey), nodePublicKey);
+    return verified(io, platformCerts, root);
+  }
+  if (root !== undefined) {
+    throw new BootsealError('usage', '--root is about a chain: it goes with --platform-certs only');
   }
   if (pdh === undefined) {
     throw new BootsealError('usage', 'a session needs the certificates of a platform', {
@@ -47,8 +51,29 @@ export async function readPlatformKey(io: Io, options: PlatformKeyOptions): Prom
   return unverified(io, pdh);
 }
 
+async function verified(io: Io, name: string, roots: readonly RootName[] | undefined): Promise<PlatformKey> {
+  const found = await readFound(io, name);
+  const { amdAuthorities } = await import('../core/session/amd-certificates.ts');
+  const key = verifyChain(completeChain(found, amdAuthorities(), nodePublicKey), nodePublicKey);
+  if (roots !== undefined) checkRoot(key, roots);
+  if (key.root === 'naples') {
+    remark(
+      io,
+      'warning',
+      'the chain ends in the root naples: keys of this first generation were extracted through old firmware, and no update takes them back',
+    );
+  }
+  return key;
+}
+
+async function readFound(io: Io, name: string): Promise<FoundCertificates> {
+  const { files, ignored } = await readCertificateFiles(resolvePath(io, name));
+  if (ignored.length > 0) remark(io, 'note', `${name}: not read: ${ignored.join(', ')}`);
+  return readCertificates(files);
+}
+
 async function unverified(io: Io, file: string): Promise<PlatformKey> {
-  const { pdh } = readCertificates(await readCertificateFiles(resolvePath(io, file)));
+  const { pdh } = await readFound(io, file);
   if (pdh === undefined) throw new BootsealError('usage', `${file}: holds no PDH certificate`);
   remark(
     io,

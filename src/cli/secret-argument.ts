@@ -1,7 +1,11 @@
 /** @module The argument of `--secret`: which secret, and where its bytes are. */
+
+import * as fs from 'node:fs/promises';
 import { BootsealError } from '../core/errors.ts';
-import { secretGuid } from '../core/secret/names.ts';
+import { MAX_PAYLOAD } from '../core/secret/limits.ts';
+import { secretGuid, secretName } from '../core/secret/names.ts';
 import type { OwnerSecret } from '../core/secret/table.ts';
+import { type Io, readHidden, resolvePath } from './io.ts';
 
 /** `GUID|NAME=PATH[,nul]`, taken apart. */
 export interface SecretArgument extends Pick<OwnerSecret, 'guid' | 'form'> {
@@ -24,3 +28,25 @@ export function parseSecretArgument(text: string): SecretArgument {
   if (path === '') throw new BootsealError('usage', `--secret ${guid}: the path is empty`);
   return { guid, form, path };
 }
+
+/**
+ * Reads the bytes of a secret. Throws `io`, and `usage` when `PATH,nul` is also the name of a file; what was typed as the path is
+ * in no message, since it may be the secret itself.
+ */
+export async function readSecret(io: Io, { path, guid, form }: SecretArgument): Promise<OwnerSecret> {
+  const name = secretName(guid);
+  const secret = `the secret ${name === undefined ? guid : `${name} (${guid})`}`;
+  if (form === 'nul' && (await exists(`${resolvePath(io, path)},nul`))) {
+    throw new BootsealError('usage', `${secret}: a file has the name with ",nul" as well, so two files may be meant`, {
+      hint: '",nul" behind the path adds a zero byte to the secret: rename the file that ends in it',
+    });
+  }
+  const hint = 'NAME=PATH takes a file with the bytes of the secret, never the secret itself';
+  return { guid, form, value: await readHidden(io, path, MAX_PAYLOAD, `the file of ${secret}`, hint) };
+}
+
+const exists = async (file: string): Promise<boolean> =>
+  fs.lstat(file).then(
+    () => true,
+    () => false,
+  );

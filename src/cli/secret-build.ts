@@ -4,7 +4,7 @@ import { bytesToBase64 } from '../core/base64.ts';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { type VerifiedLaunch, verifyAgainstRecord } from '../core/measurement/verify-launch.ts';
-import { MAX_PAYLOAD, secretRoom } from '../core/secret/limits.ts';
+import { secretRoom } from '../core/secret/limits.ts';
 import { SECRET_NAMES, secretName } from '../core/secret/names.ts';
 import { sealPacket } from '../core/secret/packet.ts';
 import type { Packet } from '../core/secret/packet-cipher.ts';
@@ -14,10 +14,12 @@ import type { LaunchRecord } from '../core/session/record.ts';
 import { checkNewFolder, type NewFile, writeNewFolder } from '../host/new-folder.ts';
 import { readRecord, useRecord } from '../host/record.ts';
 import { type ApiOptions, addApiOptions, apiFromOptions } from './api-options.ts';
-import { type Io, readInput, remark, resolvePath } from './io.ts';
+import { type Io, remark, resolvePath } from './io.ts';
 import { MEASUREMENT_HELP, printMeasurement, readMeasurement } from './measurement-input.ts';
+
 import { outFolder } from './out-folder.ts';
-import { parseSecretArgument, type SecretArgument } from './secret-argument.ts';
+import { parseSecretArgument, readSecret, type SecretArgument } from './secret-argument.ts';
+
 import { besideRecord, readTransportKeys } from './transport-keys.ts';
 import { launchJson, printLaunch, remarkRecord } from './verified-launch.ts';
 
@@ -78,14 +80,15 @@ async function build(io: Io, options: Options): Promise<void> {
   checkDebugging(record.policy, options);
   const room = secretRoom(record.firmware.secretArea);
   const measurement = await readMeasurement(io, options.measurement);
-  const keys = await readTransportKeys(io, tk);
+  if (options.tk === '-') {
+    throw new BootsealError('usage', '--tk needs the file itself: beside it is marked that the keys served');
+  }
+  const keys = await readTransportKeys(io, options.tk, options.record);
   const secrets: OwnerSecret[] = [];
   let table: Uint8Array = new Uint8Array(0);
   try {
     const launch = verifyAgainstRecord(record, keys.tik, measurement, api);
-    for (const { path: file, ...rest } of options.secret) {
-      secrets.push({ ...rest, value: await readInput(io, file, MAX_PAYLOAD) });
-    }
+    for (const secret of options.secret) secrets.push(await readSecret(io, secret));
     table = buildSecretTable(secrets, { room, pad: options.pad === true });
     remarkRecord(io, record);
     for (const warning of secretWarnings(secrets)) remark(io, 'warning', warning);
@@ -94,7 +97,7 @@ async function build(io: Io, options: Options): Promise<void> {
     const names = files.map(({ name }) => name);
     await checkNewFolder(out, names, options.force === true);
     // From here on the record is spent, also when writing fails: a second packet must never be possible.
-    await useRecord(recordFile, printMeasurement(measurement), io.now());
+    await useRecord(recordFile, resolvePath(io, tk), printMeasurement(measurement), io.now());
     await writeNewFolder(out, files, options.force === true);
     report(io, options, launch, packet, secrets);
   } finally {

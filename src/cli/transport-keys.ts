@@ -3,14 +3,22 @@ import * as path from 'node:path';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { parseTk, TRANSPORT_KEY_SIZE, type TransportKeys } from '../core/session/transport-keys.ts';
-import { type Io, readInput } from './io.ts';
+import { type Io, readHidden, readInput } from './io.ts';
 
 /** A file that is no key file is named as such, not read whole; bytes. */
 const LIMIT = 4096;
 
-/** Reads a `tk` file, TEK and TIK of 16 bytes each; throws `format` when it has another length, `io`. */
-export async function readTransportKeys(io: Io, file: string): Promise<TransportKeys> {
-  const bytes = await readInput(io, file, LIMIT);
+const TAKES_FILE = 'keys are read from a file: give its path, never the key itself';
+
+/**
+ * Reads the `tk` file given with `--tk`, or the one beside `record`: TEK and TIK of 16 bytes each. Throws `format` when it has
+ * another length, `io`.
+ */
+export async function readTransportKeys(io: Io, given: string | undefined, record = ''): Promise<TransportKeys> {
+  const bytes =
+    given === undefined
+      ? await readInput(io, besideRecord(record), LIMIT)
+      : await readHidden(io, given, LIMIT, 'the file given with --tk', TAKES_FILE);
   try {
     return parseTk(bytes);
   } finally {
@@ -20,7 +28,7 @@ export async function readTransportKeys(io: Io, file: string): Promise<Transport
 
 /** Reads a file that holds the TIK alone, 16 bytes; throws `format` when it has another length, `io`. */
 export async function readTik(io: Io, file: string): Promise<Uint8Array> {
-  const bytes = await readInput(io, file, LIMIT);
+  const bytes = await readHidden(io, file, LIMIT, 'the file given with --tik', TAKES_FILE);
   if (bytes.length === TRANSPORT_KEY_SIZE) return bytes;
   throw new BootsealError('format', `${file}: a TIK has ${TRANSPORT_KEY_SIZE} bytes, this has ${bytes.length}`, {
     hint: 'a file of 32 bytes holds TEK and TIK and is given with --tk',

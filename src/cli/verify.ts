@@ -17,7 +17,7 @@ import { type ApiOptions, addApiOptions, apiFromOptions } from './api-options.ts
 import { type Io, remark, resolvePath } from './io.ts';
 import { addMeasureOptions, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 import { MEASUREMENT_HELP, readMeasurement } from './measurement-input.ts';
-import { besideRecord, readTik, readTransportKeys } from './transport-keys.ts';
+import { readTik, readTransportKeys } from './transport-keys.ts';
 import { launchJson, printLaunch, remarkPolicy, remarkRecord } from './verified-launch.ts';
 
 type Platform = 'sev' | 'sev-es';
@@ -106,7 +106,7 @@ async function againstRecord(io: Io, options: Options, file: string): Promise<Ve
   const api = apiFromOptions(options);
   const record = await readRecord(resolvePath(io, file));
   const measurement = await readMeasurement(io, options.measurement);
-  const { tek, tik } = await readTransportKeys(io, options.tk ?? besideRecord(file));
+  const { tek, tik } = await readTransportKeys(io, options.tk, file);
   try {
     const launch = verifyAgainstRecord(record, tik, measurement, api);
     remarkRecord(io, record);
@@ -148,7 +148,7 @@ async function explicitTik(io: Io, { tik, tk }: Options): Promise<Uint8Array> {
     throw new BootsealError('usage', 'without --record, one of --tik and --tk is needed');
   }
   if (tik !== undefined) return readTik(io, tik);
-  const keys = await readTransportKeys(io, tk ?? '');
+  const keys = await readTransportKeys(io, tk);
   wipe(keys.tek);
   return keys.tik;
 }

@@ -24,22 +24,25 @@ const REASONS: Readonly<Record<string, string>> = {
   EFBIG: 'file too large',
 };
 
-/** Reads a whole small file; throws `io` when it cannot and `format` when it has more than `limit` bytes. */
-export async function readSmallFile(file: string, limit: number): Promise<Uint8Array> {
+/**
+ * Reads a whole small file; throws `io` when it cannot and `format` when it has more than `limit` bytes. Messages name it `shown`,
+ * for where the name may be a secret by mistake.
+ */
+export async function readSmallFile(file: string, limit: number, shown = file): Promise<Uint8Array> {
   try {
     const handle = await fs.open(file, 'r');
     try {
       const stat = await handle.stat();
-      if (stat.isDirectory()) throw new BootsealError('io', `cannot read ${file}: is a directory`);
-      if (stat.isFile() && stat.size > limit) throw tooLarge(file, limit);
+      if (stat.isDirectory()) throw new BootsealError('io', `cannot read ${shown}: is a directory`);
+      if (stat.isFile() && stat.size > limit) throw tooLarge(shown, limit);
       // Files that say how long they are come in one piece; pipes and /proc do not say.
-      if (stat.isFile() && stat.size > 0) return plain(await readWhole(handle, stat.size, limit, file));
-      return await readBounded(handle.createReadStream({ autoClose: false }), limit, file);
+      if (stat.isFile() && stat.size > 0) return plain(await readWhole(handle, stat.size, limit, shown));
+      return await readBounded(handle.createReadStream({ autoClose: false }), limit, shown);
     } finally {
       await handle.close();
     }
   } catch (cause) {
-    throw ioError(cause, file, 'read');
+    throw ioError(cause, shown, 'read');
   }
 }
 

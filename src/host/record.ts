@@ -14,22 +14,27 @@ export async function readRecord(file: string): Promise<LaunchRecord> {
 }
 
 /**
- * Marks the record in `file` as used for one launch and returns it as it now stands on the disk. Of any number of callers, in
- * this process or in others, one gets through. Call it before anything secret leaves: a crash then costs a launch, never a
- * second release.
+ * Marks the record in `file` as used for one launch and returns it as it now stands on the disk; its transport keys in the file
+ * `tk` are marked first, by a file `tk.used` beside them, so that a copy of the record does not serve again. Of any number of
+ * callers, in this process or in others, one gets through. Call it before anything secret leaves: a crash then costs a launch,
+ * never a second release.
  *
  * @param measurement what the packet is made for, base64 of the 48 bytes the platform reported
- * @throws `usage` when the record was used before or is locked by another run; `io` and `format` as {@link readRecord}
+ * @throws `usage` when record or keys were used before, have a second name (hard link) that a mark would not reach, or are
+ * locked by another run; `io` and `format` as {@link readRecord}
  */
-export async function useRecord(file: string, measurement: string, now: Date): Promise<LaunchRecord> {
-  // Through a symbolic link the rename below would replace the link and leave the record itself unmarked.
-  const real = await fs.realpath(file).catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
+export async function useRecord(file: string, tk: string, measurement: string, now: Date): Promise<LaunchRecord> {
+  const [real, keys] = [await realFile(file), await realFile(tk)];
   const lock = `${real}.lock`;
   await takeLock(lock);
   try {
     const record = await readRecord(real);
     if (record.used !== null) throw usedBefore(file, record.used);
-    const used: LaunchRecord = { ...record, used: { at: now.toISOString(), measurement } };
+    await refuseSecondName(real, file);
+    await refuseSecondName(keys, tk);
+    const mark = { at: now.toISOString(), measurement };
+    const used: LaunchRecord = { ...record, used: mark };
+    await markKeys(keys, tk, mark);
     await writeNewFile(real, printRecord(used), 0o600, true);
     await syncFolder(path.dirname(real));
     return used;
@@ -38,9 +43,43 @@ export async function useRecord(file: string, measurement: string, now: Date): P
   }
 }
 
+/** Through a symbolic link, a rename would replace the link and leave the record unmarked, and the keys' mark would lie elsewhere. */
+async function realFile(file: string): Promise<string> {
+  return fs.realpath(file).catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
+}
+
+async function refuseSecondName(real: string, file: string): Promise<void> {
+  const { nlink } = await fs.stat(real).catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
+  if (nlink <= 1) return;
+  throw new BootsealError('usage', `${file} has ${nlink} names (hard links)`, {
+    hint: 'a record is good for one launch, and its mark would reach one name only: remove the other name',
+  });
+}
+
+/** Only one caller can make the file, whatever copy of the record it came with. */
+async function markKeys(real: string, tk: string, mark: NonNullable<LaunchRecord['used']>): Promise<void> {
+  const name = `${real}.used`;
+  try {
+    await writeNewFile(name, `${JSON.stringify(mark)}\n`, 0o600);
+    await syncFolder(path.dirname(real));
+  } catch (cause) {
+    if (!(await isThere(name))) throw cause;
+    throw new BootsealError('usage', `${tk} served a launch before: ${name} exists`, { hint: ONE_LAUNCH, cause });
+  }
+}
+
+const isThere = async (name: string): Promise<boolean> =>
+  fs.lstat(name).then(
+    () => true,
+    () => false,
+  );
+
+const ONE_LAUNCH =
+  'a record is good for one launch: make a new one with session create and start the guest again with it';
+
 function usedBefore(file: string, used: NonNullable<LaunchRecord['used']>): BootsealError {
   return new BootsealError('usage', `${file} was used at ${used.at} for the measurement ${used.measurement}`, {
-    hint: 'a record is good for one launch: make a new one with session create and start the guest again with it',
+    hint: ONE_LAUNCH,
   });
 }
 

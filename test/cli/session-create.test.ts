@@ -36,14 +36,51 @@ const read = (name: string) => fs.readFileSync(path.join(folder, 'launch', name)
 
 describe('session create', () => {
   it('needs no word of acceptance for enforcing firmware and a real machine', async () => {
-    const { ask: _ask, ark: _ark, ...chain } = realChain('naples');
+    const { ask: _ask, ark: _ark, ...chain } = realChain('rome');
     certificates('certs', chain);
     const ran = await create('--platform-certs', 'certs', '--json');
     expect(ran).toMatchObject({ status: 0, stderr: '' });
-    expect(JSON.parse(ran.stdout)).toMatchObject({ root: 'naples', verified: true, firmware: { lint: 'enforcing' } });
+    expect(JSON.parse(ran.stdout)).toMatchObject({ root: 'rome', verified: true, firmware: { lint: 'enforcing' } });
     const record = parseRecord(read('record.json').toString());
-    expect(record).toMatchObject({ platformKey: { root: 'naples', verified: true }, used: null });
+    expect(record).toMatchObject({ platformKey: { root: 'rome', verified: true }, used: null });
     expect(JSON.parse(ran.stdout).expected).toEqual(record.expected);
+  });
+
+  it('refuses keys of firmware older than it accepts, unless the owner lowers that', async () => {
+    const { ask: _ask, ark: _ark, ...chain } = realChain('naples');
+    certificates('certs', chain);
+    for (const args of [
+      ['--platform-certs', 'certs'],
+      ['--pdh', 'certs/pdh.cert', '--insecure-unverified-pdh'],
+    ]) {
+      const ran = await create(...args);
+      expect(ran).toMatchObject({ status: 1, stdout: '' });
+      expect(ran.stderr).toContain("the platform's PDH was made by firmware of API 0.16, the session accepts 0.17.0");
+      expect(fs.existsSync(path.join(folder, 'launch'))).toBe(false);
+    }
+    const ran = await create('--platform-certs', 'certs', '--minimum-api', '0.16', '--json');
+    expect(ran.status).toBe(0);
+    expect(JSON.parse(ran.stdout)).toMatchObject({ root: 'naples', verified: true });
+    expect(ran.stderr).toContain('warning: the chain ends in the root naples');
+  });
+
+  it('refuses a chain of another generation than --root names', async () => {
+    const { ask: _ask, ark: _ark, ...chain } = realChain('rome');
+    certificates('certs', chain);
+    const ran = await create('--platform-certs', 'certs', '--root', 'milan,genoa');
+    expect(ran).toMatchObject({ status: 1, stdout: '' });
+    expect(ran.stderr).toContain("the chain ends in AMD's root rome, not in milan or genoa");
+    expect(fs.existsSync(path.join(folder, 'launch'))).toBe(false);
+    for (const wrong of ['rome,zen', '', 'rome,', 'constructor']) {
+      const refused = await create('--platform-certs', 'certs', '--root', wrong);
+      expect(refused).toMatchObject({ status: 2 });
+      expect(refused.stderr).toContain('naples, rome, milan, genoa, turin');
+    }
+    expect(await create('--pdh', 'certs/pdh.cert', '--insecure-unverified-pdh', '--root', 'rome')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('--root'),
+    });
+    expect(await create('--platform-certs', 'certs', '--root', 'Milan,ROME')).toMatchObject({ status: 0, stderr: '' });
   });
 
   it.each([
@@ -133,7 +170,7 @@ describe('session create', () => {
   });
 
   it('leaves nothing behind, wipes its keys, when the folder cannot be written', async () => {
-    const { ask: _ask, ark: _ark, ...chain } = realChain('naples');
+    const { ask: _ask, ark: _ark, ...chain } = realChain('rome');
     certificates('certs', chain);
     const drawn: Uint8Array[] = [];
     const randomBytes = (size: number) => {
@@ -149,7 +186,7 @@ describe('session create', () => {
   });
 
   it('never makes the same session twice', async () => {
-    const { ask: _ask, ark: _ark, ...chain } = realChain('naples');
+    const { ask: _ask, ark: _ark, ...chain } = realChain('rome');
     certificates('certs', chain);
     const made = new Set<string>();
     for (let i = 0; i < 3; i++) {
@@ -159,12 +196,29 @@ describe('session create', () => {
     expect(made.size).toBe(9);
   });
 
-  it('passes over folders and links that bear the name of a certificate', async () => {
-    const { ask: _ask, ark: _ark, ...chain } = realChain('naples');
+  it('says which entries of a folder it passes over', async () => {
+    const { ask: _ask, ark: _ark, ...chain } = realChain('rome');
     certificates('certs', chain);
     fs.mkdirSync(path.join(folder, 'certs', 'ark.cert'));
     fs.symlinkSync('/dev/zero', path.join(folder, 'certs', 'ask.cert'));
-    expect(await create('--platform-certs', 'certs')).toMatchObject({ status: 0 });
+    fs.symlinkSync('nowhere', path.join(folder, 'certs', 'chain'));
+    fs.writeFileSync(path.join(folder, 'certs', 'pdh2.cert\u001b[2J'), chain.pek);
+    const ran = await create('--platform-certs', 'certs');
+    expect(ran).toMatchObject({ status: 0 });
+    expect(ran.stderr).toBe(
+      'bootseal: note: certs: not read: ark.cert (no file), ask.cert (no file), chain (no file), pdh2.cert?[2J (no certificate by its name)\n',
+    );
+  });
+
+  it('follows links to files, as a secret mounted by Kubernetes has them', async () => {
+    const { ask: _ask, ark: _ark, ...chain } = realChain('rome');
+    certificates('certs', {});
+    certificates('certs/..2026_11_23', chain);
+    fs.symlinkSync('..2026_11_23', path.join(folder, 'certs', '..data'));
+    for (const usage of Object.keys(chain)) {
+      fs.symlinkSync(`..data/${usage}.cert`, path.join(folder, 'certs', `${usage}.cert`));
+    }
+    expect(await create('--platform-certs', 'certs')).toMatchObject({ status: 0, stderr: '' });
   });
 
   it('refuses a file that is too large for certificates', async () => {

@@ -3,6 +3,7 @@
  * src/certs/sev/builtin (commit 9cf2adb, Apache-2.0). They are the certificates that AMD publishes beside its processors'
  * documentation, and nothing but these five is ever taken for AMD.
  */
+import { BootsealError } from '../errors.ts';
 
 /** Generations of AMD EPYC processors by their code names. */
 export type RootName = 'naples' | 'rome' | 'milan' | 'genoa' | 'turin';
@@ -19,3 +20,18 @@ const FINGERPRINT: Readonly<Record<RootName, string>> = {
 export function rootWithFingerprint(sha256: string): RootName | undefined {
   return (Object.keys(FINGERPRINT) as RootName[]).find((name) => FINGERPRINT[name] === sha256);
 }
+
+/** Reads root names joined by commas, in upper or lower case; throws `usage` for anything else. */
+export function parseRoots(text: string): RootName[] {
+  return text
+    .toLowerCase()
+    .split(',')
+    .map((name) => {
+      if (isRoot(name)) return name;
+      throw new BootsealError('usage', `${JSON.stringify(name.slice(0, 32))} is none of AMD's roots`, {
+        hint: `give names out of ${Object.keys(FINGERPRINT).join(', ')}, joined by commas`,
+      });
+    });
+}
+
+const isRoot = (name: string): name is RootName => Object.hasOwn(FINGERPRINT, name);

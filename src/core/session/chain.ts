@@ -29,6 +29,8 @@ export interface PlatformCertificates extends AmdAuthorities {
 /** The key that a session is made for, and why it is trusted. */
 export interface PlatformKey {
   readonly pdh: SevCertificate;
+  /** The key that signed it; null when unverified. */
+  readonly pek: SevCertificate | null;
   /** False when the owner trusts it without a chain. */
   readonly verified: boolean;
   /** The root of AMD's that the chain ends in; null when unverified. */
@@ -65,12 +67,20 @@ export function verifyChain(certificates: PlatformCertificates, publicKey: Publi
   checkSev(pek, cek, publicKey);
   checkSev(pek, oca, publicKey);
   checkSev(pdh, pek, publicKey);
-  return { pdh, verified: true, root };
+  return { pdh, pek, verified: true, root };
+}
+
+/** Refuses a verified chain that ends in another root than those in `accepted`; throws `mismatch`. */
+export function checkRoot({ root }: PlatformKey, accepted: readonly RootName[]): void {
+  if (root !== null && accepted.includes(root)) return;
+  throw new BootsealError('mismatch', `the chain ends in AMD's root ${root}, not in ${accepted.join(' or ')}`, {
+    hint: 'the platform is of another processor generation than you accept: ask for a machine of one that you do',
+  });
 }
 
 /** Takes a PDH without its chain: whoever hands it over may hold its private key, and then reads everything sent to it. */
 export function trustUnverified(pdh: SevCertificate): PlatformKey {
-  return { pdh, verified: false, root: null };
+  return { pdh, pek: null, verified: false, root: null };
 }
 
 /**

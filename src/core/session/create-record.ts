@@ -4,6 +4,7 @@ import { BootsealError } from '../errors.ts';
 import { bytesToHex } from '../hex.ts';
 import type { Measured } from '../measurement/measure.ts';
 import type { PlatformKey } from './chain.ts';
+import { checkPlatformApi } from './minimum-api.ts';
 import { checkPolicyPlatform } from './policy.ts';
 import { type ExpectedDigest, type LaunchRecord, parseRecord, printRecord } from './record.ts';
 
@@ -15,12 +16,14 @@ export interface RecordInputs
 }
 
 /**
- * Returns the record of a launch that has not happened. Throws `usage` when policy and platform disagree, `format` when a part
+ * Returns the record of a launch that has not happened. Throws `usage` when policy and platform disagree, `mismatch`
+ * when the platform's keys were made by firmware below the minimum, `format` when a part
  * has not the form that records have.
  */
 export function createRecord(inputs: RecordInputs): LaunchRecord {
   const { platform, policy, minimumApi, expected, firmware, kernelHashes, created, platformKey } = inputs;
   checkPolicyPlatform(policy, platform);
+  checkPlatformApi(platformKey, minimumApi);
   if (Number.isNaN(created.getTime())) throw new BootsealError('usage', 'record.created: not a date');
   const record: LaunchRecord = {
     format: 'bootseal-record-1',

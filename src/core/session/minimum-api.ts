@@ -1,6 +1,7 @@
 /** @module The oldest platform firmware that an owner accepts. */
 import { BootsealError } from '../errors.ts';
-import { FIRST_BOUND_API, isBelow } from '../measurement/api-version.ts';
+import { FIRST_BOUND_API, isBelow, printApi } from '../measurement/api-version.ts';
+import type { PlatformKey } from './chain.ts';
 import { minimumApi } from './policy.ts';
 import type { MinimumApi } from './record.ts';
 
@@ -29,4 +30,21 @@ export function chooseMinimumApi(text: string | undefined, policy: number): Mini
     });
   }
   return chosen;
+}
+
+/**
+ * Refuses keys that firmware below the minimum made: whoever broke that firmware may have them, and a signed update does not take
+ * them back. Certificates tell major and minor only. Throws `mismatch`.
+ */
+export function checkPlatformApi({ pdh, pek }: PlatformKey, minimum: MinimumApi): void {
+  for (const key of [pdh, pek]) {
+    if (key === null || !isBelow({ ...key.api, build: 255 }, { ...minimum, build: 0 })) continue;
+    throw new BootsealError(
+      'mismatch',
+      `the platform's ${key.usage.toUpperCase()} was made by firmware of API ${key.api.major}.${key.api.minor}, the session accepts ${printApi(minimum)} and newer`,
+      {
+        hint: "update the platform's firmware and make its keys anew (sevctl reset makes PEK and PDH, sevctl rotate the PDH), then export them again",
+      },
+    );
+  }
 }

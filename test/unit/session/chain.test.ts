@@ -74,7 +74,12 @@ describe('verifyChain', () => {
 
   it.each(valid)('accepts the $id machine and names its root', ({ id }) => {
     const certificates = parse(realChain(id));
-    expect(verifyChain(certificates, nodePublicKey)).toEqual({ pdh: certificates.pdh, verified: true, root: id });
+    expect(verifyChain(certificates, nodePublicKey)).toEqual({
+      pdh: certificates.pdh,
+      pek: certificates.pek,
+      verified: true,
+      root: id,
+    });
   });
 
   it('refuses a chain that is right in every signature but ends in a root the host made up', () => {
@@ -233,7 +238,7 @@ describe('verifyChain', () => {
 describe('trustUnverified', () => {
   it('says so', () => {
     const pdh = parseCertificate(FORGED.chain.pdh, 'pdh');
-    expect(trustUnverified(pdh)).toEqual({ pdh, verified: false, root: null });
+    expect(trustUnverified(pdh)).toEqual({ pdh, pek: null, verified: false, root: null });
   });
 });
 

@@ -194,15 +194,16 @@ describe('printProfile', () => {
 
 describe('createRecord', () => {
   const pdh = parseCertificate(fixture('sev-crate/rome/pdh.cert'), 'pdh');
+  const pek = parseCertificate(fixture('sev-crate/rome/pek.cert'), 'pek');
   const inputs: RecordInputs = {
     platform: 'sev-es',
     policy: 5,
-    minimumApi: { major: 1, minor: 2, build: 3 },
+    minimumApi: { major: 0, minor: 22, build: 3 },
     expected: RECORD.expected,
     firmware: RECORD.firmware,
     kernelHashes: false,
     created: new Date('2026-11-23T07:00:00.000Z'),
-    platformKey: { pdh, verified: true, root: 'rome' },
+    platformKey: { pdh, pek, verified: true, root: 'rome' },
   };
 
   it('keeps what the owner decided, and the PDH by its fingerprint', () => {
@@ -211,7 +212,7 @@ describe('createRecord', () => {
       platform: 'sev-es',
       created: '2026-11-23T07:00:00.000Z',
       policy: 5,
-      minimumApi: { major: 1, minor: 2, build: 3 },
+      minimumApi: { major: 0, minor: 22, build: 3 },
       expected: RECORD.expected,
       firmware: RECORD.firmware,
       kernelHashes: false,
@@ -239,5 +240,32 @@ describe('createRecord', () => {
       kind: 'usage',
       message: 'record.created: not a date',
     });
+  });
+
+  // The fixtures were made by API 0.22: keys of firmware with known holes may be in the hands of the host.
+  it.each([
+    ['0.22.0', true],
+    ['0.22.255', true],
+    ['0.21.255', true],
+    ['0.23.0', false],
+    ['1.0.0', false],
+  ])('holds the keys against the minimum API %s: %s', (text, accepted) => {
+    const [major = 0, minor = 0, build = 0] = text.split('.').map(Number);
+    const minimumApi = { major, minor, build };
+    for (const [key, platformKey] of [
+      ['PDH', inputs.platformKey],
+      ['PDH', trustUnverified(pdh)],
+      ['PEK', { ...inputs.platformKey, pdh: { ...pdh, api: { major: 9, minor: 0 } } }],
+    ] as const) {
+      const create = () => createRecord({ ...inputs, minimumApi, platformKey });
+      if (accepted) expect(create().minimumApi).toEqual(minimumApi);
+      else {
+        expect(failure(create)).toEqual({
+          kind: 'mismatch',
+          message: `the platform's ${key} was made by firmware of API 0.22, the session accepts ${text} and newer`,
+          hint: expect.stringContaining('sevctl reset'),
+        });
+      }
+    }
   });
 });
