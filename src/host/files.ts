@@ -166,15 +166,17 @@ export async function checkNewFolder(folder: string, replace = false): Promise<v
   }
 }
 
-const FORCE = 'choose another name, or give --force to replace it';
+/** What to do about a name that is taken. */
+export const FORCE = 'choose another name, or give --force to replace it';
 
-function withHint(error: BootsealError, cause: unknown): BootsealError {
+/** Adds that hint to an error whose cause is a name that is taken. */
+export function withHint(error: BootsealError, cause: unknown): BootsealError {
   if ((cause as NodeJS.ErrnoException | undefined)?.code !== 'EEXIST') return error;
   return new BootsealError('io', error.message, { hint: FORCE, cause });
 }
 
 /** Removes what is there; where a part of the path is a file, nothing is. */
-async function discard(name: string): Promise<void> {
+export async function discard(name: string): Promise<void> {
   try {
     await fs.rm(name, { recursive: true, force: true });
   } catch (cause) {
@@ -198,5 +200,19 @@ async function exists(file: string): Promise<boolean> {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Makes the names in a folder survive a power cut. Throws `io`. */
+export async function syncFolder(folder: string): Promise<void> {
+  try {
+    const handle = await fs.open(folder, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    throw ioError(cause, folder, 'write');
   }
 }
