@@ -6,10 +6,17 @@ import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { discard, FORCE, ioError, syncFolder, withHint } from './files.ts';
 
-/** A file that is being written beside the name that it will have. */
-export interface PartFile {
-  /** The name that it will have. */
+/** A file to be written. */
+export interface NewPart {
   readonly file: string;
+  /** Permission bits; 0600 where it holds keys. */
+  readonly mode: number;
+  /** Whether it may take the place of a file that exists. */
+  readonly replace: boolean;
+}
+
+/** A file that is being written beside the name that it will have. */
+export interface PartFile extends Omit<NewPart, 'mode'> {
   readonly beside: string;
   readonly handle: fs.FileHandle;
   /** The same file past the page cache (O_DIRECT), where the file system can do that. */
@@ -20,28 +27,27 @@ export interface PartFile {
  * Opens files beside their names, lets `write` fill them, and gives them their names when every byte of all of them is on the
  * disk: one after the other in the order given, the last one last. Whatever happens, nothing unfinished stays.
  *
- * @throws `io` when one exists, unless `replace` is set, or cannot be written; what `write` throws
+ * @throws `io` when one exists and may not be replaced, or cannot be written; what `write` throws
  */
 export async function writeParts(
-  files: readonly { readonly file: string; readonly mode: number }[],
-  replace: boolean,
+  files: readonly NewPart[],
   write: (parts: readonly PartFile[]) => Promise<void>,
 ): Promise<void> {
   const parts: PartFile[] = [];
   try {
-    for (const { file } of files) await checkNewFile(file, replace);
-    for (const { file, mode } of files) parts.push(await openPart(file, mode));
+    for (const { file, replace } of files) await checkNewFile(file, replace);
+    for (const file of files) parts.push(await openPart(file));
     await write(parts);
     for (const { handle, file } of parts) await handle.sync().catch(rejected(file));
-    await nameAll(parts, replace);
+    await nameAll(parts);
   } finally {
     for (const { handle, direct } of parts) await Promise.all([handle.close(), direct?.close()]);
     for (const { beside } of parts) await discard(beside);
   }
 }
 
-/** Throws `io` when {@link writeParts} would refuse the name. */
-export async function checkNewFile(file: string, replace: boolean): Promise<void> {
+/** Throws `io` when the name is taken. */
+async function checkNewFile(file: string, replace: boolean): Promise<void> {
   const found = await fs.lstat(file).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT') return undefined;
     throw ioError(cause, file, 'write');
@@ -51,18 +57,18 @@ export async function checkNewFile(file: string, replace: boolean): Promise<void
   throw new BootsealError('io', `cannot write ${file}: it is no regular file`, { hint: 'choose another name' });
 }
 
-async function openPart(file: string, mode: number): Promise<PartFile> {
+async function openPart({ file, mode, replace }: NewPart): Promise<PartFile> {
   const beside = `${file}.${randomBytes(6).toString('hex')}.part`;
   const handle = await fs.open(beside, 'wx', mode).catch(rejected(file));
   // Not every file system takes the flag (EINVAL), and not every system has it.
   const flags = constants.O_WRONLY | (constants.O_DIRECT ?? 0);
-  return { file, beside, handle, direct: await fs.open(beside, flags).catch(() => undefined) };
+  return { file, replace, beside, handle, direct: await fs.open(beside, flags).catch(() => undefined) };
 }
 
-async function nameAll(parts: readonly PartFile[], replace: boolean): Promise<void> {
+async function nameAll(parts: readonly PartFile[]): Promise<void> {
   const named: string[] = [];
   try {
-    for (const { file, beside } of parts) {
+    for (const { file, beside, replace } of parts) {
       // A hard link, unlike a rename, refuses to take the place of a file that appeared meanwhile.
       await (replace ? fs.rename(beside, file) : fs.link(beside, file)).catch(rejected(file));
       if (!replace) named.push(file);

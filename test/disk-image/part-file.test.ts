@@ -11,14 +11,16 @@ beforeEach(() => {
 });
 afterEach(() => remove());
 
-const named = (...names: string[]) => names.map((name) => ({ file: path.join(folder, name), mode: 0o640 }));
+const named = (...names: string[]) =>
+  names.map((name) => ({ file: path.join(folder, name), mode: 0o640, replace: false }));
+const replacing = (...names: string[]) => named(...names).map((part) => ({ ...part, replace: true }));
 const fill = (parts: readonly PartFile[]) =>
   Promise.all(parts.map(({ handle, file }) => handle.writeFile(`of ${path.basename(file)}`))).then(() => {});
 const read = (name: string): string => fs.readFileSync(path.join(folder, name), 'utf8');
 
 describe('writeParts', () => {
   it('gives files their names only when all are written', async () => {
-    await writeParts(named('a', 'b'), false, async (parts) => {
+    await writeParts(named('a', 'b'), async (parts) => {
       await fill(parts);
       expect(fs.readdirSync(folder).every((name) => /^[ab]\.[0-9a-f]{12}\.part$/.test(name))).toBe(true);
     });
@@ -32,14 +34,14 @@ describe('writeParts', () => {
       await fill(parts);
       throw new Error('stop');
     };
-    await expect(writeParts(named('a', 'b'), false, write)).rejects.toThrow('stop');
+    await expect(writeParts(named('a', 'b'), write)).rejects.toThrow('stop');
     expect(fs.readdirSync(folder)).toEqual([]);
   });
 
   it('refuses a name that exists before anything is written', async () => {
     fs.writeFileSync(path.join(folder, 'b'), 'mine');
     const write = async () => expect.unreachable();
-    await expect(writeParts(named('a', 'b'), false, write)).rejects.toMatchObject({
+    await expect(writeParts(named('a', 'b'), write)).rejects.toMatchObject({
       kind: 'io',
       message: `cannot write ${path.join(folder, 'b')}: it exists already`,
       hint: expect.stringContaining('--force'),
@@ -52,7 +54,7 @@ describe('writeParts', () => {
       await fill(parts);
       fs.writeFileSync(path.join(folder, 'b'), 'mine');
     };
-    await expect(writeParts(named('a', 'b'), false, write)).rejects.toMatchObject({
+    await expect(writeParts(named('a', 'b'), write)).rejects.toMatchObject({
       kind: 'io',
       hint: expect.stringContaining('--force'),
     });
@@ -62,20 +64,20 @@ describe('writeParts', () => {
 
   it('replaces files when told to, but nothing that is no file', async () => {
     fs.writeFileSync(path.join(folder, 'a'), 'old');
-    await writeParts(named('a'), true, fill);
+    await writeParts(replacing('a'), fill);
     expect(read('a')).toBe('of a');
     fs.mkdirSync(path.join(folder, 'b'));
-    await expect(writeParts(named('a', 'b'), true, fill)).rejects.toMatchObject({
+    await expect(writeParts(replacing('a', 'b'), fill)).rejects.toMatchObject({
       kind: 'io',
       message: expect.stringContaining('no regular file'),
     });
     fs.symlinkSync('a', path.join(folder, 'c'));
-    await expect(writeParts(named('c'), true, fill)).rejects.toMatchObject({ kind: 'io' });
+    await expect(writeParts(replacing('c'), fill)).rejects.toMatchObject({ kind: 'io' });
     expect(read('a')).toBe('of a');
   });
 
   it('names the place that cannot be written', async () => {
-    await expect(writeParts(named('none/a'), false, fill)).rejects.toMatchObject({
+    await expect(writeParts(named('none/a'), fill)).rejects.toMatchObject({
       kind: 'io',
       message: `cannot write ${path.join(folder, 'none/a')}: no such file or directory`,
     });
