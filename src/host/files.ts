@@ -124,9 +124,21 @@ export async function writeNewFile(
   mode: number,
   replace = false,
 ): Promise<void> {
+  await streamNewFile(file, mode, replace, (write) => write(bytes));
+}
+
+/** Like {@link writeNewFile}, for more bytes than memory should hold: `produce` writes them one piece after another. */
+export async function streamNewFile(
+  file: string,
+  mode: number,
+  replace: boolean,
+  produce: (write: (bytes: Uint8Array | string) => Promise<void>) => Promise<void>,
+): Promise<void> {
   const beside = `${file}.${randomBytes(6).toString('hex')}.part`;
   try {
-    await writeThrough(beside, bytes, mode);
+    if (!replace && (await exists(file)))
+      throw new BootsealError('io', `cannot write ${file}: it exists already`, { hint: FORCE });
+    await writeThrough(beside, mode, produce);
     if (replace) await fs.rename(beside, file);
     // A hard link, unlike a rename, refuses to take the place of a file that appeared meanwhile.
     else await fs.link(beside, file);
@@ -143,7 +155,7 @@ export async function writeNewFolder(folder: string, files: readonly NewFile[], 
   const old = `${beside}.old`;
   try {
     await fs.mkdir(beside, { mode: 0o700 });
-    for (const file of files) await writeThrough(path.join(beside, file.name), file.bytes, file.mode);
+    for (const file of files) await writeThrough(path.join(beside, file.name), file.mode, (write) => write(file.bytes));
     await checkNewFolder(folder, replace);
     if (await exists(folder)) await fs.rename(folder, old);
     await fs.rename(beside, folder);
@@ -182,10 +194,14 @@ async function discard(name: string): Promise<void> {
   }
 }
 
-async function writeThrough(file: string, bytes: Uint8Array | string, mode: number): Promise<void> {
+async function writeThrough(
+  file: string,
+  mode: number,
+  produce: (write: (bytes: Uint8Array | string) => Promise<void>) => Promise<void>,
+): Promise<void> {
   const handle = await fs.open(file, 'wx', mode);
   try {
-    await handle.writeFile(bytes);
+    await produce((bytes) => handle.writeFile(bytes));
     await handle.sync();
   } finally {
     await handle.close();
