@@ -6,5 +6,6 @@ export default defineConfig({
     include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts', 'test/vectors/**/*.test.ts'],
     testTimeout: 30_000,
     restoreMocks: true,
+    isolate: false,
   },
 });

@@ -196,11 +196,22 @@ export function withFooter(before: Uint8Array, ...entries: readonly Uint8Array[]
 export const sevMetadata = (all: readonly (readonly [gpa: number, size: number, type: number])[]) =>
   join(text('ASEV'), u32(16 + 12 * all.length), u32(1), u32(all.length), ...all.flat().map(u32));
 
+export const tdxMetadata = (all: NonNullable<Tables['tdx']>) =>
+  join(
+    text('TDVF'),
+    u32(16 + 32 * all.length),
+    u32(1),
+    u32(all.length),
+    ...all.map(({ at, size, type }) => join(u32(at), u32(size), u64(0), u64(size), u32(type), u32(0))),
+  );
+
 export interface Tables {
   readonly hashArea?: readonly [number, number];
   readonly secretArea?: readonly [number, number];
   readonly reset?: number;
   readonly sev?: readonly (readonly [number, number, number])[];
+  /** Sections of the TDX metadata: where their data is in the image, and their type. */
+  readonly tdx?: readonly { readonly at: number; readonly size: number; readonly type: number }[];
 }
 
 /** What AmdSev builds offer. */
@@ -221,8 +232,10 @@ export function lastPage(tables: Tables): Uint8Array {
   const entries: Uint8Array[] = [];
   const add = (guid: string, ...numbers: readonly number[]) =>
     entries.push(footerEntry(guid, join(...numbers.map(u32))));
-  const metadata = tables.sev === undefined ? new Uint8Array() : sevMetadata(tables.sev);
+  const sev = tables.sev === undefined ? new Uint8Array() : sevMetadata(tables.sev);
+  const metadata = tables.tdx === undefined ? sev : join(sev, tdxMetadata(tables.tdx));
   if (tables.sev !== undefined) add('dc886566-984a-4798-a75e-5585a7bf67cc', PAGE);
+  if (tables.tdx !== undefined) add('e47a6535-984a-4798-865e-4685a7bf8ec2', PAGE - sev.length);
   if (tables.hashArea !== undefined) add('7255371f-3a3b-4b04-927b-1da6efa8d454', ...tables.hashArea);
   if (tables.secretArea !== undefined) add('4c2eb361-7d9b-4cc3-8081-127c90d3d294', ...tables.secretArea);
   if (tables.reset !== undefined) add('00f771de-1a7e-4fcb-890e-68c77e2fb44e', tables.reset);
@@ -255,10 +268,10 @@ export function driverVolume(inside: Inside): Uint8Array {
   ]);
 }
 
-/** A whole image of 64 KiB: variables, a volume with the drivers compressed, filling, tables. */
-export function firmwareImage(tables: Tables = AMDSEV, inside: Inside = {}): Uint8Array {
+/** A whole image of `size` bytes: variables, a volume with the drivers compressed, filling, tables. */
+export function firmwareImage(tables: Tables = AMDSEV, inside: Inside = {}, size = 0x10000): Uint8Array {
   const drivers = lzmaSection(section(0x17, driverVolume(inside)));
   const volumes = join(volume([], { fileSystem: VARIABLES, size: 2 * PAGE }), volume([file(drivers, { type: 0x0b })]));
-  const filling = new Uint8Array(0x10000 - PAGE - volumes.length).fill(0xff);
+  const filling = new Uint8Array(size - PAGE - volumes.length).fill(0xff);
   return join(volumes, filling, lastPage(tables));
 }

@@ -2,7 +2,7 @@
 import { bytesToBase64 } from '../core/base64.ts';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
-import { FIRMWARE_CLASSES, lintFirmware } from '../core/firmware/lint.ts';
+import { FIRMWARE_CLASSES, type FirmwareClass, lintFirmware } from '../core/firmware/lint.ts';
 import { createRecord, expectedDigest } from '../core/session/create-record.ts';
 import { chooseMinimumApi } from '../core/session/minimum-api.ts';
 import { allowsDebugging, checkPolicyPlatform, parsePolicy, policyRisks } from '../core/session/policy.ts';
@@ -92,19 +92,41 @@ function acceptedFirmware(io: Io, launch: MeasuredLaunch, accepted: string | und
   if (image === undefined || hashed === undefined) {
     throw new BootsealError('usage', 'a session needs the firmware image itself, not its descriptor');
   }
-  const lint = lintFirmware(image);
-  if (accepted !== undefined && accepted !== lint.class) {
-    throw new BootsealError('usage', `the firmware is of the class ${lint.class}, not ${accepted}`, {
-      hint: lint.advice,
+  const judged = judgeFirmware(image, accepted);
+  if (accepted !== undefined && accepted !== judged.class) {
+    throw new BootsealError('usage', `the firmware is of the class ${judged.class}, not ${accepted}`, {
+      hint: judged.advice,
     });
   }
-  if (lint.class !== 'enforcing') {
+  if (judged.class !== 'enforcing') {
     if (accepted === undefined) {
-      throw new BootsealError('usage', `the firmware is of the class ${lint.class}: ${FIRMWARE_CLASSES[lint.class]}`, {
-        hint: `${lint.advice}; to make a session all the same, say --accept-firmware ${lint.class}`,
+      throw new BootsealError('usage', `the firmware is of the class ${judged.class}: ${judged.title}`, {
+        hint: `${judged.advice}; to make a session all the same, say --accept-firmware ${judged.class}`,
       });
     }
-    remark(io, 'warning', `you accepted firmware of the class ${lint.class}: ${lint.advice}`);
+    remark(io, 'warning', `you accepted firmware of the class ${judged.class}: ${judged.advice}`);
   }
-  return { ...hashed, lint: lint.class, secretArea: firmware.secretArea ?? null };
+  return { ...hashed, lint: judged.class, secretArea: firmware.secretArea ?? null };
+}
+
+interface Judged {
+  readonly class: FirmwareClass | 'unreadable';
+  readonly title: string;
+  readonly advice: string;
+}
+
+/** Lints the image; one that cannot be read (another compression, a cut file) is a class of its own, which owners can accept too. */
+function judgeFirmware(image: Uint8Array, accepted: string | undefined): Judged {
+  try {
+    const lint = lintFirmware(image);
+    return { class: lint.class, title: FIRMWARE_CLASSES[lint.class], advice: lint.advice };
+  } catch (error) {
+    if (!(error instanceof BootsealError) || error.kind !== 'format') throw error;
+    const advice = 'nothing is known about what this image checks, so it may check nothing';
+    if (accepted === 'unreadable') return { class: 'unreadable', title: error.message, advice };
+    throw new BootsealError('format', error.message, {
+      hint: `${error.hint ?? advice}; to make a session all the same, say --accept-firmware unreadable`,
+      cause: error,
+    });
+  }
 }

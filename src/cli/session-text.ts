@@ -1,5 +1,6 @@
 /** @module What `session create` says: the files, what they stand for, and what to do with them. */
 import * as path from 'node:path';
+import { printApi } from '../core/measurement/api-version.ts';
 import { describePolicy } from '../core/session/policy.ts';
 import type { ExpectedDigest, LaunchRecord } from '../core/session/record.ts';
 
@@ -27,14 +28,13 @@ function made(folder: string, record: LaunchRecord): string[] {
   const [file = '', tk = '', godh = '', session = ''] = FILES.map((name) => path.join(folder, name));
   const { policy, minimumApi, firmware, platform } = record;
   const { verified, root } = record.platformKey;
-  const api = `${minimumApi.major}.${minimumApi.minor}.${minimumApi.build}`;
   return [
     `record    ${file}  (keep it: verify launch and secret build go by it)`,
     `tk        ${tk}  (keep it secret: with it one can read the secrets of this launch)`,
     `godh      ${godh}  (for the host)`,
     `session   ${session}  (for the host)`,
     `platform  ${platform}, ${verified ? `verified up to AMD's ${root} root` : 'NOT verified'}`,
-    `policy    0x${policy.toString(16)} (${describePolicy(policy)}), API ${api} or newer`,
+    `policy    0x${policy.toString(16)} (${describePolicy(policy)}), API ${printApi(minimumApi)} or newer`,
     `firmware  ${firmware.lint}, SHA-256 ${firmware.sha256}`,
     ...record.expected.map((entry) => `digest    ${entry.digest}${configuration(entry)}`),
   ];
@@ -47,13 +47,15 @@ function configuration({ profile, vcpus, cpu, vmsaFeatures }: ExpectedDigest): s
   return parts.length === 0 ? '' : `  ${parts.join(' ')}`;
 }
 
-function hostLines({ policy }: LaunchRecord, kernelHashes: boolean): string[] {
+function hostLines({ policy, platform, expected }: LaunchRecord, kernelHashes: boolean): string[] {
   const hex = `0x${policy.toString(16)}`;
+  // The profile qemu is that of KVM_SEV_INIT2, which newer QEMUs else choose by what KVM offers (docs/profiles.md).
+  const init2 = platform === 'sev-es' && expected.every(({ profile }) => profile === 'qemu');
   const [qemu, libvirt] = kernelHashes ? [',kernel-hashes=on', " kernelHashes='yes'"] : ['', ''];
   return [
     'For the host, with QEMU (C and R as query-sev-capabilities says; -S starts the guest paused):',
     '  -S -machine q35,confidential-guest-support=sev0 \\',
-    `  -object sev-guest,id=sev0,policy=${hex},cbitpos=C,reduced-phys-bits=R${qemu},dh-cert-file=godh,session-file=session`,
+    `  -object sev-guest,id=sev0,policy=${hex},cbitpos=C,reduced-phys-bits=R${init2 ? ',legacy-vm-type=off' : ''}${qemu},dh-cert-file=godh,session-file=session`,
     'or with libvirt (virsh create --paused):',
     `  <launchSecurity type='sev'${libvirt}>`,
     `    <policy>${hex}</policy>`,

@@ -29,7 +29,7 @@ export function sessionCommand(io: Io): Command {
     .requiredOption('--out <folder>', 'new folder for the session')
     .option('--minimum-api <version>', 'oldest platform firmware to accept, MAJOR.MINOR[.BUILD] (default: 0.17)')
     .option('--insecure-allow-debug', 'accept a policy without nodbg: the host can then read the guest')
-    .option('--accept-firmware <class>', 'accept firmware of exactly this class of firmware lint')
+    .option('--accept-firmware <class>', 'accept firmware of exactly this class of `firmware lint`, or unreadable')
     .option('--force', 'replace the folder')
     .option('--json', 'print one JSON object');
   addMeasureOptions(addPlatformKeyOptions(create))

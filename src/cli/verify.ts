@@ -10,7 +10,7 @@ import {
   verifyLaunchMeasurement,
 } from '../core/measurement/verify-launch.ts';
 import { expectedDigest } from '../core/session/create-record.ts';
-import { describePolicy, POLICY_FLAGS, parsePolicy } from '../core/session/policy.ts';
+import { checkPolicyPlatform, describePolicy, parsePolicy } from '../core/session/policy.ts';
 import type { ExpectedDigest } from '../core/session/record.ts';
 import { readRecord } from '../host/record.ts';
 import { type ApiOptions, addApiOptions, apiFromOptions } from './api-options.ts';
@@ -119,20 +119,10 @@ async function againstRecord(io: Io, options: Options, file: string): Promise<Ve
 async function againstValues(io: Io, options: Options): Promise<Verdict> {
   const platform = parsePlatform(required(options.platform, '--platform'));
   const policy = parsePolicy(required(options.policy, '--policy'));
+  checkPolicyPlatform(policy, platform);
   const api = required(apiFromOptions(options), '--api-major, --api-minor and --build-id');
-  if ((platform === 'sev-es') !== ((policy & POLICY_FLAGS.es) !== 0)) {
-    remark(
-      io,
-      'warning',
-      `QEMU starts an SEV-ES guest when the policy has the flag es: ${describePolicy(policy)} does not go with ${platform}`,
-    );
-  }
   if (isLegacy(api)) {
-    remark(
-      io,
-      'warning',
-      `API ${printApi(api)} is older than 0.17: its measurement proves neither its version nor protects packets`,
-    );
+    remark(io, 'warning', `API ${printApi(api)} is older than 0.17: its measurement does not cover the version`);
   }
   const measurement: LaunchMeasurement = await readMeasurement(io, options.measurement);
   const expected = await expectedDigests(io, platform, options);

@@ -1,5 +1,6 @@
 /** @module Files of the owner's machine: bounded reads, streams, and writes that leave nothing half done. */
 import { randomBytes } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
@@ -93,21 +94,27 @@ function tooLarge(name: string, limit: number): BootsealError {
   return new BootsealError('format', `${name} is larger than ${limit} bytes, the most that is accepted here`);
 }
 
-/** Feeds the bytes of a file to `take`, a piece at a time; returns how many there were. */
-export async function streamFile(file: string, take: (bytes: Uint8Array) => void): Promise<number> {
+/** Pieces that stay in the processor's cache between reading and hashing: megabytes at once take half as long again. */
+const PIECE = 1 << 16;
+
+/**
+ * Feeds the bytes of a file to `take`, a piece of at most 64 KiB at a time, which `take` must not keep; returns how many there
+ * were. It reads without giving way: there is nothing else to do, and threads cost more than they save here.
+ */
+export function streamFile(file: string, take: (bytes: Uint8Array) => void): number {
   try {
-    const handle = await fs.open(file, 'r');
+    const open = openSync(file, 'r');
     try {
-      const piece = Buffer.allocUnsafe(1 << 20);
+      const piece = Buffer.allocUnsafeSlow(PIECE);
       let total = 0;
       for (;;) {
-        const { bytesRead } = await handle.read(piece, 0, piece.length, null);
-        if (bytesRead === 0) return total;
-        total += bytesRead;
-        take(piece.subarray(0, bytesRead));
+        const size = readSync(open, piece, 0, PIECE, null);
+        if (size === 0) return total;
+        total += size;
+        take(piece.subarray(0, size));
       }
     } finally {
-      await handle.close();
+      closeSync(open);
     }
   } catch (cause) {
     throw ioError(cause, file, 'read');

@@ -10,32 +10,31 @@ const ROOT = path.join(import.meta.dirname, '..', '..');
 const LIBRARY = path.join(ROOT, 'src', 'index.ts');
 const example = /```ts\n([\s\S]*?)```/.exec(fs.readFileSync(path.join(ROOT, 'docs', 'library.md'), 'utf8'))?.[1] ?? '';
 
-/** What the compiler says of the example under the project's own settings, with `bootseal` as the library's source. */
-function complaints(source: string): readonly string[] {
-  const file = path.join(ROOT, 'docs', 'example.ts');
-  const config = ts.readConfigFile(path.join(ROOT, 'tsconfig.json'), ts.sys.readFile).config as {
+/** What the compiler says of the examples under the project's own settings, with `bootseal` as the library's source. */
+function complaints(...sources: readonly string[]): readonly (readonly string[])[] {
+  const { compilerOptions } = ts.readConfigFile(path.join(ROOT, 'tsconfig.json'), ts.sys.readFile).config as {
     compilerOptions: object;
   };
-  const { options } = ts.convertCompilerOptionsFromJson(
-    { ...config.compilerOptions, paths: { bootseal: [LIBRARY] } },
-    ROOT,
-  );
+  const { options } = ts.convertCompilerOptionsFromJson({ ...compilerOptions, paths: { bootseal: [LIBRARY] } }, ROOT);
+  const virtual = new Map(sources.map((source, i) => [path.join(ROOT, 'docs', `example-${i}.ts`), source]));
   const host = ts.createCompilerHost(options);
-  const { readFile, fileExists, getSourceFile } = host;
-  host.readFile = (name) => (name === file ? source : readFile(name));
-  host.fileExists = (name) => name === file || fileExists(name);
-  host.getSourceFile = (name, version, ...rest) =>
-    name === file ? ts.createSourceFile(name, source, version) : getSourceFile(name, version, ...rest);
-  return ts
-    .getPreEmitDiagnostics(ts.createProgram([file], options, host))
-    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
+  const { readFile, fileExists } = host;
+  host.readFile = (name) => virtual.get(name) ?? readFile(name);
+  host.fileExists = (name) => virtual.has(name) || fileExists(name);
+  const program = ts.createProgram([...virtual.keys()], options, host);
+  return [...virtual.keys()].map((name) =>
+    ts
+      .getPreEmitDiagnostics(program, program.getSourceFile(name))
+      .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
+  );
 }
 
 describe('the example of docs/library.md', () => {
   it('compiles', () => {
-    expect(complaints(example)).toEqual([]);
-    expect(complaints(example.replace("'sev-es'", "'sgx'")).join()).toContain('sgx');
-  });
+    const [right, wrong] = complaints(example, example.replace("'sev-es'", "'sgx'"));
+    expect(right).toEqual([]);
+    expect(wrong?.join()).toContain('sgx');
+  }, 120_000);
 
   it('does what it says, with the digests of the command', async () => {
     const { folder, remove } = scratch();

@@ -23,12 +23,14 @@ export interface Visitor {
 
 /** All that may come out of the compressed parts of one image, bytes. */
 const MAX_CONTENT = 64 * 2 ** 20;
+/** Real images have a few hundred files. */
+const MAX_FILES = 16384;
 /** Volumes in sections in volumes: real images have three. */
 const MAX_DEPTH = 12;
 
 /**
  * Walks an image from its start. Throws `format` for a volume, file or section that is not sound, for compression that is not
- * read here, for more than 64 MiB of content, and for an image without any volume.
+ * read here, for more than 64 MiB of content or 16384 files, and for an image without any volume.
  */
 export function walkFirmware(image: Uint8Array, visitor: Visitor): void {
   const walk = new Walk(visitor);
@@ -45,6 +47,7 @@ export function walkFirmware(image: Uint8Array, visitor: Visitor): void {
 class Walk {
   readonly #visitor: Visitor;
   #budget = MAX_CONTENT;
+  #files = 0;
 
   constructor(visitor: Visitor) {
     this.#visitor = visitor;
@@ -55,6 +58,7 @@ class Walk {
     this.#visitor.volume?.(volume);
     if (volume.fileSystem !== FILE_SYSTEM.ffs2 && volume.fileSystem !== FILE_SYSTEM.ffs3) return;
     walkFiles(volume, where, (file) => {
+      if (++this.#files > MAX_FILES) throw new BootsealError('format', `${where}: more than ${MAX_FILES} files`);
       this.#visitor.file?.(file.name, file.type);
       if (isSectioned(file.type)) this.#sections(file.body, `${where}, file ${file.name}`, file.name, depth + 1);
     });

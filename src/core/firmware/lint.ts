@@ -135,7 +135,8 @@ function finding(name: Finding['name'], found: boolean, texts: readonly [string,
   return { name, found, text: texts[found ? 0 : 1] };
 }
 
-const ADVICE: Readonly<Record<FirmwareClass, string>> = {
+/** What the owner should do with an image of each class. */
+export const ADVICE: Readonly<Record<FirmwareClass, string>> = {
   enforcing: 'use this image; its kernel hashes mean what they say',
   'enforcing-some-unverified':
     'do not release secrets to this build; use one of OvmfPkg/AmdSev/AmdSevX64.dsc that verifies every blob',
@@ -146,12 +147,9 @@ const ADVICE: Readonly<Record<FirmwareClass, string>> = {
 
 /** Says whether `needle` lies anywhere in `bytes`. */
 function includes(bytes: Uint8Array, needle: Uint8Array): boolean {
-  const first = needle[0] ?? 0;
-  let at = bytes.indexOf(first);
-  while (at >= 0 && bytes.length - at >= needle.length) {
-    if (startsAt(bytes, at, needle)) return true;
-    at = bytes.indexOf(first, at + 1);
-  }
+  const first = needle[0];
+  const last = bytes.length - needle.length;
+  for (let at = 0; at <= last; at++) if (bytes[at] === first && startsAt(bytes, at, needle)) return true;
   return false;
 }
 

@@ -10,7 +10,7 @@ import { findProfile } from '../measurement/profiles.ts';
 import { snpFirmwareDigest } from '../measurement/snp.ts';
 import { startSnpLaunch } from '../measurement/snp-launch.ts';
 import type { Firmware } from './firmware.ts';
-import type { FirmwareLint } from './lint.ts';
+import { ADVICE, type FirmwareLint } from './lint.ts';
 
 /** `partly` is less than was promised; `unknown` is what this image does not show. */
 export type Answer = 'yes' | 'partly' | 'no' | 'unknown';
@@ -125,12 +125,12 @@ function attempt(check: () => unknown): Verdict {
 function kernelHashes(image: Uint8Array, firmware: Firmware, lint: FirmwareLint | undefined): Verdict {
   const area = attempt(() => usableHashArea(firmware.hashArea));
   if (area.answer !== 'yes') return { ...area, advice: AMDSEV };
-  if (lint === undefined) return unseen('checks the hashes');
+  if (lint === undefined) return unseen('room for them, but whether it checks the hashes');
   if (!has(lint, 'verifier')) {
     return no('it has room for them, but nothing in it checks them: any kernel is started', AMDSEV);
   }
-  if (lint.class === 'enforcing-some-unverified') {
-    return { answer: 'partly', reason: 'some blobs go unverified', advice: lint.advice };
+  if (has(lint, 'unverified-blobs')) {
+    return { answer: 'partly', reason: 'some blobs go unverified', advice: ADVICE['enforcing-some-unverified'] };
   }
   const measured = snp(image, firmware, HASH_TABLE);
   if (measured.answer === 'no' && snp(image, firmware, undefined).answer !== 'no') {
@@ -141,7 +141,7 @@ function kernelHashes(image: Uint8Array, firmware: Firmware, lint: FirmwareLint 
 
 function launchSecret(firmware: Firmware, lint: FirmwareLint | undefined): Verdict {
   if (firmware.secretArea === undefined) return no('its footer names no area for one', AMDSEV);
-  if (lint === undefined) return unseen('guards the area');
+  if (lint === undefined) return unseen('room for one, but whether it guards the area');
   if (!has(lint, 'secret-driver')) {
     return no('it has room for one, but nothing in it guards the area or tells the guest of it', AMDSEV);
   }
@@ -153,7 +153,7 @@ const has = (lint: FirmwareLint, name: string) => lint.findings.some((one) => on
 function unseen(what: string): Verdict {
   return {
     answer: 'unknown',
-    reason: `it has room for them, but whether it ${what} cannot be seen in this file`,
+    reason: `it has ${what} cannot be seen in this file`,
     advice: WHOLE,
   };
 }

@@ -1,18 +1,17 @@
 /** @module The oldest platform firmware that an owner accepts. */
 import { BootsealError } from '../errors.ts';
+import { FIRST_BOUND_API, isBelow } from '../measurement/api-version.ts';
 import { minimumApi } from './policy.ts';
 import type { MinimumApi } from './record.ts';
 
-/** Older firmware binds neither its version into measurements nor measurements into packets (AMDESE/sev-tool src/commands.cpp). */
-const DEFAULT: MinimumApi = { major: 0, minor: 17, build: 0 };
-
 /**
- * Reads `MAJOR.MINOR` or `MAJOR.MINOR.BUILD`; without a text it is 0.17, or what the policy demands where that is newer.
+ * Reads `MAJOR.MINOR` or `MAJOR.MINOR.BUILD`; without a text it is 0.17, the first version that measurements bind, or what the
+ * policy demands where that is newer.
  * Throws `usage` for anything else, and for a version below the one the policy demands.
  */
 export function chooseMinimumApi(text: string | undefined, policy: number): MinimumApi {
   const demanded = { ...minimumApi(policy), build: 0 };
-  if (text === undefined) return isBelow(demanded, DEFAULT) ? DEFAULT : demanded;
+  if (text === undefined) return isBelow(demanded, FIRST_BOUND_API) ? FIRST_BOUND_API : demanded;
   const found = /^(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?$/
     .exec(text)
     ?.slice(1)
@@ -30,9 +29,4 @@ export function chooseMinimumApi(text: string | undefined, policy: number): Mini
     });
   }
   return chosen;
-}
-
-function isBelow(a: MinimumApi, b: MinimumApi): boolean {
-  const rank = ({ major, minor, build }: MinimumApi) => (major << 16) | (minor << 8) | build;
-  return rank(a) < rank(b);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseFirmware } from '../../../src/core/firmware/firmware.ts';
-import { type Inspection, inspectFirmware } from '../../../src/core/firmware/inspect.ts';
+import { inspectFirmware } from '../../../src/core/firmware/inspect.ts';
 import { servesPlatform, type Verdicts } from '../../../src/core/firmware/serves.ts';
 import { failure } from '../../failure.ts';
 import {
@@ -16,13 +16,6 @@ import {
 } from '../../firmware-image.ts';
 import { fixture } from '../../fixtures.ts';
 
-const known = new Map<string, Inspection>();
-/** Real images take a while. */
-function inspected(name: string): Inspection {
-  const found = known.get(name) ?? inspectFirmware(fixture(name));
-  known.set(name, found);
-  return found;
-}
 const answers = (verdicts: Verdicts) =>
   Object.fromEntries(Object.entries(verdicts).map(([name, { answer }]) => [name, answer]));
 const verdicts = (tables: Tables, inside = {}) => inspectFirmware(firmwareImage(tables, inside)).verdicts;
@@ -32,96 +25,6 @@ const without = <K extends keyof Tables>(key: K) => {
 };
 const AMDSEV_BUILD = 'build OvmfPkg/AmdSev/AmdSevX64.dsc';
 const WHOLE = 'give the full image, variable store and code in one file';
-
-describe('real images', () => {
-  const yes = { sev: 'yes', sevEs: 'yes', snp: 'yes' };
-  it.each([
-    ['debian-ovmf/OVMF.amdsev_2026.08.fd', 'full', { ...yes, kernelHashes: 'partly', launchSecret: 'yes', tdx: 'yes' }],
-    ['debian-ovmf/OVMF_2026.08.fd', 'full', { ...yes, kernelHashes: 'no', launchSecret: 'no', tdx: 'yes' }],
-    ['debian-ovmf/OVMF_2025.02-8+deb13u1.fd', 'full', { ...yes, kernelHashes: 'no', launchSecret: 'no', tdx: 'yes' }],
-    [
-      'debian-ovmf/OVMF_CODE_4M_2025.02-8+deb13u1.fd',
-      'code-only',
-      { ...yes, snp: 'partly', kernelHashes: 'no', launchSecret: 'no', tdx: 'no' },
-    ],
-    [
-      'debian-ovmf/OVMF_CODE_4M_2022.11-6+deb12u2.fd',
-      'code-only',
-      { ...yes, snp: 'no', kernelHashes: 'no', launchSecret: 'no', tdx: 'no' },
-    ],
-    [
-      'debian-ovmf/OVMF.inteltdx.ms_2026.08.fd',
-      'full',
-      { sev: 'no', sevEs: 'no', snp: 'no', kernelHashes: 'no', launchSecret: 'no', tdx: 'yes' },
-    ],
-    [
-      'sev-snp-measure/svsm.bin',
-      'svsm',
-      { sev: 'no', sevEs: 'no', snp: 'no', kernelHashes: 'no', launchSecret: 'no', tdx: 'no' },
-    ],
-    [
-      'sev-snp-measure/ovmf_AmdSev_suffix.bin',
-      'no-volumes',
-      { ...yes, snp: 'partly', kernelHashes: 'unknown', launchSecret: 'unknown', tdx: 'no' },
-    ],
-  ])('%s is %s', (name, contents, expected) => {
-    const inspection = inspected(name);
-    expect(inspection.contents).toBe(contents);
-    expect(answers(inspection.verdicts)).toEqual(expected);
-  });
-
-  it('say why not', () => {
-    const amdsev = inspected('debian-ovmf/OVMF.amdsev_2026.08.fd');
-    expect(amdsev.verdicts.kernelHashes.reason).toBe('some blobs go unverified');
-    expect(amdsev.verdicts.kernelHashes.advice).toBe(amdsev.lint?.advice);
-    expect(amdsev.volumes.map(({ at }) => at)).toEqual([0, 0x84000, 0x3cc000]);
-    const generic = inspected('debian-ovmf/OVMF_2026.08.fd').verdicts;
-    expect(generic.kernelHashes).toEqual({
-      answer: 'no',
-      reason: 'it has room for them, but nothing in it checks them: any kernel is started',
-      advice: AMDSEV_BUILD,
-    });
-    expect(generic.launchSecret).toEqual({
-      answer: 'no',
-      reason: 'it has room for one, but nothing in it guards the area or tells the guest of it',
-      advice: AMDSEV_BUILD,
-    });
-    const tdx = inspected('debian-ovmf/OVMF.inteltdx.ms_2026.08.fd').verdicts;
-    expect(tdx.snp).toEqual({
-      answer: 'no',
-      reason: 'its SEV metadata has empty sections, as builds for TDX only have',
-      advice: AMDSEV_BUILD,
-    });
-    const code = inspected('debian-ovmf/OVMF_CODE_4M_2025.02-8+deb13u1.fd').verdicts;
-    expect(code.tdx).toEqual({
-      answer: 'no',
-      reason: 'its TDX metadata refers to parts that are not in this file',
-      advice: WHOLE,
-    });
-    expect(code.snp).toEqual({
-      answer: 'partly',
-      reason: 'not with QEMU, which takes it for SNP with -bios only, and there only multiples of 64 KiB',
-      advice: WHOLE,
-    });
-    const old = inspected('debian-ovmf/OVMF_CODE_4M_2022.11-6+deb12u2.fd').verdicts;
-    expect(old.snp.reason).toContain('has no SEV metadata');
-    const svsm = inspected('sev-snp-measure/svsm.bin').verdicts;
-    expect(svsm.sev).toEqual({
-      answer: 'no',
-      reason: 'it is an SVSM, which runs below a firmware',
-      advice: 'give OVMF here and this file to measure snp --svsm',
-    });
-    const end = inspected('sev-snp-measure/ovmf_AmdSev_suffix.bin');
-    expect(end.verdicts.kernelHashes).toEqual({
-      answer: 'unknown',
-      reason: 'it has room for them, but whether it checks the hashes cannot be seen in this file',
-      advice: WHOLE,
-    });
-    expect(end.verdicts.launchSecret.reason).toContain('whether it guards the area cannot be seen');
-    expect(end.lint).toBeUndefined();
-    expect(end.lintProblem).toBe('firmware: there is no firmware volume in it');
-  });
-});
 
 describe('an image', () => {
   it('with everything serves everything but TDX', () => {
@@ -183,6 +86,78 @@ describe('an image', () => {
     });
   });
 
+  it('with empty SEV sections is for TDX only', () => {
+    const found = verdicts({ ...AMDSEV, sev: [...(AMDSEV.sev ?? []), [0, 0, 4]] });
+    const refused = {
+      answer: 'no',
+      reason: 'its SEV metadata has empty sections, as builds for TDX only have',
+      advice: AMDSEV_BUILD,
+    };
+    expect([found.sev, found.sevEs, found.snp]).toEqual([refused, refused, refused]);
+  });
+
+  it('with areas that nothing in it honours has no use for them', () => {
+    const found = verdicts(AMDSEV, { code: new Uint8Array(4), secretPei: false });
+    expect(found.kernelHashes).toEqual({
+      answer: 'no',
+      reason: 'it has room for them, but nothing in it checks them: any kernel is started',
+      advice: AMDSEV_BUILD,
+    });
+    expect(found.launchSecret).toEqual({
+      answer: 'no',
+      reason: 'it has room for one, but nothing in it guards the area or tells the guest of it',
+      advice: AMDSEV_BUILD,
+    });
+  });
+
+  it('with unverified blobs has kernel hashes in part, whatever else is wrong', () => {
+    const more = [file(Uint8Array.from(Buffer.from('etc/boot/')), { type: 0x01 })];
+    for (const secretPei of [true, false]) {
+      expect(verdicts(AMDSEV, { more, secretPei }).kernelHashes).toEqual({
+        answer: 'partly',
+        reason: 'some blobs go unverified',
+        advice:
+          'do not release secrets to this build; use one of OvmfPkg/AmdSev/AmdSevX64.dsc that verifies every blob',
+      });
+    }
+  });
+
+  it('of an odd size is not for SNP with QEMU', () => {
+    const { verdicts: found } = inspectFirmware(join(volume([]), lastPage(AMDSEV)));
+    expect(found.snp).toEqual({
+      answer: 'partly',
+      reason: 'not with QEMU, which takes it for SNP with -bios only, and there only multiples of 64 KiB',
+      advice: WHOLE,
+    });
+  });
+
+  it('whose content cannot be read may or may not honour its areas', () => {
+    const inspection = inspectFirmware(lastPage(AMDSEV));
+    expect(inspection.verdicts.kernelHashes).toEqual({
+      answer: 'unknown',
+      reason: 'it has room for them, but whether it checks the hashes cannot be seen in this file',
+      advice: WHOLE,
+    });
+    expect(inspection.verdicts.launchSecret).toEqual({
+      answer: 'unknown',
+      reason: 'it has room for one, but whether it guards the area cannot be seen in this file',
+      advice: WHOLE,
+    });
+    expect(inspection.lint).toBeUndefined();
+    expect(inspection.lintProblem).toBe('firmware: there is no firmware volume in it');
+  });
+
+  it('that is an SVSM is no firmware', () => {
+    const { contents, verdicts: found } = inspectFirmware(fixture('sev-snp-measure/svsm.bin'));
+    expect(contents).toBe('svsm');
+    const refused = {
+      answer: 'no',
+      reason: 'it is an SVSM, which runs below a firmware',
+      advice: 'give OVMF here and this file to measure snp --svsm',
+    };
+    expect([found.sev, found.sevEs, found.snp]).toEqual([refused, refused, refused]);
+  });
+
   it('is named after what is in it', () => {
     const of = (image: Uint8Array) => inspectFirmware(image).contents;
     const variables = volume([], { fileSystem: VARIABLES });
@@ -202,17 +177,29 @@ describe('an image', () => {
 });
 
 describe('TDX', () => {
-  it('needs all parts in the file, and code among them', () => {
-    const image = new Uint8Array(fixture('debian-ovmf/OVMF.amdsev_2026.08.fd'));
-    const at = image.length - 0xa60;
-    expect(parseFirmware(image).tdxSections?.[0]?.rawSize).toBe(0x37c000);
-    image[at + 16 + 5] = 0xc1;
-    expect(inspectFirmware(image).verdicts.tdx.reason).toContain('not in this file');
-    image[at + 16 + 5] = 0xc0;
-    image[at + 16 + 24] = 3;
-    expect(inspectFirmware(image).verdicts.tdx).toEqual({
+  const tdx = (sections: Tables['tdx'] & object) => verdicts({ ...AMDSEV, tdx: sections }).tdx;
+  const code = { at: 0x2000, size: 0xe000, type: 0 };
+
+  it('needs all parts in the file', () => {
+    expect(tdx([code, { at: 0, size: 0x2000, type: 1 }])).toEqual({ answer: 'yes' });
+    expect(tdx([{ ...code, size: 0xe001 }])).toEqual({
       answer: 'no',
-      reason: 'its TDX metadata names no firmware code',
+      reason: 'its TDX metadata refers to parts that are not in this file',
+      advice: WHOLE,
+    });
+  });
+
+  it('needs code among them', () => {
+    for (const sections of [[], [{ ...code, size: 0 }], [{ ...code, type: 1 }]]) {
+      expect(tdx(sections)).toEqual({
+        answer: 'no',
+        reason: 'its TDX metadata names no firmware code',
+        advice: 'build OvmfPkg/IntelTdx/IntelTdxX64.dsc',
+      });
+    }
+    expect(verdicts(AMDSEV).tdx).toEqual({
+      answer: 'no',
+      reason: 'its footer has no TDX metadata',
       advice: 'build OvmfPkg/IntelTdx/IntelTdxX64.dsc',
     });
   });

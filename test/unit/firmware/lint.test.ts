@@ -17,7 +17,6 @@ import {
   VERIFIER,
   volume,
 } from '../../firmware-image.ts';
-import { fixture } from '../../fixtures.ts';
 
 const MARKER = Uint8Array.from(Buffer.from('etc/boot/'));
 const classOf = (image: Uint8Array) => lintFirmware(image).class;
@@ -26,38 +25,6 @@ const found = (image: Uint8Array) =>
   lintFirmware(image)
     .findings.filter((one) => one.found)
     .map((one) => one.name);
-
-describe('real images', () => {
-  it.each([
-    ['debian-ovmf/OVMF.amdsev_2026.08.fd', 'enforcing-some-unverified'],
-    ['debian-ovmf/OVMF_2026.08.fd', 'advertises-only'],
-    ['debian-ovmf/OVMF_2025.02-8+deb13u1.fd', 'none'],
-    ['debian-ovmf/OVMF_CODE_4M_2022.11-6+deb12u2.fd', 'none'],
-    ['debian-ovmf/OVMF_2022.11-6+deb12u2.fd', 'none'],
-    ['debian-ovmf/OVMF.inteltdx.ms_2026.08.fd', 'none'],
-  ])('%s is "%s"', (name, expected) => expect(classOf(fixture(name))).toBe(expected));
-
-  it.each([
-    'sev-snp-measure/ovmf_AmdSev_suffix.bin',
-    'sevctl/OVMF.amdsev.fd_trimmed_edk2-ovmf-20220126gitbb1bba3d77-4.el9',
-    'sev-snp-measure/svsm.bin',
-    'gce-tcb-verifier/fake_sev_tdx.fd',
-  ])('%s cannot be judged', (name) => {
-    expect(failure(() => lintFirmware(fixture(name)))).toMatchObject({
-      kind: 'format',
-      message: 'firmware: there is no firmware volume in it',
-    });
-  });
-
-  it('cannot be judged in parts', () => {
-    const image = fixture('debian-ovmf/OVMF.amdsev_2026.08.fd');
-    const missing = { kind: 'format', message: 'firmware: its main part is missing: no DXE core is in it' };
-    const hint = 'give the full image, not only its variable store or its last part';
-    expect(failure(() => lintFirmware(image.subarray(0, 0x84000)))).toEqual({ ...missing, hint });
-    expect(failure(() => lintFirmware(image.subarray(0x3cc000)))).toEqual({ ...missing, hint });
-    expect(failure(() => lintFirmware(image.subarray(0, 0x100000))).kind).toBe('format');
-  });
-});
 
 describe('the class', () => {
   it('has a name for people', () => {

@@ -1,0 +1,72 @@
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { bootseal, scratch } from '../cli/script.ts';
+import { fixture } from '../fixtures.ts';
+
+const ROOT = path.join(import.meta.dirname, '..', '..');
+const README = fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8');
+
+/** A line of the tour as it is typed, and the status that it says it ends with. */
+interface Line {
+  readonly typed: string;
+  readonly status: number;
+}
+
+/** Returns the lines of the tour in order: commands after `$`, and the stand-in for the platform. */
+function tour(): Line[] {
+  const blocks = [...README.matchAll(/```(?:console|sh)\n([\s\S]*?)```/g)].map((found) => found[1] ?? '');
+  const lines = blocks.join('').replaceAll('\\\n', ' ').split('\n');
+  return lines
+    .filter((line) => line.startsWith('$ ') || line.startsWith('node "$OLDPWD/'))
+    .map((line) => ({
+      typed: line.replace(/^\$ /, '').replace(/\s+# status \d+$/, ''),
+      status: Number(/# status (\d+)$/.exec(line)?.[1] ?? 0),
+    }));
+}
+
+/** Splits as a shell would, as far as the tour needs it. */
+const words = (typed: string): string[] =>
+  [...typed.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map((found) => found[1] ?? found[2] ?? found[3] ?? '');
+
+describe('the tour of the README', () => {
+  const { folder, remove } = scratch();
+  afterAll(remove);
+  fs.writeFileSync(path.join(folder, 'OVMF.amdsev.fd'), fixture('debian-ovmf/OVMF.amdsev_2026.08.fd'));
+  fs.writeFileSync(path.join(folder, 'linux'), fixture('synthetic/kernel.bin'));
+  fs.writeFileSync(path.join(folder, 'initrd.gz'), fixture('synthetic/initrd.bin'));
+  fs.symlinkSync(path.join(ROOT, 'test/fixtures/sev-crate/rome'), path.join(folder, 'rome'));
+
+  it('has the commands that it is about', () => {
+    const commands = tour().flatMap(({ typed }) => (typed.startsWith('bootseal ') ? [words(typed)[1]] : []));
+    expect(new Set(commands)).toEqual(new Set(['firmware', 'measure', 'session', 'verify', 'secret']));
+  });
+
+  it.each(tour())('$typed ends with $status', async ({ typed, status }) => {
+    if (typed.startsWith('bootseal ')) {
+      const ran = await bootseal(words(typed).slice(1), folder);
+      expect(ran.status, ran.stderr).toBe(status);
+    } else {
+      execFileSync('bash', ['-c', typed], { cwd: folder, env: { ...process.env, OLDPWD: ROOT } });
+    }
+  });
+});
+
+describe('documentation', () => {
+  const pages = [
+    'README.md',
+    'CHANGELOG.md',
+    'test/README.md',
+    ...fs.readdirSync(path.join(ROOT, 'docs')).map((name) => `docs/${name}`),
+  ];
+
+  it.each(pages)('%s links only to what is there', (page) => {
+    const text = fs.readFileSync(path.join(ROOT, page), 'utf8');
+    const targets = [...text.matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)].map((found) => found[1] ?? '');
+    const missing = targets.filter(
+      (target) => !/^https?:/.test(target) && !fs.existsSync(path.join(ROOT, path.dirname(page), target)),
+    );
+    expect(missing).toEqual([]);
+  });
+});
