@@ -51,7 +51,14 @@ function build() {
   fs.writeFileSync(stamp, made());
 }
 
-const BUILD_FILES = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'bin/build.js'];
+const BUILD_FILES = [
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'bin/build.js',
+  'bin/bundle.js',
+];
 
 function filesBelow(folder) {
   return fs

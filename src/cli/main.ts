@@ -33,7 +33,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async (io) => (await import('./secret.ts')).secretCommand(io),
   },
   image: {
-    summary: 'make encrypted disks',
+    summary: 'make encrypted disk images, look into them and check them',
     load: async (io) => (await import('./image.ts')).imageCommand(io),
   },
   completions: {

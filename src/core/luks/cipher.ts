@@ -1,5 +1,6 @@
 /** @module The cipher names of LUKS headers (`aes-xts-plain64`), in the notation of dm-crypt, and which of them are known here. */
 import { BootsealError } from '../errors.ts';
+import { quoted } from './quote.ts';
 
 /** What a name stands for. */
 export interface Cipher {
@@ -25,14 +26,14 @@ export function isNullCipher(name: string): boolean {
  */
 export function findCipher(name: string, keySize: number, where: string): Cipher {
   if (isNullCipher(name)) {
-    throw new BootsealError('format', `${where}: the cipher ${name.slice(0, 32)} encrypts nothing`, {
+    throw new BootsealError('format', `${where}: the cipher ${quoted(name)} encrypts nothing`, {
       hint: 'someone who could write to the image may have changed its header: do not trust what is in it',
     });
   }
   const found = NAME.exec(name);
   const [mode, iv] = [found?.[1], found?.[2]] as [Cipher['mode'], Cipher['iv']];
   if (found === null) {
-    throw new BootsealError('format', `${where}: the cipher ${JSON.stringify(name.slice(0, 64))} is not known`, {
+    throw new BootsealError('format', `${where}: the cipher ${quoted(name)} is not known`, {
       hint: 'known are aes-xts and aes-cbc with plain, plain64 and essiv:sha256; cryptsetup opens images with others',
     });
   }

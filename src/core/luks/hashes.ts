@@ -2,6 +2,7 @@
 import { sha1 } from '@noble/hashes/legacy.js';
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
 import { BootsealError } from '../errors.ts';
+import { quoted } from './quote.ts';
 
 const HASHES = { sha1, sha256, sha384, sha512 } as const;
 
@@ -14,7 +15,7 @@ export type NobleHash = (typeof HASHES)[LuksHash];
 /** Returns `name` as a known hash function; throws `format` naming `where` when it is none. */
 export function luksHash(name: string, where: string): LuksHash {
   if (Object.hasOwn(HASHES, name)) return name as LuksHash;
-  throw new BootsealError('format', `${where}: the hash ${JSON.stringify(name.slice(0, 32))} is not known`, {
+  throw new BootsealError('format', `${where}: the hash ${quoted(name)} is not known`, {
     hint: `known are ${Object.keys(HASHES).join(', ')}; cryptsetup opens images with others`,
   });
 }

@@ -7,6 +7,7 @@ import { pbkdf2Async } from '@noble/hashes/pbkdf2.js';
 import { BootsealError } from '../errors.ts';
 import { type LuksHash, luksHash, nobleHash } from './hashes.ts';
 import type { Kdf, KnownKdf } from './metadata/keyslots.ts';
+import { quoted } from './quote.ts';
 
 /** Cost of Argon2 (RFC 9106): passes, KiB, lanes. */
 export interface Argon2Cost {
@@ -90,7 +91,7 @@ export function checkKdfCost(kdf: Kdf, where: string, limits: KdfLimits): assert
 
 /** Says what is wrong with the cost of a key derivation, if anything is. */
 export function kdfCostProblem(kdf: Kdf, limits: KdfLimits): string | undefined {
-  if (kdf.type === 'foreign') return `the key derivation ${JSON.stringify(kdf.name.slice(0, 32))} is not known`;
+  if (kdf.type === 'foreign') return `the key derivation ${quoted(kdf.name)} is not known`;
   if (kdf.type === 'pbkdf2') return tooMuch(kdf.iterations, limits.iterations, 'iterations of PBKDF2');
   const { time, memory, cpus } = kdf;
   // RFC 9106 section 3.1: eight blocks for each lane.

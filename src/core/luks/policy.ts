@@ -8,6 +8,7 @@ import { KDF_LIMITS, type KdfLimits, kdfCostProblem } from './kdf.ts';
 import type { Luks1Header } from './luks1.ts';
 import { copiesAgree, type Luks2Header } from './luks2.ts';
 import type { Segment } from './metadata/segments.ts';
+import { quoted } from './quote.ts';
 
 /** A way to encrypt data that the policy accepts. */
 export interface AllowedCipher {
@@ -76,7 +77,7 @@ function luks2Findings(header: Luks2Header, policy: HeaderPolicy): readonly Poli
   if (!copiesAgree(header))
     findings.push({ rule: 'copies-agree', message: 'the two copies of the header do not agree' });
   for (const name of config.requirements) {
-    findings.push({ rule: 'requirements', message: `the header requires ${shown(name)}` });
+    findings.push({ rule: 'requirements', message: `the header requires ${quoted(name)}` });
   }
   if (segments.length !== 1) {
     findings.push({ rule: 'one-segment', message: `there are ${segments.length} segments instead of one` });
@@ -84,7 +85,7 @@ function luks2Findings(header: Luks2Header, policy: HeaderPolicy): readonly Poli
   for (const segment of segments) findings.push(...segmentFindings(segment, header, policy));
   for (const { id, kind, type } of keyslots) {
     if (kind === 'foreign')
-      findings.push({ rule: 'keyslot-type', message: `keyslot ${id} is of the type ${shown(type)}` });
+      findings.push({ rule: 'keyslot-type', message: `keyslot ${id} is of the type ${quoted(type)}` });
   }
   if (digests.length !== 1) {
     findings.push({ rule: 'one-key', message: `there are ${digests.length} volume keys instead of one` });
@@ -96,7 +97,7 @@ function segmentFindings(segment: Segment, header: Luks2Header, policy: HeaderPo
   const { keyslots, digests } = header.current.metadata;
   const what = `segment ${segment.id}`;
   if (segment.type !== 'crypt' || segment.crypt === undefined) {
-    return [{ rule: 'cipher', message: `${what} is of the type ${shown(segment.type)}, not encrypted by LUKS` }];
+    return [{ rule: 'cipher', message: `${what} is of the type ${quoted(segment.type)}, not encrypted by LUKS` }];
   }
   const { encryption, integrity } = segment.crypt;
   const bound = digests.filter((digest) => digest.segments.includes(segment.id)).flatMap((digest) => digest.keyslots);
@@ -115,9 +116,9 @@ function cipherFindings(what: string, used: AllowedCipher, { ciphers }: HeaderPo
     (allowed) => allowed.encryption === encryption && allowed.keySize === keySize && allowed.integrity === integrity,
   );
   if (isAllowed) return [];
-  const tags = integrity === null ? '' : ` and the integrity ${shown(integrity)}`;
+  const tags = integrity === null ? '' : ` and the integrity ${quoted(integrity)}`;
   return [
-    { rule: 'cipher', message: `${what} has the cipher ${shown(encryption)} with ${keySize} bytes of key${tags}` },
+    { rule: 'cipher', message: `${what} has the cipher ${quoted(encryption)} with ${keySize} bytes of key${tags}` },
   ];
 }
 
@@ -132,15 +133,11 @@ function keyslotFindings(header: LuksHeader, policy: HeaderPolicy): readonly Pol
         (allowed) => allowed.encryption === encryption && allowed.keySize === encryptionKeySize,
       )
     ) {
-      const message = `${where} has the cipher ${shown(encryption)} with ${encryptionKeySize} bytes of key`;
+      const message = `${where} has the cipher ${quoted(encryption)} with ${encryptionKeySize} bytes of key`;
       findings.push({ rule: 'keyslot-cipher', message });
     }
     const cost = kdfCostProblem(slot.kdf, policy.limits);
     if (cost !== undefined) findings.push({ rule: 'kdf-cost', message: `${where}: ${cost}` });
     return findings;
   });
-}
-
-function shown(name: string): string {
-  return JSON.stringify(name.slice(0, 64));
 }

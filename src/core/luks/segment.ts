@@ -3,6 +3,7 @@ import { BootsealError } from '../errors.ts';
 import { type Cipher, findCipher } from './cipher.ts';
 import type { LuksHeader } from './image.ts';
 import { isBackup, type Segment } from './metadata/segments.ts';
+import { quoted } from './quote.ts';
 
 /** The encrypted part of a data device. */
 export interface DataSegment {
@@ -63,7 +64,7 @@ function luks2Segment(header: LuksHeader & { version: 2 }): Found {
   if (config.requirements.length > 0) {
     throw new BootsealError(
       'format',
-      `the header requires ${config.requirements.map(shown).join(', ')}, which is not known here`,
+      `the header requires ${config.requirements.map(quoted).join(', ')}, which is not known here`,
       {
         hint: 'a reencryption that was interrupted is finished with cryptsetup reencrypt --resume-only',
       },
@@ -76,12 +77,12 @@ function luks2Segment(header: LuksHeader & { version: 2 }): Found {
   const where = `segments.${segment.id}`;
   const { crypt } = segment;
   if (segment.type !== 'crypt' || crypt === undefined) {
-    throw new BootsealError('format', `${where}: the type ${shown(segment.type)} is not known here`);
+    throw new BootsealError('format', `${where}: the type ${quoted(segment.type)} is not known here`);
   }
   if (crypt.integrity !== undefined) {
     throw new BootsealError(
       'format',
-      `${where}: data with integrity tags (${shown(crypt.integrity.type)}) cannot be read yet`,
+      `${where}: data with integrity tags (${quoted(crypt.integrity.type)}) cannot be read yet`,
     );
   }
   if (!SECTOR_SIZES.includes(crypt.sectorSize)) {
@@ -92,8 +93,4 @@ function luks2Segment(header: LuksHeader & { version: 2 }): Found {
   if (keySize === undefined) throw new BootsealError('format', `${where}: no keyslot has its key`);
   const cipher = findCipher(crypt.encryption, keySize, where);
   return { ...segment, cipher, keySize, sectorSize: crypt.sectorSize, ivTweak: crypt.ivTweak };
-}
-
-function shown(name: string): string {
-  return JSON.stringify(name.slice(0, 64));
 }

@@ -70,14 +70,13 @@ export function checkTransportKey(name: 'TEK' | 'TIK', key: Uint8Array): Uint8Ar
 
 /** Splits the 48 bytes; throws `format`, which tells what bytes of another length probably are. */
 export function parseLaunchMeasurement(blob: Uint8Array): LaunchMeasurement {
-  if (blob.length !== LAUNCH_MEASUREMENT_BYTES) throw wrongLength(blob.length, likelyBytes(blob.length));
+  if (blob.length !== LAUNCH_MEASUREMENT_BYTES) throw wrongLength(blob.length, LIKELY[blob.length]);
   return LaunchMeasurementBlob.unpack(blob);
 }
 
 /** Reads the base64 text that QEMU and virsh print, blanks around it ignored; throws `format` for anything else. */
 export function parseLaunchMeasurementText(text: string): LaunchMeasurement {
   const trimmed = text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '');
-  if (trimmed === '') throw wrongLength(0, likelyBytes(0));
   if (/^(0x)?([0-9a-fA-F]{64}|[0-9a-fA-F]{96})$/.test(trimmed)) {
     const size = Math.floor(trimmed.length / 2 / 16) * 16;
     throw wrongLength(size, `${LIKELY_HEX[size]}, in hexadecimal digits`);
@@ -111,8 +110,6 @@ const LIKELY_HEX: Readonly<Record<number, string>> = {
   32: 'a launch digest',
   48: 'an SNP launch digest',
 };
-
-const likelyBytes = (length: number): string | undefined => LIKELY[length];
 
 function wrongLength(length: number, likely: string | undefined): BootsealError {
   const guess = likely === undefined ? '' : ` (${length === 0 ? '' : 'probably '}${likely})`;

@@ -124,7 +124,10 @@ export interface SecretTable {
  * than 20 bytes after the last entry are no entry but padding that some writers count in. Throws `format`.
  */
 export function parseSecretTable(area: Uint8Array): SecretTable {
-  const { guid, length } = head(area, 0, area.length, 'header');
+  if (area.length < TableHead.size) {
+    throw refusal(`header: needs ${TableHead.size} bytes, only ${area.length} are there`);
+  }
+  const { guid, length } = head(area, 0);
   if (guid !== TABLE_HEADER_GUID) throw refusal(`the header's GUID is ${guid}, not ${TABLE_HEADER_GUID}`);
   if (length < TableHead.size) throw refusal(`the header's length ${length} is less than the header`);
   if (length > area.length)
@@ -134,7 +137,7 @@ export function parseSecretTable(area: Uint8Array): SecretTable {
   let at: number = TableHead.size;
   while (length - at >= TableHead.size) {
     const where = `entry ${entries.size + deleted + 1} at byte ${at}`;
-    const entry = head(area, at, length, where);
+    const entry = head(area, at);
     if (entry.length < TableHead.size) throw refusal(`${where}: its length ${entry.length} is less than its head`);
     if (entry.length > length - at) throw refusal(`${where}: its length ${entry.length} reaches beyond the table`);
     const value = new Uint8Array(area.subarray(at + TableHead.size, at + entry.length));
@@ -150,8 +153,7 @@ export function parseSecretTable(area: Uint8Array): SecretTable {
   return { entries: [...entries.values()], deleted, length };
 }
 
-function head(area: Uint8Array, at: number, end: number, where: string): { guid: Guid; length: number } {
-  if (end - at < TableHead.size) throw refusal(`${where}: needs ${TableHead.size} bytes, only ${end - at} are there`);
+function head(area: Uint8Array, at: number): { guid: Guid; length: number } {
   const { guid, length } = TableHead.unpack(area, at);
   return { guid: guidFromBytes(guid), length };
 }

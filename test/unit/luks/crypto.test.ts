@@ -174,8 +174,8 @@ describe('cipher names', () => {
     ['aes-xts-plain64x', 64, 'the cipher "aes-xts-plain64x" is not known'],
     ['xaes-xts-plain64', 64, 'the cipher "xaes-xts-plain64" is not known'],
     ['aes-ecb', 32, 'the cipher "aes-ecb" is not known'],
-    ['cipher_null-ecb', 32, 'the cipher cipher_null-ecb encrypts nothing'],
-    ['null', 32, 'the cipher null encrypts nothing'],
+    ['cipher_null-ecb', 32, 'the cipher "cipher_null-ecb" encrypts nothing'],
+    ['null', 32, 'the cipher "null" encrypts nothing'],
     ['aes-xts-plain64', 48, 'aes-xts-plain64 takes no key of 48 bytes'],
     ['aes-xts-plain64', 96, 'aes-xts-plain64 takes no key of 96 bytes'],
     ['aes-cbc-plain', 64, 'aes-cbc-plain takes no key of 64 bytes'],
@@ -318,7 +318,7 @@ describe('keyslots', () => {
     const open = (over: Partial<KeyslotFormat>) => openKeyslot(format(over), pattern(128000), secret, nobleLuksCrypto);
     await expect(open({ encryption: 'cipher_null-ecb' })).rejects.toMatchObject({
       kind: 'format',
-      message: 'keyslot 3: area: the cipher cipher_null-ecb encrypts nothing',
+      message: 'keyslot 3: area: the cipher "cipher_null-ecb" encrypts nothing',
       hint: expect.stringContaining('do not trust'),
     });
     await expect(open({ afHash: 'whirlpool' })).rejects.toMatchObject({

@@ -142,7 +142,7 @@ describe('unlock', () => {
     const { disk, header } = await open(sampleImage({ 'keyslots.0.area': area }));
     await expect(unlock(header, disk, PASSPHRASE, nodeLuksCrypto)).rejects.toMatchObject({
       kind: 'format',
-      message: 'keyslot 0: area: the cipher cipher_null-ecb encrypts nothing',
+      message: 'keyslot 0: area: the cipher "cipher_null-ecb" encrypts nothing',
     });
     const image = fixture('luks/qemu72-l1.img').slice();
     // Keyslot 1 of LUKS1 in use, with a cost beyond the limit: keyslot 0 still opens.
@@ -219,7 +219,7 @@ describe('dataSegment', () => {
     [{ 'segments.0.offset': '2097152' }, 'the data start at 2097152 and end beyond the 2097152 bytes of the image'],
     [{ 'segments.0.offset': '2097664' }, 'the data start at 2097664 and end beyond the 2097152 bytes of the image'],
     [{ 'segments.0.sector_size': 512 * 5 }, 'segments.0: sectors of 2560 bytes do not exist'],
-    [{ 'segments.0.encryption': 'cipher_null-ecb' }, 'segments.0: the cipher cipher_null-ecb encrypts nothing'],
+    [{ 'segments.0.encryption': 'cipher_null-ecb' }, 'segments.0: the cipher "cipher_null-ecb" encrypts nothing'],
     [{ 'segments.0.type': 'linear' }, 'segments.0: the type "linear" is not known here'],
     [
       { 'segments.0.size': '512', 'segments.1': more, 'digests.0.segments': ['0', '1'] },

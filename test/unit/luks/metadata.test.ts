@@ -257,12 +257,12 @@ describe('validateMetadata', () => {
     [
       'a digest of a missing keyslot',
       { 'digests.0.keyslots': ['1'] },
-      'digests.0.keyslots: refers to keyslots.1, which does not exist',
+      'digests.0.keyslots: refers to keyslots "1", which does not exist',
     ],
     [
       'a digest of a missing segment',
       { 'digests.0.segments': ['1'] },
-      'digests.0.segments: refers to segments.1, which does not exist',
+      'digests.0.segments: refers to segments "1", which does not exist',
     ],
     [
       'a digest without hash',
@@ -288,7 +288,7 @@ describe('validateMetadata', () => {
     [
       'a token of a missing keyslot',
       { 'tokens.0': { type: 't', keyslots: ['5'] } },
-      'tokens.0.keyslots: refers to keyslots.5, which does not exist',
+      'tokens.0.keyslots: refers to keyslots "5", which does not exist',
     ],
     ['a token without type', { 'tokens.0': { keyslots: [] } }, 'tokens.0.type: a string that is not empty is required'],
     ['no segment', { segments: {}, 'digests.0.segments': [] }, 'segments: at least one segment is required'],

@@ -186,6 +186,8 @@ describe('parseLaunchMeasurementText', () => {
     [`0x${bytesToHex(blob).toUpperCase()}`, 'probably an SNP launch digest'],
     [bytesToHex(blob.subarray(0, 32)), 'got 32 (probably a launch digest, in hexadecimal digits)'],
     ['AAAA', /got 3$/],
+    [`--${bytesToHex(blob)}`, '98 characters that are not base64'],
+    [`${bytesToHex(blob)}--`, '98 characters that are not base64'],
     ['not base64!', '11 characters that are not base64'],
     [bytesToBase64(blob).slice(0, -1), '63 characters that are not base64'],
     [`${bytesToBase64(blob)} ${bytesToBase64(blob)}`, 'that are not base64'],

@@ -212,7 +212,12 @@ describe('openPacket', () => {
 
   it('notices other keys and lengths', () => {
     const other = transportKeys(1);
-    expect(refusal(() => openPacket(packet, other, measure)).kind).toBe('mismatch');
+    expect(refusal(() => openPacket(packet, other, measure))).toMatchObject({
+      kind: 'mismatch',
+      hint: expect.stringContaining('other transport keys'),
+    });
+    const short = { tek: keys.tek.subarray(1), tik: keys.tik };
+    expect(refusal(() => openPacket(packet, short, measure)).message).toBe('TEK: needs 16 bytes, got 15');
     expect(refusal(() => openPacket({ ...packet, payload: packet.payload.subarray(16) }, keys, measure)).kind).toBe(
       'mismatch',
     );

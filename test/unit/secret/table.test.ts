@@ -116,6 +116,11 @@ describe('buildSecretTable', () => {
     });
   });
 
+  it('says what a guest would make of two for one GUID, and of a NUL inside text', () => {
+    expect(refusal(() => build([secret('a'), secret('b')])).hint).toContain('no secret at all');
+    expect(refusal(() => build([secret('a\0b', DISK, 'nul')])).hint).toContain('give it raw');
+  });
+
   it.each<[string, OwnerSecret[]]>([
     ['no secret was given', []],
     ['two secrets for 736869e5-84f0-4973-92ec-06879ce3da0b', [secret('a'), secret('b', OTHER), secret('c')]],
@@ -224,6 +229,15 @@ describe('parseSecretTable', () => {
     table.fill(0, 20, 36);
     table[60] = 0xff;
     expect(refusal(() => parseSecretTable(table)).message).toContain('entry 2 at byte 44: its length 255');
+  });
+
+  it('accepts an empty table and an empty entry at the very end', () => {
+    const header = build([secret('x')]).slice(0, 20);
+    header[16] = 20;
+    expect(parseSecretTable(header)).toEqual({ entries: [], deleted: 0, length: 20 });
+    const withEntry = Uint8Array.of(...header, ...guidToBytes(DISK), 20, 0, 0, 0);
+    withEntry[16] = 40;
+    expect(parseSecretTable(withEntry).entries).toEqual([{ guid: DISK, value: new Uint8Array(0) }]);
   });
 
   it('returns copies, also from a Buffer', () => {

@@ -1,6 +1,7 @@
 /** @module Typed fields out of JSON objects of LUKS2 metadata; every failure names the place, as `keyslots.0.kdf.salt`. */
 import { base64ToBytes } from '../../base64.ts';
 import { BootsealError } from '../../errors.ts';
+import { quoted } from '../quote.ts';
 import { isArray, isObject, type JsonObject, type JsonValue } from './json.ts';
 
 /** An object with its place in the metadata. */
@@ -89,7 +90,7 @@ export function referencesField(place: Place, key: string, section: Place): read
   const names = stringsField(place, key);
   for (const name of names) {
     if (!isObject(section.object.get(name))) {
-      throw invalid(nameOf(place, key), `refers to ${section.where}.${name.slice(0, 32)}, which does not exist`);
+      throw invalid(nameOf(place, key), `refers to ${section.where} ${quoted(name)}, which does not exist`);
     }
   }
   return names.map(Number);
@@ -105,7 +106,7 @@ export function numberedObjects(
   }
   const objects = [...section.object.keys()].map((name) => {
     if (!DECIMAL.test(name) || Number(name) >= max) {
-      throw invalid(section.where, `${JSON.stringify(name.slice(0, 32))} is not a number below ${max}`);
+      throw invalid(section.where, `${quoted(name)} is not a number below ${max}`);
     }
     return { id: Number(name), place: objectField(section, name) };
   });

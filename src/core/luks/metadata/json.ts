@@ -3,6 +3,7 @@
  * fractions, and the order of keys kept, so that what was read is printed back as it stood.
  */
 import { BootsealError } from '../../errors.ts';
+import { quoted } from '../quote.ts';
 
 /** A number with a fraction or exponent; kept as its text, since no rule of LUKS2 allows one where it looks. */
 export interface Fraction {
@@ -71,7 +72,7 @@ class Reader {
     do {
       this.#blank();
       const key = this.#string();
-      if (members.has(key)) throw this.#error(`the key ${JSON.stringify(key.slice(0, 64))} stands twice`);
+      if (members.has(key)) throw this.#error(`the key ${quoted(key)} stands twice`);
       this.#blank();
       if (!this.#take(':')) throw this.#error('a colon is missing');
       members.set(key, this.value(depth + 1));
