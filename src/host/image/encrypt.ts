@@ -60,9 +60,9 @@ async function work(data: WorkerData): Promise<void> {
   const worker = new Worker(WORKER, {
     workerData: { ...data, key },
     transferList: [key.buffer],
-    // A worker needs nothing of the command's environment and arguments.
+    // A worker needs nothing of the command's environment and options.
     env: {},
-    argv: [],
+    execArgv: [],
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION },
   });
   let failure: BootsealError | undefined;
