@@ -48,7 +48,7 @@ export interface Manifest {
 /** Returns the manifest of an image. */
 export function imageManifest(
   { plan, options, image, header, payload }: ManifestInputs,
-  { sha256 }: Pick<Hashes, 'sha256'>,
+  hashes: Pick<Hashes, 'startSha256'>,
 ): Manifest {
   return {
     format: 'bootseal-image-1',
@@ -58,7 +58,7 @@ export function imageManifest(
     header: {
       file: header ?? null,
       bytes: options.headerSize,
-      sha256: bytesToHex(sha256(headerRegion(plan, options.headerSize))),
+      sha256: bytesToHex(headerHash(plan, options.headerSize, hashes)),
     },
     data: {
       offset: options.detached ? 0 : options.headerSize,
@@ -79,9 +79,16 @@ export function printManifest(manifest: Manifest): string {
   return `${JSON.stringify(manifest, null, 2)}\n`;
 }
 
-/** The header and keyslots as they will stand on the disk. */
-function headerRegion({ extents }: Plan, size: number): Uint8Array {
-  const region = new Uint8Array(size);
-  for (const extent of extents) if (extent.kind === 'bytes') region.set(extent.bytes, extent.at);
-  return region;
+/** Hashes headers and keyslots as they will stand on the disk. */
+function headerHash({ extents }: Plan, size: number, { startSha256 }: Pick<Hashes, 'startSha256'>): Uint8Array {
+  const hash = startSha256();
+  let end = 0;
+  const parts = extents.filter((extent) => extent.kind === 'bytes');
+  for (const { at, bytes } of parts.sort((a, b) => a.at - b.at)) {
+    hash.update(new Uint8Array(at - end));
+    hash.update(bytes);
+    end = at + bytes.length;
+  }
+  hash.update(new Uint8Array(size - end));
+  return hash.digest();
 }
