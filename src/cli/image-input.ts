@@ -1,6 +1,7 @@
 /** @module The image, header and key that the commands of `bootseal image` read. */
 
 import { wipe } from '../core/bytes.ts';
+import { BootsealError } from '../core/errors.ts';
 import type { Disk } from '../core/luks/disk.ts';
 import { type LuksHeader, readHeader, type Unlocked, unlock } from '../core/luks/image.ts';
 import { type DataSegment, dataSegment } from '../core/luks/segment.ts';
@@ -38,13 +39,18 @@ export function parseKeyslot(text: string): number {
   return parseUnsigned(text, '--keyslot', MAX_KEYSLOT);
 }
 
-/** Opens an image, and the file of its header where that is another, for as long as `use` runs. */
+/** Opens an image, and the file of its header where that is another, for as long as `use` runs. Throws `usage` for `-`. */
 export async function withImage<T>(
   io: Io,
   file: string,
   headerFile: string | undefined,
   use: (input: ImageInput) => Promise<T>,
 ): Promise<T> {
+  if (file === '-' || headerFile === '-') {
+    throw new BootsealError('usage', 'an image is not read from standard input', {
+      hint: 'it is read at many places: write it to a file first',
+    });
+  }
   return withDisk(resolvePath(io, file), async (image) => {
     if (headerFile === undefined) {
       return use({ image, headerDisk: image, header: await readHeader(image), detached: false });

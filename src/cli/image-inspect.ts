@@ -1,7 +1,8 @@
 /** @module `bootseal image inspect`: what the header of an image says, without any key. */
 import { Command } from 'commander';
+import { describeImage } from './image-description.ts';
 import { HEADER_HELP, withImage } from './image-input.ts';
-import { describeImage, imageText } from './image-text.ts';
+import { imageText } from './image-text.ts';
 import type { Io } from './io.ts';
 
 interface Options {

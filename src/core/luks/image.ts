@@ -4,6 +4,7 @@ import { BootsealError } from '../errors.ts';
 import { isKeyOf, type KeyDigest } from './digest.ts';
 import { type Disk, readExactly } from './disk.ts';
 import { MAGIC } from './header.ts';
+import { type KdfLimits, kdfShare } from './kdf.ts';
 import { type KeyslotFormat, type LuksCrypto, openKeyslot } from './keyslot.ts';
 import { type Luks1Header, readLuks1 } from './luks1.ts';
 import { type Luks2Header, readLuks2 } from './luks2.ts';
@@ -28,6 +29,8 @@ export interface Unlocked {
   readonly volumeKey: Uint8Array;
 }
 
+/** Keyslots at the limit of their cost that are tried before the search is given up. */
+const MAX_SHARES = 4;
 /** Bytes up to the version, which both headers have at the same place. */
 const VERSION_AT = 6;
 
@@ -68,8 +71,11 @@ export async function unlock(
 ): Promise<Unlocked> {
   const slots = slotsToTry(header, only);
   let refused: BootsealError | undefined;
+  let spent = 0;
   for (const slot of slots) {
     try {
+      spent += shareOf(slot, crypto.limits);
+      if (spent > MAX_SHARES) throw tooManyKeyslots(slot);
       const volumeKey = await trySlot(slot, disk, passphrase, crypto);
       if (volumeKey !== undefined) return { keyslot: slot.id, volumeKey };
     } catch (error) {
@@ -86,6 +92,22 @@ export async function unlock(
         passphrase.at(-1) === 0x0a
           ? 'the key ends in a newline, which counts: if it was typed, take the newline out of the file'
           : 'every byte of the key counts, a newline at its end too',
+    },
+  );
+}
+
+/** What a keyslot asks for, of what one may; a keyslot above its own limit costs nothing, since it is refused before. */
+function shareOf({ kdf, digest }: PassphraseSlot, limits: KdfLimits): number {
+  const parts = [kdf, { type: 'pbkdf2', ...digest } as const];
+  return parts.map((part) => kdfShare(part, limits)).reduce((sum, share) => (share > 1 ? sum : sum + share), 0);
+}
+
+function tooManyKeyslots({ where }: PassphraseSlot): BootsealError {
+  return new BootsealError(
+    'format',
+    `${where}: with those before it asks for more work than ${MAX_SHARES} keyslots may`,
+    {
+      hint: 'a hostile header can ask for any cost; where the key is known to open this keyslot, ask for it by its number',
     },
   );
 }

@@ -103,6 +103,12 @@ export function kdfCostProblem(kdf: Kdf, limits: KdfLimits): string | undefined 
   );
 }
 
+/** Returns which part of the limit a key derivation takes, so that many in one header can be bounded together. */
+export function kdfShare(kdf: Kdf, limits: KdfLimits): number {
+  if (kdf.type === 'foreign') return 0;
+  return kdf.type === 'pbkdf2' ? kdf.iterations / limits.iterations : (kdf.memory * kdf.time) / limits.work;
+}
+
 function tooMuch(asked: number, limit: number, what: string): string | undefined {
   return asked > limit ? `asks for ${asked} ${what}, more than the limit of ${limit}` : undefined;
 }

@@ -156,6 +156,47 @@ describe('unlock', () => {
     });
   });
 
+  it('bounds what all keyslots together cost', async () => {
+    const ran: number[] = [];
+    const crypto = {
+      ...nodeLuksCrypto,
+      limits: { iterations: 1000, memory: 64, work: 64, cpus: 4 },
+      kdfs: {
+        pbkdf2: async (_hash: string, _secret: Uint8Array, _salt: Uint8Array, iterations: number, size: number) => {
+          ran.push(iterations);
+          return new Uint8Array(size).map((_, i) => i);
+        },
+        argon2: async () => new Uint8Array(64).map((_, i) => i),
+      },
+    };
+    const slots = Array.from({ length: 5 }, (_, i) => ({
+      ...other,
+      key_size: 16,
+      kdf:
+        i === 1
+          ? { type: 'argon2id', time: 1, memory: 64, cpus: 1, salt: other.kdf.salt }
+          : { ...other.kdf, iterations: 900 },
+      area: { ...other.area, offset: String(32768 + i * 65536), size: '65536' },
+    }));
+    const changes = {
+      keyslots: Object.fromEntries(slots.map((slot, i) => [i, slot])),
+      'digests.0.keyslots': ['0', '1', '2', '3', '4'],
+      'digests.0.iterations': 1,
+    };
+    const { disk, header } = await open(sampleImage(changes));
+    await expect(unlock(header, disk, PASSPHRASE, crypto)).rejects.toMatchObject({
+      kind: 'format',
+      message: 'keyslot 4: with those before it asks for more work than 4 keyslots may',
+    });
+    expect(ran).toEqual([900, 1, 1, 900, 1, 900, 1]);
+    await expect(unlock(header, disk, PASSPHRASE, crypto, 4)).rejects.toMatchObject({ kind: 'key' });
+    const refused = await open(sampleImage({ ...changes, 'digests.0.iterations': 1001 }));
+    ran.length = 0;
+    await expect(unlock(refused.header, refused.disk, PASSPHRASE, crypto)).rejects.toMatchObject({
+      message: expect.stringContaining('keyslot 0: digest: asks for 1001 iterations'),
+    });
+  });
+
   it('hints at a newline', async () => {
     const { disk, header } = await open(fixture('luks/cs261-l2-pbkdf2-512.img'));
     const newline = Uint8Array.of(...PASSPHRASE, 10);
