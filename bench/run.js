@@ -1,6 +1,8 @@
-// `npm run bench [-- --rounds N]`: how fast the command is, as ratios of programs that run in turn on the same machine.
+// `npm run bench [-- --rounds N] [--only measure|image]`: how fast the command is, as ratios of programs that run in turn on the
+// same machine.
 // With BOOTSEAL_PEER_SEV_SNP_MEASURE=path/to/sev-snp-measure.py (virtee/sev-snp-measure, which is no part of this project)
 // it is compared with that as well.
+import { images, memory } from './image.js';
 import { makeInputs } from './inputs.js';
 import { bootseal, floor, peakMemory, peer, peerScript } from './programs.js';
 import { best, median, runInTurn } from './timing.js';
@@ -28,10 +30,11 @@ function row(what, value, target, unit) {
   rows.push([what, value === undefined ? '-' : `${value.toFixed(2)} ${unit}`, `<= ${target} ${unit}`, verdict]);
 }
 
-function atLeast(what, value, target) {
+function atLeast(what, value, target, unit = 'x') {
   const verdict = value === undefined ? 'not measured' : value >= target ? 'pass' : 'MISS';
   if (verdict === 'MISS') process.exitCode = 1;
-  rows.push([what, value === undefined ? '-' : `${value.toFixed(0)} x`, `>= ${target} x`, verdict]);
+  const digits = target < 10 ? 2 : 0;
+  rows.push([what, value === undefined ? '-' : `${value.toFixed(digits)} ${unit}`, `>= ${target} ${unit}`, verdict]);
 }
 
 function single({ firmware }, rounds) {
@@ -119,18 +122,27 @@ function printRows() {
     );
 }
 
-const asked = process.argv.indexOf('--rounds');
-const rounds = Math.max(5, asked < 0 ? 9 : Number(process.argv[asked + 1]) || 0);
-const inputs = makeInputs();
-try {
-  agree(inputs);
-  console.log(`medians of ${rounds} rounds, in which the programs run in turn`);
-  single(inputs, rounds);
-  direct(inputs, rounds);
-  matrix(inputs, rounds);
-  if (peerScript === undefined)
-    console.log('no peer: set BOOTSEAL_PEER_SEV_SNP_MEASURE to compare with sev-snp-measure.py');
-  printRows();
-} finally {
-  inputs.remove();
+const option = (name) => (process.argv.includes(name) ? process.argv[process.argv.indexOf(name) + 1] : undefined);
+const rounds = Math.max(5, Number(option('--rounds') ?? 9) || 0);
+const only = option('--only');
+console.log(`medians of ${rounds} rounds, in which the programs run in turn`);
+if (only !== 'image') measurements();
+if (only !== 'measure') {
+  memory(rounds, { timed, atLeast });
+  images(rounds, { timed, row, atLeast });
+}
+printRows();
+
+function measurements() {
+  const inputs = makeInputs();
+  try {
+    agree(inputs);
+    single(inputs, rounds);
+    direct(inputs, rounds);
+    matrix(inputs, rounds);
+    if (peerScript === undefined)
+      console.log('no peer: set BOOTSEAL_PEER_SEV_SNP_MEASURE to compare with sev-snp-measure.py');
+  } finally {
+    inputs.remove();
+  }
 }

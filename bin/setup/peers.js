@@ -10,6 +10,7 @@ const PACKAGES = {
   'python3-libvirt': '/usr/lib/python3/dist-packages/libvirt.py',
   'python3-cryptography': '/usr/lib/python3/dist-packages/cryptography/__init__.py',
   'groff-base': '/usr/bin/groff',
+  'cryptsetup-bin': '/usr/sbin/cryptsetup',
   zsh: '/usr/bin/zsh',
   fish: '/usr/bin/fish',
 };

@@ -41,10 +41,10 @@ function packagesIn(lockFile) {
 /** Compiles src into dist, unless dist was made from these very sources. */
 function build() {
   const stamp = inRoot('dist', '.made-from');
-  const bundle = inRoot('dist', 'bootseal.cjs');
+  const bundles = ['bootseal.cjs', 'image-worker.cjs'].map((name) => inRoot('dist', name));
   const sources = hashOf([...filesBelow(inRoot('src')), ...BUILD_FILES.map((name) => inRoot(name))]);
-  // The bundle's own hash stands beside the sources': a build by hand in between must not pass for this one.
-  const made = () => `${sources} ${hashOf([bundle])}\n`;
+  // The bundles' own hash stands beside the sources': a build by hand in between must not pass for this one.
+  const made = () => `${sources} ${hashOf(bundles)}\n`;
   if (readText(stamp) === made()) return;
   fs.rmSync(inRoot('dist'), { recursive: true, force: true });
   step('build', 'npm', ['run', 'build'], { cwd: ROOT });

@@ -1,5 +1,5 @@
 /** @module Everything that a command touches outside its arguments, so that tests run commands in-process. */
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { readBounded, readSmallFile, streamFile } from '../host/files.ts';
@@ -33,7 +33,7 @@ export function processIo(): Io {
     stderr: out(process.stderr),
     cwd: process.cwd(),
     now: () => new Date(),
-    randomBytes: (size) => new Uint8Array(randomBytes(size)),
+    randomBytes: (size) => randomFillSync(new Uint8Array(size)),
   };
 }
 

@@ -32,6 +32,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'seal secrets to a verified launch',
     load: async (io) => (await import('./secret.ts')).secretCommand(io),
   },
+  image: {
+    summary: 'make encrypted disk images, look into them and check them',
+    load: async (io) => (await import('./image.ts')).imageCommand(io),
+  },
   completions: {
     summary: 'print a completion script for bash, zsh or fish',
     load: async (io) => (await import('./completions.ts')).completionsCommand(io),

@@ -3,6 +3,7 @@
  * encoder and decoder. Bodies of variable length stay outside; a layout describes headers.
  */
 import { BootsealError } from './errors.ts';
+import { decodeUtf8, encodeUtf8 } from './utf8.ts';
 
 /** One field: how many bytes it takes and how a value becomes those bytes and back. */
 export interface Field<T> {
@@ -91,7 +92,14 @@ export function layout<const F extends Fields>(name: string, fields: F): Layout<
   };
 }
 
-function unsigned(size: number): Field<number> {
+type ByteOrder = 'little' | 'big';
+
+/** Position of the byte of weight 256 ** i in a number of `size` bytes. */
+function position(i: number, size: number, order: ByteOrder): number {
+  return order === 'little' ? i : size - 1 - i;
+}
+
+function unsigned(size: number, order: ByteOrder): Field<number> {
   return {
     size,
     encode(value, out, at, where) {
@@ -100,40 +108,70 @@ function unsigned(size: number): Field<number> {
       }
       let rest = value;
       for (let i = 0; i < size; i++) {
-        out[at + i] = rest % 256;
+        out[at + position(i, size, order)] = rest % 256;
         rest = Math.floor(rest / 256);
       }
     },
     decode(source, at) {
       let value = 0;
-      for (let i = size - 1; i >= 0; i--) value = value * 256 + (source[at + i] ?? 0);
+      for (let i = size - 1; i >= 0; i--) value = value * 256 + (source[at + position(i, size, order)] ?? 0);
       return value;
     },
   };
 }
 
 /** One byte. */
-export const u8: Field<number> = unsigned(1);
+export const u8: Field<number> = unsigned(1, 'little');
 /** Two bytes, little-endian. */
-export const u16le: Field<number> = unsigned(2);
+export const u16le: Field<number> = unsigned(2, 'little');
 /** Four bytes, little-endian. */
-export const u32le: Field<number> = unsigned(4);
+export const u32le: Field<number> = unsigned(4, 'little');
+/** Two bytes, big-endian. */
+export const u16be: Field<number> = unsigned(2, 'big');
+/** Four bytes, big-endian. */
+export const u32be: Field<number> = unsigned(4, 'big');
+
+function unsigned64(order: ByteOrder): Field<bigint> {
+  return {
+    size: 8,
+    encode(value, out, at, where) {
+      if (typeof value !== 'bigint' || value < 0n || value >> 64n !== 0n) {
+        throw new BootsealError('format', `${where}: ${value} does not fit in 8 bytes`);
+      }
+      for (let i = 0; i < 8; i++) out[at + position(i, 8, order)] = Number((value >> BigInt(8 * i)) & 0xffn);
+    },
+    decode(source, at) {
+      let value = 0n;
+      for (let i = 7; i >= 0; i--) value = (value << 8n) | BigInt(source[at + position(i, 8, order)] ?? 0);
+      return value;
+    },
+  };
+}
 
 /** Eight bytes, little-endian, as a bigint. */
-export const u64le: Field<bigint> = {
-  size: 8,
-  encode(value, out, at, where) {
-    if (typeof value !== 'bigint' || value < 0n || value >> 64n !== 0n) {
-      throw new BootsealError('format', `${where}: ${value} does not fit in 8 bytes`);
-    }
-    for (let i = 0; i < 8; i++) out[at + i] = Number((value >> BigInt(8 * i)) & 0xffn);
-  },
-  decode(source, at) {
-    let value = 0n;
-    for (let i = 7; i >= 0; i--) value = (value << 8n) | BigInt(source[at + i] ?? 0);
-    return value;
-  },
-};
+export const u64le: Field<bigint> = unsigned64('little');
+/** Eight bytes, big-endian, as a bigint. */
+export const u64be: Field<bigint> = unsigned64('big');
+
+/** Text in UTF-8, filled up with NULs to `size` bytes; at least one NUL ends it. */
+export function text(size: number): Field<string> {
+  return {
+    size,
+    encode(value, out, at, where) {
+      const encoded = encodeUtf8(value);
+      if (encoded.length >= size || encoded.includes(0)) {
+        throw new BootsealError('format', `${where}: not a text of at most ${size - 1} bytes without NUL`);
+      }
+      out.fill(0, at, at + size).set(encoded, at);
+    },
+    decode(source, at, where) {
+      const field = source.subarray(at, at + size);
+      const end = field.indexOf(0);
+      if (end === -1) throw new BootsealError('format', `${where}: no NUL ends the text`);
+      return decodeUtf8(field.subarray(0, end), where);
+    },
+  };
+}
 
 /** Exactly `size` raw bytes, copied in both directions. */
 export function bytes(size: number): Field<Uint8Array> {

@@ -127,13 +127,21 @@ export async function writeNewFile(
   replace = false,
 ): Promise<void> {
   // A signal waits until nothing half done is left: it may be a key.
-  await withSignals(() => writeFile(file, bytes, mode, replace));
+  await withSignals(() => streamNewFile(file, mode, replace, (write) => write(bytes)));
 }
 
-async function writeFile(file: string, bytes: Uint8Array | string, mode: number, replace: boolean): Promise<void> {
+/** Like {@link writeNewFile}, for more bytes than memory should hold: `produce` writes them one piece after another. */
+export async function streamNewFile(
+  file: string,
+  mode: number,
+  replace: boolean,
+  produce: (write: (bytes: Uint8Array | string) => Promise<void>) => Promise<void>,
+): Promise<void> {
   const beside = `${file}.${randomBytes(6).toString('hex')}.part`;
   try {
-    await writeThrough(beside, bytes, mode);
+    if (!replace && (await exists(file)))
+      throw new BootsealError('io', `cannot write ${file}: it exists already`, { hint: FORCE_HINT });
+    await writeThrough(beside, mode, produce);
     if (replace) await fs.rename(beside, file);
     // A hard link, unlike a rename, refuses to take the place of a file that appeared meanwhile.
     else await fs.link(beside, file);
@@ -147,13 +155,14 @@ async function writeFile(file: string, bytes: Uint8Array | string, mode: number,
 /** What to do about a name that is taken. */
 export const FORCE_HINT = 'choose another name, or give --force to replace it';
 
-function withHint(error: BootsealError, cause: unknown): BootsealError {
+/** Adds that hint to an error whose cause is a name that is taken. */
+export function withHint(error: BootsealError, cause: unknown): BootsealError {
   if ((cause as NodeJS.ErrnoException | undefined)?.code !== 'EEXIST') return error;
   return new BootsealError('io', error.message, { hint: FORCE_HINT, cause });
 }
 
 /** Removes what is there; where a part of the path is a file, nothing is. */
-async function discard(name: string): Promise<void> {
+export async function discard(name: string): Promise<void> {
   try {
     await fs.rm(name, { force: true });
   } catch (cause) {
@@ -162,12 +171,39 @@ async function discard(name: string): Promise<void> {
 }
 
 /** Writes a new file and waits until it is on the disk. */
-export async function writeThrough(file: string, bytes: Uint8Array | string, mode: number): Promise<void> {
+export async function writeThrough(
+  file: string,
+  mode: number,
+  produce: (write: (bytes: Uint8Array | string) => Promise<void>) => Promise<void>,
+): Promise<void> {
   const handle = await fs.open(file, 'wx', mode);
   try {
-    await handle.writeFile(bytes);
+    await produce((bytes) => handle.writeFile(bytes));
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await fs.lstat(file);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes the names in a folder survive a power cut. Throws `io`. */
+export async function syncFolder(folder: string): Promise<void> {
+  try {
+    const handle = await fs.open(folder, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    throw ioError(cause, folder, 'write');
   }
 }

@@ -29,7 +29,7 @@ async function writeFolder(folder: string, files: readonly NewFile[], replace: b
   try {
     await checkNewFolder(folder, names, replace);
     await fs.mkdir(beside, { mode: 0o700 });
-    for (const file of files) await writeThrough(path.join(beside, file.name), file.bytes, file.mode);
+    for (const file of files) await writeThrough(path.join(beside, file.name), file.mode, (write) => write(file.bytes));
     if (replace && (await statOf(folder)) !== undefined) await exchange(beside, folder, names);
     // A rename takes the place of an empty folder, and of nothing else.
     else await fs.rename(beside, folder);

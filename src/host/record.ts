@@ -3,7 +3,7 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { type LaunchRecord, parseRecord, printRecord } from '../core/session/record.ts';
-import { ioError, readSmallFile, writeNewFile } from './files.ts';
+import { ioError, readSmallFile, syncFolder, writeNewFile } from './files.ts';
 
 /** A matrix of some thousand expected digests stays below this; bytes. */
 const RECORD_LIMIT = 1 << 20;
@@ -93,19 +93,5 @@ async function takeLock(lock: string): Promise<void> {
       hint: 'wait for that run to end; if none is running, a killed one left the lock behind, and you may remove it',
       cause,
     });
-  }
-}
-
-/** Makes the rename itself survive a power cut. */
-async function syncFolder(folder: string): Promise<void> {
-  try {
-    const handle = await fs.open(folder, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  } catch (cause) {
-    throw ioError(cause, folder, 'write');
   }
 }

@@ -10,6 +10,7 @@
  *     copy FILE FILE          edit FILE REGEX TEXT         remove FILE
  *     launch FOLDER WORD…     a record with its keys and measurement (launch-record.ts)
  */
+import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -41,7 +42,7 @@ export async function bootseal(args: readonly string[], cwd: string, over: Parti
     stderr: out('stderr'),
     cwd,
     now: () => new Date(),
-    randomBytes: (size) => crypto.getRandomValues(new Uint8Array(size)),
+    randomBytes: (size) => new Uint8Array(randomBytes(size)),
     ...over,
   };
   const status = await run(args, io);

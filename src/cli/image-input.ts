@@ -1,0 +1,77 @@
+/** @module The image, header and key that the commands of `bootseal image` read. */
+
+import { wipe } from '../core/bytes.ts';
+import { BootsealError } from '../core/errors.ts';
+import type { Disk } from '../core/luks/disk.ts';
+import { type LuksHeader, readHeader, type Unlocked, unlock } from '../core/luks/image.ts';
+import { type DataSegment, dataSegment } from '../core/luks/segment.ts';
+import { withDisk } from '../host/disk.ts';
+import { nodeLuksCrypto } from '../host/node-luks.ts';
+import { type Io, readInput, resolvePath } from './io.ts';
+import { parseUnsigned } from './numbers.ts';
+
+export const HEADER_HELP = 'file with the header, where it is not in the image (detached)';
+export const KEY_FILE_HELP = 'file with the key: all its bytes, a newline at its end too; - for standard input';
+export const KEYSLOT_HELP = 'try only this keyslot (default: all but those of priority 0)';
+
+/** Options of the commands that open an image. */
+export interface OpeningOptions {
+  readonly keyFile: string;
+  readonly header?: string;
+  readonly keyslot?: number;
+}
+
+/** An image whose header was read. */
+export interface ImageInput {
+  readonly image: Disk;
+  /** Where the header is: the image itself, unless it is detached. */
+  readonly headerDisk: Disk;
+  readonly header: LuksHeader;
+  readonly detached: boolean;
+}
+
+/** Bytes; as cryptsetup's --key-file. */
+const MAX_KEY_FILE = 8 << 20;
+const MAX_KEYSLOT = 31;
+
+/** Reads the number of a keyslot; throws `usage`. */
+export function parseKeyslot(text: string): number {
+  return parseUnsigned(text, '--keyslot', MAX_KEYSLOT);
+}
+
+/** Opens an image, and the file of its header where that is another, for as long as `use` runs. Throws `usage` for `-`. */
+export async function withImage<T>(
+  io: Io,
+  file: string,
+  headerFile: string | undefined,
+  use: (input: ImageInput) => Promise<T>,
+): Promise<T> {
+  if (file === '-' || headerFile === '-') {
+    throw new BootsealError('usage', 'an image is not read from standard input', {
+      hint: 'it is read at many places: write it to a file first',
+    });
+  }
+  return withDisk(resolvePath(io, file), async (image) => {
+    if (headerFile === undefined) {
+      return use({ image, headerDisk: image, header: await readHeader(image), detached: false });
+    }
+    return withDisk(resolvePath(io, headerFile), async (headerDisk) =>
+      use({ image, headerDisk, header: await readHeader(headerDisk), detached: true }),
+    );
+  });
+}
+
+/** Returns the volume key and the data that it opens; whoever asks wipes the key. Throws `key` when no keyslot opens. */
+export async function openImage(
+  io: Io,
+  { image, headerDisk, header, detached }: ImageInput,
+  { keyFile, keyslot }: OpeningOptions,
+): Promise<Unlocked & { readonly segment: DataSegment }> {
+  const segment = dataSegment(header, image.size, detached);
+  const passphrase = await readInput(io, keyFile, MAX_KEY_FILE);
+  try {
+    return { segment, ...(await unlock(header, headerDisk, passphrase, nodeLuksCrypto, keyslot)) };
+  } finally {
+    wipe(passphrase);
+  }
+}

@@ -1,0 +1,37 @@
+/** @module `bootseal image inspect`: what the header of an image says, without any key. */
+import { Command } from 'commander';
+import { describeImage } from './image-description.ts';
+import { HEADER_HELP, withImage } from './image-input.ts';
+import { imageText } from './image-text.ts';
+import type { Io } from './io.ts';
+
+interface Options {
+  readonly header?: string;
+  readonly json?: true;
+}
+
+/** Returns the command. */
+export function imageInspectCommand(io: Io): Command {
+  return new Command('inspect')
+    .summary('show what the header of an image says')
+    .description(
+      'Show the keyslots, ciphers, segments and tokens of a LUKS1 or LUKS2 image of any tool, whether both copies of its header agree, and whether a guest may trust what it says. No key is needed.',
+    )
+    .argument('<image>', 'image, block device, or file of a detached header')
+    .option('--header <file>', HEADER_HELP)
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  bootseal image inspect disk.img
+  bootseal image inspect disk.img --header disk.hdr
+  bootseal image inspect disk.img --json`,
+    )
+    .action((file: string, options: Options) => inspect(io, file, options));
+}
+
+async function inspect(io: Io, file: string, options: Options): Promise<void> {
+  const found = await withImage(io, file, options.header, async ({ header }) => describeImage(header));
+  io.stdout.write(options.json === true ? `${JSON.stringify(found)}\n` : imageText(found));
+}

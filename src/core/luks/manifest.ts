@@ -1,0 +1,94 @@
+/**
+ * @module The manifest of an image: what the guest checks its copy of the unauthenticated header against, and what the owner's
+ * other commands need to know. It holds nothing secret.
+ */
+import type { Hashes } from '../hash.ts';
+import { bytesToHex } from '../hex.ts';
+import { SECRET_NAMES } from '../secret/names.ts';
+import type { Plan, PlanOptions } from './plan.ts';
+
+/** What a manifest says besides the plan. */
+export interface ManifestInputs {
+  readonly plan: Plan;
+  readonly options: PlanOptions;
+  /** Name of the image, and of the file of its detached header, without folders. */
+  readonly image: string;
+  readonly header: string | undefined;
+  readonly payload: {
+    /** Bytes that were given; the rest of the last sector is zeros. */
+    readonly size: number;
+    /** What they are, if that is known. */
+    readonly what: string | undefined;
+  };
+}
+
+/** The manifest; numbers are bytes. */
+export interface Manifest {
+  readonly format: 'bootseal-image-1';
+  readonly image: string;
+  readonly imageBytes: number;
+  readonly luks: { readonly version: 1 | 2; readonly uuid: string; readonly label: string | null };
+  /** The region of headers and keyslots: the whole file when detached, else the start of the image up to the data. */
+  readonly header: { readonly file: string | null; readonly bytes: number; readonly sha256: string };
+  readonly data: {
+    readonly offset: number;
+    readonly bytes: number;
+    readonly cipher: string;
+    readonly keyBits: number;
+    readonly sectorSize: number;
+    /** Whether every sector is encrypted, also those that hold nothing. */
+    readonly everySector: true;
+  };
+  readonly payload: { readonly bytes: number; readonly what: string | null };
+  readonly keyslots: readonly { readonly keyslot: number; readonly kdf: string }[];
+  /** The launch secret that opens the image. */
+  readonly key: { readonly name: 'disk-passphrase'; readonly guid: string };
+}
+
+/** Returns the manifest of an image. */
+export function imageManifest(
+  { plan, options, image, header, payload }: ManifestInputs,
+  hashes: Pick<Hashes, 'startSha256'>,
+): Manifest {
+  return {
+    format: 'bootseal-image-1',
+    image,
+    imageBytes: plan.imageSize,
+    luks: { version: options.version, uuid: plan.uuid, label: options.label ?? null },
+    header: {
+      file: header ?? null,
+      bytes: options.headerSize,
+      sha256: bytesToHex(headerHash(plan, options.headerSize, hashes)),
+    },
+    data: {
+      offset: options.detached ? 0 : options.headerSize,
+      bytes: options.dataSize,
+      cipher: plan.sectors.cipher.name,
+      keyBits: options.keySize * 8,
+      sectorSize: options.sectorSize,
+      everySector: true,
+    },
+    payload: { bytes: payload.size, what: payload.what ?? null },
+    keyslots: options.keys.map(({ kdf }, keyslot) => ({ keyslot, kdf: kdf.type })),
+    key: { name: 'disk-passphrase', guid: SECRET_NAMES['disk-passphrase'] },
+  };
+}
+
+/** Returns the text of a manifest file. */
+export function printManifest(manifest: Manifest): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`;
+}
+
+/** Hashes headers and keyslots as they will stand on the disk. */
+function headerHash({ extents }: Plan, size: number, { startSha256 }: Pick<Hashes, 'startSha256'>): Uint8Array {
+  const hash = startSha256();
+  let end = 0;
+  const parts = extents.filter((extent) => extent.kind === 'bytes');
+  for (const { at, bytes } of parts.sort((a, b) => a.at - b.at)) {
+    hash.update(new Uint8Array(at - end));
+    hash.update(bytes);
+    end = at + bytes.length;
+  }
+  hash.update(new Uint8Array(size - end));
+  return hash.digest();
+}

@@ -1,0 +1,130 @@
+/** @module The header of a new LUKS2 image: two copies, and a keyslots area in which used and unused places look alike. */
+import { bytesToBase64 } from '../base64.ts';
+import { BootsealError } from '../errors.ts';
+import { computeDigest } from './digest.ts';
+import { type CopyName, encodeHeaderCopy } from './header.ts';
+import { sealKeyslot } from './keyslot.ts';
+import { BINARY_HEADER_SIZE, HEADER_SIZES } from './metadata/config.ts';
+import { type JsonObject, type JsonValue, type Plain, toJson } from './metadata/json.ts';
+import { type KnownKdf, MAX_KEYSLOTS, SALT_SIZE, STRIPES, stripesSize } from './metadata/keyslots.ts';
+import { printMetadata, validateMetadata } from './metadata.ts';
+import type { KdfChoice, NewKey, Random } from './plan.ts';
+import { DIGEST_ITERATIONS, HASH, type HeaderInputs, type HeaderParts } from './plan-header.ts';
+import { tokenJson } from './token.ts';
+
+const HASH_SIZE = 32;
+const COPY_SIZE = HEADER_SIZES[0] ?? 0;
+const HEADER_SALT_SIZE = 64;
+const ALIGNMENT = 4096;
+const FIRST_SEQID = 1n;
+
+/** Returns the parts of the header; throws `usage` when the keys do not fit into it. */
+export async function planLuks2Header(inputs: HeaderInputs): Promise<HeaderParts> {
+  const { options, uuid, volumeKey, random, crypto, encryption } = inputs;
+  const keyslotsSize = options.headerSize - 2 * COPY_SIZE;
+  const areaSize = Math.ceil(stripesSize(volumeKey.length) / ALIGNMENT) * ALIGNMENT;
+  const most = Math.min(MAX_KEYSLOTS, Math.floor(keyslotsSize / areaSize));
+  if (options.keys.length > most) {
+    throw new BootsealError('usage', `a header of ${options.headerSize} bytes has room for ${Math.max(most, 0)} keys`);
+  }
+  // Random from end to end: unused keyslots do not tell that they are.
+  const keyslotsArea = random(keyslotsSize);
+  const keyslots: Record<string, Plain> = {};
+  for (const [id, key] of options.keys.entries()) {
+    const at = id * areaSize;
+    const kdf = newKdf(key.kdf, random);
+    const format = { where: `keyslot ${id}`, kdf, afHash: HASH, encryption, encryptionKeySize: volumeKey.length };
+    const filler = random((STRIPES - 1) * volumeKey.length);
+    const keyed = { ...format, keySize: volumeKey.length };
+    keyslotsArea.set(await sealKeyslot(keyed, volumeKey, key.passphrase, filler, crypto), at);
+    keyslots[id] = keyslotPlain(key, kdf, { offset: 2 * COPY_SIZE + at, size: areaSize }, inputs);
+  }
+  const json = metadata(inputs, keyslots, keyslotsSize, await digestPlain(inputs));
+  validateMetadata(json, COPY_SIZE);
+  const area = printMetadata(json, COPY_SIZE);
+  const copy = (name: CopyName) => {
+    const { label = '', subsystem = '' } = options;
+    const salt = random(HEADER_SALT_SIZE);
+    return encodeHeaderCopy({ size: COPY_SIZE, seqid: FIRST_SEQID, label, subsystem, uuid, salt, area }, name);
+  };
+  const [primary, secondary] = [copy('primary'), copy('secondary')];
+  return [
+    { at: 2 * COPY_SIZE, bytes: keyslotsArea },
+    { at: COPY_SIZE, bytes: secondary },
+    { at: 0, bytes: primary },
+  ];
+}
+
+function newKdf(choice: KdfChoice, random: Random): KnownKdf {
+  const salt = random(SALT_SIZE);
+  return choice.type === 'pbkdf2' ? { ...choice, hash: HASH, salt } : { ...choice, salt };
+}
+
+function keyslotPlain(
+  { priority }: NewKey,
+  kdf: KnownKdf,
+  area: { readonly offset: number; readonly size: number },
+  { volumeKey, encryption }: HeaderInputs,
+): Plain {
+  const salt = bytesToBase64(kdf.salt);
+  return {
+    type: 'luks2',
+    key_size: volumeKey.length,
+    af: { type: 'luks1', stripes: STRIPES, hash: HASH },
+    area: {
+      type: 'raw',
+      offset: String(area.offset),
+      size: String(area.size),
+      encryption,
+      key_size: volumeKey.length,
+    },
+    kdf:
+      kdf.type === 'pbkdf2'
+        ? { type: kdf.type, hash: kdf.hash, iterations: kdf.iterations, salt }
+        : { type: kdf.type, time: kdf.time, memory: kdf.memory, cpus: kdf.cpus, salt },
+    ...(priority === undefined ? {} : { priority }),
+  };
+}
+
+async function digestPlain({ options, volumeKey, random, crypto }: HeaderInputs): Promise<Plain> {
+  const salt = random(SALT_SIZE);
+  const parameters = { hash: HASH, iterations: DIGEST_ITERATIONS, salt };
+  const digest = await computeDigest(volumeKey, parameters, HASH_SIZE, 'digest', crypto);
+  return {
+    type: 'pbkdf2',
+    keyslots: options.keys.map((_, id) => String(id)),
+    segments: ['0'],
+    hash: HASH,
+    iterations: DIGEST_ITERATIONS,
+    salt: bytesToBase64(salt),
+    digest: bytesToBase64(digest),
+  };
+}
+
+function metadata(
+  { options, encryption }: HeaderInputs,
+  keyslots: { readonly [id: string]: Plain },
+  keyslotsSize: number,
+  digest: Plain,
+): JsonObject {
+  const tokens: [string, JsonValue][] = (options.tokens ?? []).map(({ meaning, keyslots: ids }, id) => [
+    String(id),
+    tokenJson(meaning, ids),
+  ]);
+  const segment = {
+    type: 'crypt',
+    offset: options.detached ? '0' : String(options.headerSize),
+    size: 'dynamic',
+    iv_tweak: '0',
+    encryption,
+    sector_size: options.sectorSize,
+  };
+  const config = { json_size: String(COPY_SIZE - BINARY_HEADER_SIZE), keyslots_size: String(keyslotsSize) };
+  return new Map<string, JsonValue>([
+    ['keyslots', toJson(keyslots)],
+    ['tokens', new Map(tokens)],
+    ['segments', toJson({ 0: segment })],
+    ['digests', toJson({ 0: digest })],
+    ['config', toJson(config)],
+  ]);
+}

@@ -1,0 +1,159 @@
+/**
+ * @module The plan of a new image: what bytes go where. Nothing is written here, and randomness comes from a parameter, so that
+ * one seed gives one image.
+ */
+import { wipe } from '../bytes.ts';
+import { BootsealError } from '../errors.ts';
+import { parseGuid } from '../guid.ts';
+import { bytesToHex } from '../hex.ts';
+import { findCipher } from './cipher.ts';
+import type { LuksCrypto } from './keyslot.ts';
+import type { HeaderParts } from './plan-header.ts';
+import { planLuks1Header } from './plan-luks1.ts';
+import { planLuks2Header } from './plan-luks2.ts';
+import type { SectorFormat } from './sectors.ts';
+import type { TokenMeaning } from './token.ts';
+
+/** Returns so many random bytes; called in the same order for the same plan. */
+export type Random = (size: number) => Uint8Array;
+
+/** What a key derivation may cost; memory in KiB. */
+export type KdfChoice =
+  | { readonly type: 'pbkdf2'; readonly iterations: number }
+  | { readonly type: 'argon2id'; readonly time: number; readonly memory: number; readonly cpus: number };
+
+/** A passphrase that shall open the image; its place in the list is the number of its keyslot. */
+export interface NewKey {
+  readonly passphrase: Uint8Array;
+  readonly kdf: KdfChoice;
+  /** LUKS2 only. 0: only when asked for by number, 1 (the default), 2: tried first. */
+  readonly priority?: 0 | 1 | 2;
+}
+
+/** What is wanted. */
+export interface PlanOptions {
+  readonly version: 1 | 2;
+  /** Bytes of the plaintext: a multiple of the sector size, more than none. */
+  readonly dataSize: number;
+  /** Bytes of the volume key: AES-256-XTS or AES-128-XTS. */
+  readonly keySize: 64 | 32;
+  /** Bytes; LUKS1 has only 512. */
+  readonly sectorSize: 512 | 4096;
+  /** Whether the header is a file of its own; the image then is ciphertext from its first byte. */
+  readonly detached: boolean;
+  /** Bytes of headers and keyslots, at the end of which the data start when not detached: a multiple of 4096. */
+  readonly headerSize: number;
+  readonly keys: readonly NewKey[];
+  /** LUKS2 only. */
+  readonly tokens?: readonly { readonly meaning: TokenMeaning; readonly keyslots: readonly number[] }[];
+  readonly label?: string;
+  readonly subsystem?: string;
+  /** Random when left out. */
+  readonly uuid?: string;
+}
+
+/** Bytes that go to a place in the image or in the file of a detached header. */
+export interface BytesExtent {
+  readonly kind: 'bytes';
+  readonly file: 'image' | 'header';
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Plaintext that goes to a place in the image, encrypted: sector numbers count from its start. */
+export interface DataExtent {
+  readonly kind: 'data';
+  readonly file: 'image';
+  readonly at: number;
+  readonly size: number;
+}
+
+export type Extent = BytesExtent | DataExtent;
+
+/** What goes where. */
+export interface Plan {
+  /** In the order in which they should be written: data first, the header that makes them an image last. */
+  readonly extents: readonly Extent[];
+  readonly uuid: string;
+  /** How the data are encrypted; holds the volume key, which is the caller's to wipe. */
+  readonly sectors: SectorFormat;
+  /** Bytes of the image. */
+  readonly imageSize: number;
+}
+
+const ENCRYPTION = 'aes-xts-plain64';
+const ALIGNMENT = 4096;
+
+/**
+ * Plans an image.
+ *
+ * @param random used for volume key, salts, UUID, keyslots and what stands between them
+ * @throws `usage` for options that do not go together, and for keys of LUKS1 that GRUB cannot take; `format` for the UUID
+ */
+export async function plan(options: PlanOptions, random: Random, crypto: LuksCrypto): Promise<Plan> {
+  checkOptions(options);
+  const uuid = options.uuid === undefined ? randomUuid(random) : parseGuid(options.uuid);
+  const key = random(options.keySize);
+  const given = { options, uuid, encryption: ENCRYPTION, volumeKey: key, random, crypto };
+  let parts: HeaderParts;
+  try {
+    parts = await (options.version === 1 ? planLuks1Header(given) : planLuks2Header(given));
+  } catch (error) {
+    wipe(key);
+    throw error;
+  }
+  const { detached, headerSize, dataSize, sectorSize } = options;
+  const dataOffset = detached ? 0 : headerSize;
+  const header = parts.map((part): BytesExtent => ({ kind: 'bytes', file: detached ? 'header' : 'image', ...part }));
+  return {
+    extents: [{ kind: 'data', file: 'image', at: dataOffset, size: dataSize }, ...header],
+    uuid,
+    sectors: { cipher: findCipher(ENCRYPTION, options.keySize, 'plan'), key, sectorSize, ivTweak: 0n },
+    imageSize: dataOffset + dataSize,
+  };
+}
+
+function checkOptions({ version, dataSize, sectorSize, headerSize, keys, tokens = [] }: PlanOptions): void {
+  if (!Number.isSafeInteger(dataSize) || dataSize <= 0 || dataSize % sectorSize !== 0) {
+    throw new BootsealError(
+      'usage',
+      `the data of ${dataSize} bytes are not a whole number of sectors of ${sectorSize}`,
+    );
+  }
+  if (!Number.isSafeInteger(headerSize) || headerSize <= 0 || headerSize % ALIGNMENT !== 0) {
+    throw new BootsealError('usage', `a header of ${headerSize} bytes is not a multiple of ${ALIGNMENT}`);
+  }
+  if (keys.length === 0) throw new BootsealError('usage', 'an image needs at least one key');
+  for (const [id, { passphrase, kdf }] of keys.entries()) {
+    if (passphrase.length === 0) throw new BootsealError('usage', `key ${id} is empty`);
+    checkKdfChoice(kdf, id);
+  }
+  for (const { keyslots } of tokens) {
+    const missing = keyslots.find((id) => id >= keys.length);
+    if (missing !== undefined) throw new BootsealError('usage', `a token is for keyslot ${missing}, which has no key`);
+  }
+  if (version === 1 && sectorSize !== 512) throw new BootsealError('usage', 'LUKS1 has only sectors of 512 bytes');
+}
+
+/** What cryptsetup accepts for new keyslots (lib/crypto_backend/pbkdf_check.c, crypt_pbkdf_get_limits). */
+function checkKdfChoice(kdf: KdfChoice, id: number): void {
+  const rules: readonly (readonly [boolean, string])[] =
+    kdf.type === 'pbkdf2'
+      ? [[kdf.iterations >= 1000 && kdf.iterations <= 0xffffffff, 'at least 1000 iterations']]
+      : [
+          [kdf.time >= 4 && kdf.time <= 0xffffffff, 'at least 4 passes'],
+          [kdf.memory >= 32 && kdf.memory <= 4 << 20, '32 KiB to 4 GiB of memory'],
+          [kdf.cpus >= 1 && kdf.cpus <= 4, '1 to 4 lanes'],
+        ];
+  const broken = rules.find(([holds]) => !holds);
+  if (broken !== undefined) throw new BootsealError('usage', `key ${id}: ${kdf.type} takes ${broken[1]}`);
+}
+
+/** RFC 9562 section 5.4. */
+function randomUuid(random: Random): string {
+  const raw = random(16);
+  raw[6] = ((raw[6] ?? 0) & 0x0f) | 0x40;
+  raw[8] = ((raw[8] ?? 0) & 0x3f) | 0x80;
+  const hex = bytesToHex(raw);
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}

@@ -1,0 +1,81 @@
+/** @module A run of plaintext from one file, encrypted into another by several threads. */
+import { once } from 'node:events';
+import * as fs from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { BootsealError } from '../../core/errors.ts';
+import { BLOCK_SIZE } from '../xts/xts.ts';
+import { SHARED, type WorkerData, type WorkerFailure } from './worker-data.ts';
+
+/** What is encrypted, and where it goes. */
+export interface Encryption extends Omit<WorkerData, 'shared'> {
+  /** Told now and then how many bytes are done. */
+  readonly onProgress?: ((done: number) => void) | undefined;
+  readonly stop?: AbortSignal | undefined;
+}
+
+/** More gain nothing: two keep a disk busy. */
+const MAX_WORKERS = 2;
+
+const PROGRESS_EVERY_MS = 100;
+
+/** Without room, each call of OpenSSL costs a collection of garbage, and with too much the garbage costs memory; MiB. */
+const YOUNG_GENERATION = 32;
+
+/** From here it is at the same place in src/ and in dist/; bin/build.js says so to the bundle. */
+const WORKER = new URL('../../../dist/image-worker.cjs', import.meta.url);
+
+/**
+ * Encrypts every sector; none is left out, also not when it is all zeros. Returns when all is written, or when nothing is being
+ * written any more.
+ *
+ * @throws `io` when a file cannot be read or written, `tool` when this machine's AES-XTS is wrong; what `stop` was aborted with
+ */
+export async function encrypt({ key, onProgress, stop, ...rest }: Encryption): Promise<void> {
+  const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(SHARED).length));
+  const size = rest.target.size;
+  const halt = () => Atomics.store(shared, SHARED.stop, 1);
+  stop?.addEventListener('abort', halt);
+  if (stop?.aborted === true) halt();
+  const report = () => onProgress?.(Math.min(size, Atomics.load(shared, SHARED.done) * BLOCK_SIZE));
+  const timer = setInterval(report, PROGRESS_EVERY_MS);
+  const count = Math.min(MAX_WORKERS, availableParallelism(), Math.ceil(size / BLOCK_SIZE));
+  try {
+    const outcomes = await Promise.allSettled(Array.from({ length: count }, () => work({ ...rest, key, shared })));
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    stop?.throwIfAborted();
+    report();
+  } finally {
+    clearInterval(timer);
+    stop?.removeEventListener('abort', halt);
+  }
+}
+
+/** Runs one worker to its end, which a failure also is. */
+async function work(data: WorkerData): Promise<void> {
+  // A copy whose memory moves into the worker, so that no other copy comes to be on the way.
+  const key = new Uint8Array(data.key);
+  if (!fs.existsSync(WORKER)) throw new BootsealError('tool', 'the part of bootseal that encrypts is missing', HINT);
+  const worker = new Worker(WORKER, {
+    workerData: { ...data, key },
+    transferList: [key.buffer],
+    // A worker needs nothing of the command's environment and options.
+    env: {},
+    execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION },
+  });
+  let failure: BootsealError | undefined;
+  worker.on('message', ({ kind, message, hint }: WorkerFailure) => {
+    failure = new BootsealError(kind, message, hint === undefined ? {} : { hint });
+  });
+  try {
+    await once(worker, 'exit');
+  } catch (error) {
+    Atomics.store(data.shared, SHARED.stop, 1);
+    throw error;
+  }
+  if (failure !== undefined) throw failure;
+}
+
+const HINT = { hint: 'dist/image-worker.cjs belongs to the installed package: install it again' };

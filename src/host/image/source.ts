@@ -1,0 +1,44 @@
+/** @module The raw image that a disk is made from. */
+import * as fs from 'node:fs/promises';
+import { BootsealError } from '../../core/errors.ts';
+import { ioError } from '../files.ts';
+
+/** An open raw image. */
+export interface RawSource {
+  readonly file: string;
+  readonly handle: fs.FileHandle;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** Runs `use` with an open raw image and closes it after; throws `io` when it is no file or cannot be read. */
+export async function withSource<T>(file: string, use: (source: RawSource) => Promise<T>): Promise<T> {
+  const handle = await fs.open(file, 'r').catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile()) {
+      throw new BootsealError('io', `cannot read ${file}: it is no regular file`, {
+        hint: 'two threads read at many places: write a stream or a device to a file first',
+      });
+    }
+    return await use({ file, handle, size: stat.size });
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Returns the first bytes, at most `size`. */
+export async function readStart({ file, handle }: RawSource, size: number): Promise<Uint8Array> {
+  const start = new Uint8Array(size);
+  let total = 0;
+  try {
+    while (total < size) {
+      const { bytesRead } = await handle.read(start, total, size - total, total);
+      if (bytesRead === 0) break;
+      total += bytesRead;
+    }
+  } catch (cause) {
+    throw ioError(cause, file, 'read');
+  }
+  return start.subarray(0, total);
+}

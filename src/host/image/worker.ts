@@ -1,0 +1,85 @@
+/**
+ * @module The thread that encrypts: takes blocks of 1 MiB that nobody else has taken, reads them into WebAssembly memory, encrypts
+ * them there and writes them from there. Built as a file of its own, dist/image-worker.cjs.
+ */
+import * as fs from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { wipe } from '../../core/bytes.ts';
+import { BootsealError } from '../../core/errors.ts';
+import { ioError } from '../files.ts';
+import { checkXts } from '../xts/check.ts';
+import { BLOCK_SIZE, openXts } from '../xts/xts.ts';
+import { SHARED, type WorkerData, type WorkerFailure } from './worker-data.ts';
+
+const UNIT = 512;
+
+function encryptBlocks({ key, sectorSize, source, target, shared }: WorkerData): void {
+  checkXts(sectorSize);
+  const xts = openXts('encrypt', key, sectorSize);
+  wipe(key);
+  const write = blockWriter(target);
+  try {
+    while (Atomics.load(shared, SHARED.stop) === 0) {
+      const at = Atomics.add(shared, SHARED.next, 1) * BLOCK_SIZE;
+      if (at >= target.size) return;
+      const block = xts.block.subarray(0, Math.min(BLOCK_SIZE, target.size - at));
+      const present = Math.max(0, Math.min(block.length, source.size - at));
+      readBlock(source, block.subarray(0, present), at);
+      block.fill(0, present);
+      xts.run(BigInt(at / UNIT), block.length);
+      write(block, target.at + at);
+      Atomics.add(shared, SHARED.done, 1);
+    }
+  } finally {
+    xts.wipe();
+  }
+}
+
+function readBlock({ file, fd }: WorkerData['source'], block: Uint8Array, at: number): void {
+  try {
+    let total = 0;
+    while (total < block.length) {
+      const read = fs.readSync(fd, block, total, block.length - total, at + total);
+      if (read === 0) throw new BootsealError('io', `cannot read ${file}: it became shorter while it was read`);
+      total += read;
+    }
+  } catch (cause) {
+    throw ioError(cause, file, 'read');
+  }
+}
+
+/** Returns how blocks are written: past the page cache, until the file system refuses that. */
+function blockWriter({ file, fd, directFd }: WorkerData['target']): (block: Uint8Array, at: number) => void {
+  let direct = directFd;
+  const writeSome = (block: Uint8Array, done: number, at: number): number => {
+    // After a short write, memory and place are aligned no more.
+    if (direct !== undefined && done === 0) {
+      try {
+        return fs.writeSync(direct, block, 0, block.length, at);
+      } catch (cause) {
+        if ((cause as NodeJS.ErrnoException).code !== 'EINVAL') throw cause;
+        direct = undefined;
+      }
+    }
+    return fs.writeSync(fd, block, done, block.length - done, at + done);
+  };
+  return (block, at) => {
+    try {
+      for (let done = 0; done < block.length; ) done += writeSome(block, done, at);
+    } catch (cause) {
+      throw ioError(cause, file, 'write');
+    }
+  };
+}
+
+const data = workerData as WorkerData;
+try {
+  encryptBlocks(data);
+} catch (error) {
+  Atomics.store(data.shared, SHARED.stop, 1);
+  if (!(error instanceof BootsealError)) throw error;
+  const { kind, message, hint } = error;
+  parentPort?.postMessage({ kind, message, hint } satisfies WorkerFailure);
+} finally {
+  wipe(data.key);
+}

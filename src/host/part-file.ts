@@ -1,0 +1,83 @@
+/** @module Large files that appear under their names complete or not at all, also several together. */
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import { BootsealError } from '../core/errors.ts';
+import { discard, FORCE_HINT, ioError, syncFolder, withHint } from './files.ts';
+
+/** A file to be written. */
+export interface NewPart {
+  readonly file: string;
+  /** Permission bits; 0600 where it holds keys. */
+  readonly mode: number;
+  /** Whether it may take the place of a file that exists. */
+  readonly replace: boolean;
+}
+
+/** A file that is being written beside the name that it will have. */
+export interface PartFile extends Omit<NewPart, 'mode'> {
+  readonly beside: string;
+  readonly handle: fs.FileHandle;
+  /** The same file past the page cache (O_DIRECT), where the file system can do that. */
+  readonly direct: fs.FileHandle | undefined;
+}
+
+/**
+ * Opens files beside their names, lets `write` fill them, and gives them their names when every byte of all of them is on the
+ * disk: one after the other in the order given, the last one last. Whatever happens, nothing unfinished stays.
+ *
+ * @throws `io` when one exists and may not be replaced, or cannot be written; what `write` throws
+ */
+export async function writeParts(
+  files: readonly NewPart[],
+  write: (parts: readonly PartFile[]) => Promise<void>,
+): Promise<void> {
+  const parts: PartFile[] = [];
+  try {
+    for (const { file, replace } of files) await checkNewFile(file, replace);
+    for (const file of files) parts.push(await openPart(file));
+    await write(parts);
+    for (const { handle, file } of parts) await handle.sync().catch(rejected(file));
+    await nameAll(parts);
+  } finally {
+    for (const { handle, direct } of parts) await Promise.all([handle.close(), direct?.close()]);
+    for (const { beside } of parts) await discard(beside);
+  }
+}
+
+/** Throws `io` when the name is taken. */
+async function checkNewFile(file: string, replace: boolean): Promise<void> {
+  const found = await fs.lstat(file).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined;
+    throw ioError(cause, file, 'write');
+  });
+  if (found === undefined || (replace && found.isFile())) return;
+  if (!replace) throw new BootsealError('io', `cannot write ${file}: it exists already`, { hint: FORCE_HINT });
+  throw new BootsealError('io', `cannot write ${file}: it is no regular file`, { hint: 'choose another name' });
+}
+
+async function openPart({ file, mode, replace }: NewPart): Promise<PartFile> {
+  const beside = `${file}.${randomBytes(6).toString('hex')}.part`;
+  const handle = await fs.open(beside, 'wx', mode).catch(rejected(file));
+  // Not every file system takes the flag (EINVAL), and not every system has it.
+  const flags = constants.O_WRONLY | (constants.O_DIRECT ?? 0);
+  return { file, replace, beside, handle, direct: await fs.open(beside, flags).catch(() => undefined) };
+}
+
+async function nameAll(parts: readonly PartFile[]): Promise<void> {
+  const named: string[] = [];
+  try {
+    for (const { file, beside, replace } of parts) {
+      // A hard link, unlike a rename, refuses to take the place of a file that appeared meanwhile.
+      await (replace ? fs.rename(beside, file) : fs.link(beside, file)).catch(rejected(file));
+      if (!replace) named.push(file);
+    }
+    for (const folder of new Set(parts.map(({ file }) => path.dirname(file)))) await syncFolder(folder);
+  } catch (error) {
+    for (const file of named) await discard(file);
+    throw error;
+  }
+}
+
+const rejected = (file: string) => (cause: unknown) => Promise.reject(withHint(ioError(cause, file, 'write'), cause));

@@ -1,0 +1,150 @@
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Plain } from '../../src/core/luks/metadata/json.ts';
+import { type Plan, type PlanOptions, plan } from '../../src/core/luks/plan.ts';
+import { cryptSectors } from '../../src/core/luks/sectors.ts';
+import { fixture } from '../fixtures.ts';
+import { blocks, nodeLuksCrypto, sampleImage, seededRandom } from '../luks-image.ts';
+import { bootseal, scratch } from './script.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+const file = (name: string, bytes: Uint8Array) => fs.writeFileSync(path.join(folder, name), bytes);
+
+const KEY = new Uint8Array(Buffer.from('open sesame'));
+const options: PlanOptions = {
+  version: 2,
+  dataSize: 3 << 20,
+  keySize: 64,
+  sectorSize: 4096,
+  detached: false,
+  headerSize: 0x100000,
+  keys: [{ passphrase: KEY, kdf: { type: 'pbkdf2', iterations: 1000 } }],
+  tokens: [{ meaning: { type: 'bootseal', secret: '736869e5-84f0-4973-92ec-06879ce3da0b' }, keyslots: [0] }],
+  label: 'root',
+};
+
+/** Returns the image of a plan with its data; with `plain` they are left unencrypted. */
+function build({ extents, imageSize, sectors }: Plan, data: Uint8Array, plain = false): Uint8Array {
+  const image = new Uint8Array(imageSize);
+  for (const extent of extents) {
+    if (extent.kind === 'bytes') image.set(extent.bytes, extent.at);
+    else image.set(plain ? data : cryptSectors('encrypt', sectors, data, 0, nodeLuksCrypto.aes), extent.at);
+  }
+  return image;
+}
+
+/** Data of 3 MiB that start like an ext4 file system. */
+function ext4(): Uint8Array {
+  const data = seededRandom(9)(3 << 20);
+  const view = new DataView(data.buffer, 1024);
+  view.setUint32(0, 16, true);
+  view.setUint32(0x18, 2, true);
+  view.setUint16(0x38, 0xef53, true);
+  view.setUint16(0x3a, 1, true);
+  view.setUint32(0x4c, 1, true);
+  return data;
+}
+
+const made = await plan(options, seededRandom(1), nodeLuksCrypto);
+const data = ext4();
+file('key', KEY);
+file('disk.img', build(made, data));
+
+describe('bootseal image', () => {
+  it('extracts the plaintext of the fixtures', async () => {
+    file('cs.img', fixture('luks/cs261-l2-pbkdf2-512.img'));
+    file('passphrase', fixture('luks/passphrase.txt'));
+    const args = ['image', 'extract', 'cs.img', '--key-file', 'passphrase', '--out', 'cs.raw'];
+    expect(await bootseal(args, folder)).toMatchObject({ status: 0, stderr: '' });
+    expect(new Uint8Array(fs.readFileSync(path.join(folder, 'cs.raw')))).toEqual(blocks(0, 4096));
+  });
+
+  it('verifies and extracts what a plan makes, in more than one piece', async () => {
+    const { stdout } = await bootseal(['image', 'inspect', 'disk.img'], folder);
+    expect(stdout).toContain(', label "root"\n');
+    expect(stdout).toContain('token 0: "bootseal" for keyslot 0, launch secret disk-passphrase\n');
+    expect(stdout).toContain('policy: accepted\n');
+    expect(await bootseal(['image', 'verify', 'disk.img', '--key-file', 'key'], folder)).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('content: ext4\n'),
+    });
+    await bootseal(['image', 'extract', 'disk.img', '--key-file', 'key', '--out', 'disk.raw'], folder);
+    expect(Buffer.compare(fs.readFileSync(path.join(folder, 'disk.raw')), data)).toBe(0);
+  });
+
+  it('finds data that were never encrypted', async () => {
+    file('plain.img', build(made, data, true));
+    const ran = await bootseal(['image', 'verify', 'plain.img', '--key-file', 'key'], folder);
+    expect(ran).toMatchObject({
+      status: 1,
+      stdout: expect.stringContaining('problem: the data are not encrypted: they start as ext4\n'),
+      stderr: expect.stringContaining('the image is not to be trusted: the data are not encrypted'),
+    });
+  });
+
+  it('finds a changed header, and says so before it extracts', async () => {
+    const image = build(made, data);
+    image[16384 + 30] = 1;
+    file('half.img', image);
+    expect(await bootseal(['image', 'verify', 'half.img', '--key-file', 'key', '--json'], folder)).toMatchObject({
+      status: 1,
+      stdout: expect.stringContaining('"problems":["the two copies of the header do not agree"]'),
+    });
+    const args = ['image', 'extract', 'half.img', '--key-file', 'key', '--out', 'half.raw'];
+    expect(await bootseal(args, folder)).toMatchObject({
+      status: 0,
+      stderr: 'bootseal: warning: the two copies of the header do not agree\n',
+    });
+  });
+
+  it('refuses an image that ends before its data do, and leaves nothing', async () => {
+    const cut = sampleImage({ 'segments.0.size': '8192' });
+    file('cut.img', cut);
+    const args = ['image', 'extract', 'cut.img', '--key-file', 'key', '--out', 'cut.raw'];
+    expect(await bootseal(args, folder)).toMatchObject({
+      status: 3,
+      stderr: expect.stringContaining('the data start at 1048576 and end beyond the 1052672 bytes of the image'),
+    });
+    expect(fs.readdirSync(folder).filter((name) => /cut\.raw|part/.test(name))).toEqual([]);
+  });
+
+  it('opens nothing through a cipher that is none, whatever the key', async () => {
+    file('null.img', sampleImage({ 'keyslots.0.area.encryption': 'cipher_null-ecb' }));
+    const args = ['image', 'extract', 'null.img', '--key-file', 'key', '--out', 'null.raw'];
+    expect(await bootseal(args, folder)).toMatchObject({
+      status: 3,
+      stderr: expect.stringContaining('keyslot 0: area: the cipher "cipher_null-ecb" encrypts nothing'),
+    });
+  });
+
+  it('shows hostile names without their control characters', async () => {
+    const evil = '\u001b[2J\u009b\u202e';
+    const changes: Readonly<Record<string, Plain>> = {
+      'tokens.0': { type: evil, keyslots: [] },
+      'tokens.1': { type: 'luks2-keyring', keyslots: [], key_description: '' },
+      'tokens.2': { type: 'luks2-keyring', keyslots: ['0'], key_description: evil },
+      'config.flags': [evil],
+      'config.requirements': { mandatory: [evil] },
+      'keyslots.0.kdf': { type: evil },
+      'keyslots.0.area.encryption': evil,
+      'segments.0.integrity': { type: evil, journal_encryption: 'none', journal_integrity: 'none' },
+      'keyslots.1': { type: evil, key_size: 1, area: { type: 'x', offset: '524288', size: '4096' } },
+    };
+    file('evil.img', sampleImage(changes, { primary: { label: evil, subsystem: evil, uuid: evil } }));
+    const { stdout, status } = await bootseal(['image', 'inspect', 'evil.img'], folder);
+    expect(status).toBe(0);
+    expect(stdout.replaceAll('\n', '')).toMatch(/^[ -~]+$/);
+    expect(stdout).toContain('label "\\u001b[2J\\u009b\\u202e", subsystem "\\u001b[2J');
+    expect(stdout).toContain('keyslot 1: key of 8 bits, of the type "\\u001b');
+    expect(stdout).toContain('token 1: "luks2-keyring" for no keyslot\n');
+    expect(stdout).toContain('token 2: "luks2-keyring" for keyslot 0, key "\\u001b');
+    expect(stdout).toContain('flags: "\\u001b');
+    expect(stdout).toContain('  requirements: the header requires "\\u001b');
+    file('linear.img', sampleImage({ 'segments.0.type': 'linear', 'segments.0.size': '4096' }));
+    const linear = await bootseal(['image', 'inspect', 'linear.img'], folder);
+    expect(linear.stdout).toContain('segment 0: 4096 bytes from 1048576, of the type "linear"\n');
+    expect(linear.stdout).toContain('cipher: segment 0 is of the type "linear", not encrypted by LUKS\n');
+  });
+});

@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { chooseKdf, endsInNewline } from '../../../src/core/luks/key-strength.ts';
+
+const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'utf8'));
+const LEAST = { type: 'pbkdf2', iterations: 1000 };
+const BASE64 = 'Zm9vYmFyMTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3B';
+
+describe('chooseKdf', () => {
+  const binary = Uint8Array.from({ length: 32 }, (_, i) => 255 - 7 * i);
+  it.each([
+    ['32 random bytes', binary, 'a key of 32 bytes'],
+    ['64 hexadecimal digits', bytes('0123456789abcdef'.repeat(4)), 'a key of hexadecimal digits'],
+    ['the same with a line break', bytes(`${'0123456789abcdef'.repeat(4)}\r\n`), 'a key of hexadecimal digits'],
+    ['43 base64 digits', bytes(BASE64), 'a key of base64 digits'],
+    ['base64 with padding', bytes(`${BASE64}=\n`), 'a key of base64 digits'],
+    ['base64 of URLs', bytes(`${BASE64.slice(2)}_-`), 'a key of base64 digits'],
+  ])('takes the least PBKDF2 for %s', (_name, key, kind) => {
+    expect(chooseKdf(key)).toEqual({
+      kdf: LEAST,
+      why: `${kind} of full entropy cannot be guessed, so that trying it need not cost`,
+    });
+  });
+
+  it.each([
+    ['a word', bytes('correct horse battery staple')],
+    ['words run together', bytes('correcthorsebatterystapleCORRECTHORSEBATTERYSTAPLE')],
+    ['words with a number, without capitals', bytes('correcthorsebatterystaple1correcthorsebatterystaple')],
+    ['a long sentence', bytes('Whoever reads this sentence of 64 letters or more has too much time.')],
+    ['a sentence that is no ASCII', bytes('Früh übt sich, wer Schlüssel mit 256 Bit würfeln möchte')],
+    ['31 random bytes', binary.slice(1)],
+    ['32 bytes of few values', new Uint8Array(32).fill(0xff)],
+    ['63 hexadecimal digits of small letters', bytes('0123456789abcdef'.repeat(4).slice(1))],
+    ['one digit, 64 times', bytes('1'.repeat(64))],
+    ['42 base64 digits', bytes(BASE64.slice(1))],
+  ])('takes Argon2id for %s', (_name, key) => {
+    expect(chooseKdf(key)).toEqual({
+      kdf: { type: 'argon2id', time: 4, memory: 65536, cpus: 4 },
+      why: 'the key may be a passphrase, and guessing one must cost',
+    });
+  });
+
+  it('knows random keys, in bytes and in base64', () => {
+    for (let i = 0; i < 50; i++) {
+      expect(chooseKdf(randomBytes(32)).kdf.type).toBe('pbkdf2');
+      expect(chooseKdf(bytes(randomBytes(32).toString('hex'))).kdf.type).toBe('pbkdf2');
+    }
+  });
+});
+
+describe('endsInNewline', () => {
+  it.each([
+    ['text', bytes('word'), false],
+    ['text with a line break', bytes('word\n'), true],
+    ['text with a line break within', bytes('two\nwords'), false],
+    ['text that is no ASCII', bytes('Wört\n'), true],
+    ['bytes', Uint8Array.of(0xff, 0xfe, 0x0a), false],
+    ['nothing', new Uint8Array(0), false],
+  ])('of %s', (_name, key, expected) => {
+    expect(endsInNewline(key)).toBe(expected);
+  });
+});
