@@ -113,7 +113,7 @@ describe('parsePolicy', () => {
             if (!/^[0-9]/.test(text)) {
               for (const name of text.toLowerCase().split(',')) expect(Object.keys(POLICY_FLAGS)).toContain(name);
             }
-            const [flags = ''] = describePolicy(policy).split(' ');
+            const [flags = ''] = describePolicy(policy).split(/[ :]/);
             if (flags !== 'none') expect(parsePolicy(flags)).toBe(policy & 0xffff);
           },
         );
