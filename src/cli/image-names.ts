@@ -12,6 +12,7 @@ export interface NameOptions {
   readonly out: string;
   readonly keyFile?: string;
   readonly newKey?: string;
+  readonly recoveryKeyFile?: readonly string[];
   readonly detachedHeader?: string;
   readonly force?: boolean;
 }
@@ -37,7 +38,9 @@ export function imageNames(io: Io, options: NameOptions): ImageNames {
   // Never replaced: it may be all that opens another disk.
   const key = newKey === undefined ? undefined : { ...part(newKey, 0o600), replace: false };
   const written = [key, manifest, header, image].filter((file) => file !== undefined).map(({ file }) => file);
-  const given = [options.from, options.keyFile].filter((file) => file !== undefined && file !== '-');
+  const given = [options.from, options.keyFile, ...(options.recoveryKeyFile ?? [])].filter(
+    (file) => file !== undefined && file !== '-',
+  );
   checkDistinct([...written, ...given.map((file) => resolvePath(io, file ?? ''))]);
   return {
     image,

@@ -2,8 +2,9 @@
 import * as crypto from 'node:crypto';
 import { promisify } from 'node:util';
 import { type AesModes, checkXtsKey, type Direction } from '../core/luks/aes.ts';
-import { KDF_LIMITS, type Kdfs, nobleKdfs } from '../core/luks/kdf.ts';
+import { KDF_LIMITS, type Kdfs } from '../core/luks/kdf.ts';
 import type { LuksCrypto } from '../core/luks/keyslot.ts';
+import { wasmArgon2 } from './argon2.ts';
 
 const pbkdf2 = promisify(crypto.pbkdf2);
 
@@ -25,10 +26,10 @@ export const nodeAes: AesModes = {
   ecb: (direction, key, data) => run(direction, `aes-${key.length * 8}-ecb`, key, null, data),
 };
 
-/** PBKDF2 at the speed of the machine; Node 20 has no Argon2. */
+/** PBKDF2 and Argon2 at the speed of the machine. */
 const nodeKdfs: Kdfs = {
   pbkdf2: async (hash, secret, salt, iterations, size) => pbkdf2(secret, salt, iterations, size, hash),
-  argon2: nobleKdfs.argon2,
+  argon2: wasmArgon2,
 };
 
 /** What opens and seals keyslots, with the limits that hostile headers are held to. */

@@ -1,5 +1,7 @@
 /** @module What a key costs to guess, and so what its keyslot must cost to try: PBKDF2 with the least that there is, or Argon2id. */
+import { BootsealError } from '../errors.ts';
 import { decodeUtf8 } from '../utf8.ts';
+import { KDF_LIMITS, kdfCostProblem } from './kdf.ts';
 import type { KdfChoice } from './plan.ts';
 
 /** A key derivation and the reason for it, one sentence without a full stop. */
@@ -8,10 +10,24 @@ export interface ChosenKdf {
   readonly why: string;
 }
 
-const LEAST: KdfChoice = { type: 'pbkdf2', iterations: 1000 };
+/** What the owner wants instead; costs that are left out are chosen. */
+export interface KdfWish {
+  readonly type: KdfChoice['type'];
+  /** Of PBKDF2; of Argon2id the passes. */
+  readonly iterations?: number | undefined;
+  /** Of Argon2id; KiB. */
+  readonly memory?: number | undefined;
+  /** Of Argon2id. */
+  readonly lanes?: number | undefined;
+}
+
+const LEAST = { type: 'pbkdf2', iterations: 1000 } as const;
 
 /** Fixed, not measured: the guest that opens the image has this memory, and another machine builds the same image. */
-const PASSPHRASE: KdfChoice = { type: 'argon2id', time: 4, memory: 64 * 1024, cpus: 4 };
+const PASSPHRASE = { type: 'argon2id', time: 4, memory: 64 * 1024, cpus: 4 } as const;
+
+/** For passphrases where Argon2 cannot be had (OWASP, Password Storage Cheat Sheet, PBKDF2-HMAC-SHA256). */
+const PASSPHRASE_ITERATIONS = 600_000;
 
 /** 256 bits: what fits into so many bytes, and in hexadecimal or base64 digits takes so many letters. */
 const KEY_BYTES = 32;
@@ -24,11 +40,33 @@ const LEAST_VARIETY = 12;
 /**
  * Chooses the key derivation of a keyslot. A random key of 256 bits cannot be guessed, whatever a try costs; what a person made
  * up can be. The strength of given bytes cannot be known, so what may have been made up counts as a passphrase.
+ *
+ * @throws `usage` for a wish that costs more than {@link KDF_LIMITS}, or for costs that the function does not have
  */
-export function chooseKdf(key: Uint8Array): ChosenKdf {
+export function chooseKdf(key: Uint8Array, wish?: KdfWish): ChosenKdf {
   const kind = randomKind(key);
-  if (kind === undefined) return { kdf: PASSPHRASE, why: 'the key may be a passphrase, and guessing one must cost' };
-  return { kdf: LEAST, why: `${kind} of full entropy cannot be guessed, so that trying it need not cost` };
+  const why =
+    kind === undefined
+      ? 'the key may be a passphrase, and guessing one must cost'
+      : `${kind} of full entropy cannot be guessed, so that trying it need not cost`;
+  if (wish === undefined) return { kdf: kind === undefined ? PASSPHRASE : LEAST, why };
+  const kdf = wish.type === 'pbkdf2' ? wishedPbkdf2(wish, kind === undefined) : wishedArgon2(wish);
+  const salt = new Uint8Array(0);
+  const problem = kdfCostProblem(kdf.type === 'pbkdf2' ? { ...kdf, hash: '', salt } : { ...kdf, salt }, KDF_LIMITS);
+  if (problem !== undefined) throw new BootsealError('usage', `the key derivation ${problem}`);
+  return { kdf, why: `as it was asked for; ${why}` };
+}
+
+function wishedPbkdf2({ iterations, memory, lanes }: KdfWish, isPassphrase: boolean): KdfChoice {
+  if (memory !== undefined || lanes !== undefined) {
+    throw new BootsealError('usage', 'pbkdf2 has neither memory nor lanes: only its iterations cost');
+  }
+  return { type: 'pbkdf2', iterations: iterations ?? (isPassphrase ? PASSPHRASE_ITERATIONS : LEAST.iterations) };
+}
+
+function wishedArgon2({ iterations, memory, lanes }: KdfWish): KdfChoice {
+  const { type, time, memory: enough, cpus } = PASSPHRASE;
+  return { type, time: iterations ?? time, memory: memory ?? enough, cpus: lanes ?? cpus };
 }
 
 function randomKind(key: Uint8Array): string | undefined {

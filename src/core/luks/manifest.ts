@@ -7,10 +7,15 @@ import { bytesToHex } from '../hex.ts';
 import { SECRET_NAMES } from '../secret/names.ts';
 import type { Plan, PlanOptions } from './plan.ts';
 
+/** Whose key a keyslot is for: the launch secret's, one that the owner keeps; null when it was made by something else. */
+export type KeyPurpose = 'launch-secret' | 'recovery' | null;
+
 /** What a manifest says besides the plan. */
 export interface ManifestInputs {
   readonly plan: Plan;
   readonly options: PlanOptions;
+  /** Of the plan's keys, in their order. */
+  readonly purposes: readonly KeyPurpose[];
   /** Name of the image, and of the file of its detached header, without folders. */
   readonly image: string;
   readonly header: string | undefined;
@@ -40,14 +45,14 @@ export interface Manifest {
     readonly everySector: true;
   };
   readonly payload: { readonly bytes: number; readonly what: string | null };
-  readonly keyslots: readonly { readonly keyslot: number; readonly kdf: string }[];
+  readonly keyslots: readonly { readonly keyslot: number; readonly kdf: string; readonly purpose: KeyPurpose }[];
   /** The launch secret that opens the image. */
   readonly key: { readonly name: 'disk-passphrase'; readonly guid: string };
 }
 
 /** Returns the manifest of an image. */
 export function imageManifest(
-  { plan, options, image, header, payload }: ManifestInputs,
+  { plan, options, purposes, image, header, payload }: ManifestInputs,
   hashes: Pick<Hashes, 'startSha256'>,
 ): Manifest {
   return {
@@ -69,7 +74,7 @@ export function imageManifest(
       everySector: true,
     },
     payload: { bytes: payload.size, what: payload.what ?? null },
-    keyslots: options.keys.map(({ kdf }, keyslot) => ({ keyslot, kdf: kdf.type })),
+    keyslots: options.keys.map(({ kdf }, id) => ({ keyslot: id, kdf: kdf.type, purpose: purposes[id] ?? null })),
     key: { name: 'disk-passphrase', guid: SECRET_NAMES['disk-passphrase'] },
   };
 }

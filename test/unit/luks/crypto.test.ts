@@ -219,6 +219,32 @@ describe('key derivation', () => {
     );
   });
 
+  it('of Argon2 gives the same bytes from WebAssembly, also for odd costs and no password', async () => {
+    const costs = [
+      { time: 1, memory: 8, cpus: 1 },
+      { time: 3, memory: 37, cpus: 4 },
+      { time: 2, memory: 101, cpus: 3 },
+    ];
+    for (const type of ['argon2i', 'argon2id'] as const) {
+      for (const cost of costs) {
+        for (const secret of [pattern(0), pattern(1), pattern(70)]) {
+          const [ours, theirs] = [nobleKdfs, nodeLuksCrypto.kdfs].map((kdfs) =>
+            kdfs.argon2(type, secret, salt, cost, 64),
+          );
+          expect(hex((await ours) ?? salt)).toBe(hex((await theirs) ?? pattern(1)));
+        }
+      }
+    }
+  });
+
+  it('of Argon2 without the memory says so', async () => {
+    const cost = { time: 1, memory: 0xffffffff, cpus: 1 };
+    await expect(nodeLuksCrypto.kdfs.argon2('argon2id', salt, salt, cost, 64)).rejects.toMatchObject({
+      kind: 'tool',
+      message: 'this machine has no 4294967295 KiB of memory left for Argon2',
+    });
+  });
+
   it('has a cost within limits', () => {
     const problem = (kdf: Kdf) => kdfCostProblem(kdf, { iterations: 2000, memory: 64, work: 128, cpus: 4 });
     expect([pbkdf2({ iterations: 2000 }), argon2({ memory: 64, time: 2, cpus: 4 })].map(problem)).toEqual([

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { chooseKdf, endsInNewline } from '../../../src/core/luks/key-strength.ts';
+import { failure } from '../../failure.ts';
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'utf8'));
 const LEAST = { type: 'pbkdf2', iterations: 1000 };
@@ -38,6 +39,38 @@ describe('chooseKdf', () => {
       kdf: { type: 'argon2id', time: 4, memory: 65536, cpus: 4 },
       why: 'the key may be a passphrase, and guessing one must cost',
     });
+  });
+
+  const [phrase, random] = [bytes('correct horse'), bytes(BASE64)];
+  it.each([
+    ['pbkdf2 for a passphrase', phrase, { type: 'pbkdf2' }, { type: 'pbkdf2', iterations: 600_000 }],
+    ['pbkdf2 for a random key', random, { type: 'pbkdf2' }, LEAST],
+    ['iterations', phrase, { type: 'pbkdf2', iterations: 1234 }, { type: 'pbkdf2', iterations: 1234 }],
+    ['argon2id', random, { type: 'argon2id' }, { type: 'argon2id', time: 4, memory: 65536, cpus: 4 }],
+    [
+      'argon2id with costs',
+      random,
+      { type: 'argon2id', iterations: 5, memory: 1 << 20, lanes: 1 },
+      { type: 'argon2id', time: 5, memory: 1 << 20, cpus: 1 },
+    ],
+  ] as const)('does what is wished: %s', (_name, key, wish, kdf) => {
+    const { why } = chooseKdf(key);
+    expect(chooseKdf(key, wish)).toEqual({ kdf, why: `as it was asked for; ${why}` });
+  });
+
+  it.each([
+    [{ type: 'pbkdf2', memory: 64 }, 'pbkdf2 has neither memory nor lanes: only its iterations cost'],
+    [{ type: 'pbkdf2', lanes: 1 }, 'pbkdf2 has neither memory nor lanes: only its iterations cost'],
+    [
+      { type: 'pbkdf2', iterations: 100_000_001 },
+      'the key derivation asks for 100000001 iterations of PBKDF2, more than the limit of 100000000',
+    ],
+    [
+      { type: 'argon2id', memory: (1 << 20) + 1 },
+      'the key derivation asks for 1048577 KiB of memory for Argon2, more than the limit of 1048576',
+    ],
+  ] as const)('refuses %o, which nothing here would open again', (wish, message) => {
+    expect(failure(() => chooseKdf(phrase, wish))).toMatchObject({ kind: 'usage', message });
   });
 
   it('knows random keys, in bytes and in base64', () => {

@@ -26,7 +26,14 @@ async function manifestOf(wanted: PlanOptions, header?: string) {
   counter = 0;
   const planned = await plan(wanted, counted, nodeLuksCrypto);
   const manifest = imageManifest(
-    { plan: planned, options: wanted, image: 'disk.img', header, payload: { size: 8000, what: 'ext4' } },
+    {
+      plan: planned,
+      options: wanted,
+      purposes: ['launch-secret', 'recovery'],
+      image: 'disk.img',
+      header,
+      payload: { size: 8000, what: 'ext4' },
+    },
     nodeHashes,
   );
   const region = Buffer.alloc(wanted.headerSize);
@@ -52,7 +59,7 @@ describe('imageManifest', () => {
         everySector: true,
       },
       payload: { bytes: 8000, what: 'ext4' },
-      keyslots: [{ keyslot: 0, kdf: 'pbkdf2' }],
+      keyslots: [{ keyslot: 0, kdf: 'pbkdf2', purpose: 'launch-secret' }],
       key: { name: 'disk-passphrase', guid: '736869e5-84f0-4973-92ec-06879ce3da0b' },
     });
   });
