@@ -3,6 +3,7 @@
 // what is missing, so that it can stand before every `npm test` and `npm run demo`.
 'use strict';
 const { fetchDemoData } = require('./setup/demo-data.js');
+const { fetchGuestPackages } = require('./setup/guest-packages.js');
 const { installPeers } = require('./setup/peers.js');
 const { build, installPackages } = require('./setup/project.js');
 const { fail, say } = require('./setup/steps.js');
@@ -12,7 +13,13 @@ if (major < 20 || (major === 20 && minor < 19)) {
   fail(`Node ${process.versions.node} is too old`, 'bootseal needs Node 20.19 or newer');
 }
 
-const MODES = { test: installPeers, demo: fetchDemoData };
+const MODES = {
+  test: () => {
+    installPeers();
+    fetchGuestPackages();
+  },
+  demo: fetchDemoData,
+};
 const [mode, ...rest] = process.argv.slice(2);
 if (rest.length > 0 || (mode !== undefined && !Object.hasOwn(MODES, mode))) {
   say(`usage: node bin/setup.js [${Object.keys(MODES).join('|')}]`);

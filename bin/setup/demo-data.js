@@ -37,6 +37,7 @@ function fetchDemoData() {
   unpackInstaller(deb, part);
 }
 
+/** Brings Debian's OVMF for SEV into the cache. */
 function unpackFirmware() {
   const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
   if (fs.existsSync(FIRMWARE.file) && sha256(fs.readFileSync(FIRMWARE.file)) === FIRMWARE.sha256) return;
@@ -71,6 +72,7 @@ function debianRelease() {
   return /^ID="?debian"?$/m.test(release) ? (/^VERSION_ID="?(\d+)/m.exec(release)?.[1] ?? '12') : '12';
 }
 
+/** Returns options for apt-get that make it keep package lists in `folder`, which needs no root and changes no system. */
 function ownAptState(folder) {
   const lists = path.join(folder, 'lists');
   const cache = path.join(folder, 'cache');
@@ -90,4 +92,4 @@ function unpackInstaller(deb, folder) {
   fs.renameSync(out, INSTALLER);
 }
 
-module.exports = { DEMO_DATA, fetchDemoData };
+module.exports = { CACHE, DEMO_DATA, fetchDemoData, ownAptState, unpackFirmware };

@@ -11,6 +11,9 @@ const PACKAGES = {
   'python3-cryptography': '/usr/lib/python3/dist-packages/cryptography/__init__.py',
   'groff-base': '/usr/bin/groff',
   'cryptsetup-bin': '/usr/sbin/cryptsetup',
+  'qemu-system-x86': '/usr/bin/qemu-system-x86_64',
+  seabios: '/usr/share/seabios/bios-256k.bin',
+  shellcheck: '/usr/bin/shellcheck',
   zsh: '/usr/bin/zsh',
   fish: '/usr/bin/fish',
 };

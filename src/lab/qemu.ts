@@ -1,0 +1,123 @@
+/**
+ * @module QEMU under plain emulation: a machine whose console goes to a file and that is gone when its time is over or nobody
+ * wants it any more. Emulation is chosen by name: a /dev/kvm that is there may still be useless.
+ */
+import { spawn } from 'node:child_process';
+import { BootsealError } from '../core/errors.ts';
+
+/** A disk of a machine: a raw file. */
+export interface MachineDisk {
+  readonly file: string;
+  /** Its serial number, by which the guest finds it (/sys/block/vdX/serial): at most 20 bytes. */
+  readonly serial: string;
+}
+
+/** Bytes that stand in memory before the machine starts. */
+export interface LoadedBytes {
+  readonly file: string;
+  readonly address: number;
+}
+
+/** How a machine starts: by QEMU's own firmware, or by one that is given and finds what it boots in fw_cfg under etc/boot/. */
+export type MachineBoot =
+  /** With nothing but its disks. */
+  | Readonly<Record<string, never>>
+  | { readonly kernel: string; readonly initrd: string; readonly cmdline: string }
+  | {
+      readonly firmware: string;
+      readonly kernel: string;
+      readonly initrd: string;
+      /** The command line with the NUL that ends it. */
+      readonly cmdlineFile: string;
+    };
+
+/** A machine. */
+export interface Machine {
+  readonly boot: MachineBoot;
+  /** MiB. */
+  readonly memory: number;
+  readonly disks: readonly MachineDisk[];
+  readonly loaded?: readonly LoadedBytes[];
+  /** Files that take what the guest prints on ttyS0, ttyS1 and so on. */
+  readonly serial: readonly string[];
+}
+
+/** How a machine ended: by itself (power off, reset), or because its time was over. */
+export type MachineEnd = 'ended' | 'deadline';
+
+const PROGRAM = 'qemu-system-x86_64';
+
+/** Returns QEMU's arguments. Throws `usage` for a name of a file that QEMU would read as an option. */
+export function qemuArguments({ boot, memory, disks, loaded = [], serial }: Machine): readonly string[] {
+  return [
+    ...['-accel', 'tcg', '-machine', 'q35', '-cpu', 'max', '-m', `${memory}`],
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+    ...serial.flatMap((file) => ['-serial', `file:${plain(file)}`]),
+    ...bootArguments(boot),
+    ...disks.flatMap(({ file, serial: name }, i) => [
+      ...['-drive', `file=${plain(file)},format=raw,if=none,id=disk${i}`],
+      ...['-device', `virtio-blk-pci,drive=disk${i},serial=${plain(name)}`],
+    ]),
+    ...loaded.flatMap(({ file, address }) => ['-device', `loader,file=${plain(file)},addr=${address},force-raw=on`]),
+  ];
+}
+
+function bootArguments(boot: MachineBoot): readonly string[] {
+  if (!('kernel' in boot)) return [];
+  if (!('firmware' in boot)) return ['-kernel', boot.kernel, '-initrd', boot.initrd, '-append', boot.cmdline];
+  // As named files the firmware sees the kernel as it is; -kernel of QEMU before 10 changes it first.
+  const named = { kernel: boot.kernel, initrd: boot.initrd, cmdline: boot.cmdlineFile };
+  return [
+    ...['-bios', boot.firmware],
+    ...Object.entries(named).flatMap(([name, file]) => ['-fw_cfg', `name=etc/boot/${name},file=${plain(file)}`]),
+  ];
+}
+
+/** A comma would begin another property. */
+function plain(value: string): string {
+  if (value.includes(',')) throw new BootsealError('usage', `QEMU cannot take a name with a comma: ${value}`);
+  return value;
+}
+
+/**
+ * Runs a machine to its end. It is killed at the deadline, when `stop` is aborted and when this process ends.
+ *
+ * @param deadline milliseconds from now
+ * @throws `tool` when QEMU is missing or fails
+ */
+export async function runMachine(machine: Machine, deadline: number, stop?: AbortSignal): Promise<MachineEnd> {
+  stop?.throwIfAborted();
+  const qemu = spawn(PROGRAM, qemuArguments(machine), { stdio: ['ignore', 'ignore', 'pipe'] });
+  const kill = () => void qemu.kill('SIGKILL');
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    kill();
+  }, deadline);
+  stop?.addEventListener('abort', kill);
+  process.on('exit', kill);
+  try {
+    const { status, printed } = await ended(qemu);
+    stop?.throwIfAborted();
+    if (isLate) return 'deadline';
+    if (status !== 0) throw new BootsealError('tool', `${PROGRAM} ended with status ${status}: ${printed.trim()}`);
+    return 'ended';
+  } finally {
+    clearTimeout(timer);
+    stop?.removeEventListener('abort', kill);
+    process.off('exit', kill);
+  }
+}
+
+const PRINTED = 4096;
+
+function ended(qemu: ReturnType<typeof spawn>): Promise<{ status: number | null; printed: string }> {
+  let printed = '';
+  qemu.stderr?.on('data', (text: Buffer) => {
+    printed = (printed + text.toString()).slice(-PRINTED);
+  });
+  return new Promise((resolve, reject) => {
+    qemu.on('error', (cause) => reject(new BootsealError('tool', `${PROGRAM} cannot be started`, { cause })));
+    qemu.on('close', (status) => resolve({ status, printed }));
+  });
+}

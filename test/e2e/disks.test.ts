@@ -1,0 +1,87 @@
+import { execFileSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { bootseal, scratch } from '../cli/script.ts';
+import { describeWith } from '../needs.ts';
+import { GUEST_DEADLINE, runScript } from './guest-machine.ts';
+import { GUEST } from './guest-tree.ts';
+
+const MIB = 1 << 20;
+const KNOWN = randomBytes(3 * MIB + 17);
+const WRITTEN = randomBytes(2 * MIB + 5);
+
+/** Disks that one guest uses one after the other. */
+const DISKS = [
+  { name: 'plain-512', blockSize: 1024, options: ['--sector-size', '512'], detached: false },
+  { name: 'plain-4096', blockSize: 4096, options: ['--sector-size', '4096'], detached: false },
+  { name: 'detached-4096', blockSize: 4096, options: ['--detached-header', 'detached-4096.hdr'], detached: true },
+] as const;
+
+/** Opens, mounts, reads, writes, and leaves everything as it should be left; each line of the report is a step that failed. */
+const SCRIPT = `
+use() {
+  device=$(disk "$1")
+  cryptsetup open --key-file "/keys/$1" $2 "$device" "$1" || { echo "$1: not opened"; return; }
+  mount -t ext4 -o errors=remount-ro "/dev/mapper/$1" /mnt || { echo "$1: not mounted"; return; }
+  [ "$(sha256sum < /mnt/known)" = "$(sha256sum < /known)" ] || echo "$1: a file is not what it was"
+  cp /written /mnt/written || echo "$1: not written"
+  umount /mnt || echo "$1: not unmounted"
+  cryptsetup close "$1" || echo "$1: not closed"
+  echo "$1: done"
+}
+`;
+
+let folder: string;
+let remove: () => void;
+const at = (name: string): string => path.join(folder, name);
+
+async function command(...args: string[]): Promise<string> {
+  const ran = await bootseal(args, folder);
+  expect(ran.status, ran.stderr).toBe(0);
+  return ran.stdout;
+}
+
+async function makeDisk({ name, blockSize, options }: (typeof DISKS)[number]): Promise<void> {
+  fs.mkdirSync(at('files'), { recursive: true });
+  fs.writeFileSync(at('files/known'), KNOWN);
+  const ext4 = ['-q', '-F', '-t', 'ext4', '-b', `${blockSize}`, '-d', at('files'), at(`${name}.raw`), '24M'];
+  execFileSync('/usr/sbin/mke2fs', ext4);
+  await command('image', 'build', '--from', `${name}.raw`, '--new-key', `${name}.key`, '--out', name, ...options);
+}
+
+describeWith(GUEST, 'a real kernel with the disks that image build makes', () => {
+  let report: string[];
+
+  beforeAll(async () => {
+    ({ folder, remove } = scratch());
+    for (const disk of DISKS) await makeDisk(disk);
+    const keys = DISKS.map(({ name }) => [`keys/${name}`, fs.readFileSync(at(`${name}.key`))] as const);
+    const headers = DISKS.filter(({ detached }) => detached).map(
+      ({ name }) => [`headers/${name}`, fs.readFileSync(at(`${name}.hdr`))] as const,
+    );
+    const uses = DISKS.map(({ name, detached }) => `use ${name} "${detached ? `--header /headers/${name}` : ''}"\n`);
+    report = await runScript(folder, {
+      script: SCRIPT + uses.join(''),
+      files: { known: KNOWN, written: WRITTEN, ...Object.fromEntries([...keys, ...headers]) },
+      disks: DISKS.map(({ name }) => ({ file: at(name), serial: name })),
+    });
+  }, GUEST_DEADLINE + 60_000);
+  afterAll(() => remove());
+
+  it('opens, mounts, reads, writes and closes every one', () => {
+    expect(report).toEqual(DISKS.map(({ name }) => `${name}: done`));
+  });
+
+  it.each(DISKS)('leaves an image that verifies, with what was written in it: $name', async ({ name, detached }) => {
+    const opening = [name, '--key-file', `${name}.key`, ...(detached ? ['--header', `${name}.hdr`] : [])];
+    expect(JSON.parse(await command('image', 'verify', ...opening, '--json')).problems).toEqual([]);
+    await command('image', 'extract', ...opening, '--out', `${name}.after`);
+    execFileSync('/usr/sbin/e2fsck', ['-fn', at(`${name}.after`)]);
+    execFileSync('/usr/sbin/debugfs', ['-R', `dump /written ${at(`${name}.written`)}`, at(`${name}.after`)]);
+    expect(sha256(fs.readFileSync(at(`${name}.written`)))).toBe(sha256(WRITTEN));
+  });
+});
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

@@ -1,0 +1,78 @@
+/** @module A guest that runs one script and says what came of it: a real kernel in QEMU with an initrd of busybox. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { type MachineDisk, runMachine } from '../../src/lab/qemu.ts';
+import { kernelFile } from './guest-tree.ts';
+import { writeInitrd } from './initrd.ts';
+
+/** What a disk that is opened needs, besides its driver. */
+const MODULES = [
+  ...['virtio_pci', 'virtio_blk', 'ext4', 'crc32c_generic', 'dm_mod', 'dm_crypt', 'dm_integrity'],
+  ...[
+    'aesni_intel',
+    'xts',
+    'gcm',
+    'ghash_generic',
+    'ctr',
+    'ecb',
+    'authenc',
+    'hmac',
+    'sha256_generic',
+    'algif_skcipher',
+  ],
+];
+
+/** The first program of such a guest. Standard output and error are the report. */
+const INIT = `#!/bin/busybox sh
+/bin/busybox --install -s
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t tmpfs tmpfs /run
+exec >/dev/ttyS1 2>&1
+stty -F /dev/ttyS1 raw
+while read -r module; do insmod "$module" || echo "cannot load $module"; done < /modules
+# Returns the disk with a serial number.
+disk() {
+  for serial in /sys/block/vd*/serial; do
+    if [ "$(cat "$serial")" = "$1" ]; then serial=\${serial%/serial}; echo "/dev/\${serial##*/}"; fi
+  done
+}
+. /script
+sync
+poweroff -f
+`;
+
+/** What such a guest is made of. */
+export interface ScriptedGuest {
+  /** Shell, run by busybox; \`disk SERIAL\` prints where a disk is. */
+  readonly script: string;
+  /** Other files of the initrd. */
+  readonly files?: Readonly<Record<string, string | Buffer>>;
+  readonly disks: readonly MachineDisk[];
+}
+
+/** Milliseconds; a guest needs some 15 s when the machine does nothing else. */
+export const GUEST_DEADLINE = 150_000;
+
+/** Runs the guest and returns the lines of its report. Throws with its console when it does not end by itself. */
+export async function runScript(folder: string, { script, files = {}, disks }: ScriptedGuest): Promise<string[]> {
+  const at = (name: string) => path.join(folder, name);
+  writeInitrd(at('initrd'), {
+    programs: ['bin/busybox', 'sbin/cryptsetup'],
+    modules: MODULES,
+    files: { init: INIT, script, ...files },
+  });
+  const end = await runMachine(
+    {
+      boot: { kernel: kernelFile(), initrd: at('initrd'), cmdline: 'console=ttyS0 panic=-1' },
+      memory: 512,
+      disks,
+      serial: [at('console'), at('report')],
+    },
+    GUEST_DEADLINE,
+  );
+  const report = fs.readFileSync(at('report'), 'latin1').split(/\r*\n/).filter(Boolean);
+  if (end === 'ended') return report;
+  throw new Error(`the guest did not end: ${report.join('\n')}\n${fs.readFileSync(at('console'), 'latin1')}`);
+}
