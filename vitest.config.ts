@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: './test/build-worker.ts',
-    testTimeout: 30_000,
+    testTimeout: 180_000,
     restoreMocks: true,
     reporters: ['default', './test/closing-line.ts'],
   },
