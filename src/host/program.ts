@@ -1,0 +1,170 @@
+/**
+ * @module External programs: the one place where they are started. Arguments go as they are, there is no shell, and a program
+ * sees nothing of the environment but what it is given.
+ */
+import type { Readable, Writable } from 'node:stream';
+import { execa, type Options } from 'execa';
+import { BootsealError } from '../core/errors.ts';
+
+/** A program and where it comes from. */
+export interface Program {
+  readonly name: string;
+  /** Debian's package. */
+  readonly package: string;
+}
+
+/** How a program is run. */
+export interface Run {
+  readonly args: readonly string[];
+  /** Variables beside PATH, and LC_ALL=C for messages that do not change. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Open files, which the program finds as {@link inheritedFile}(0), (1), … */
+  readonly files?: readonly number[];
+  readonly cwd?: string;
+  readonly stop?: AbortSignal | undefined;
+}
+
+/** A program that runs, to talk with. */
+export interface Running {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  /** Done when the program has ended well; throws `tool` when it failed, and what `stop` was aborted with. */
+  readonly ended: Promise<{ readonly stderr: string }>;
+  kill(): void;
+}
+
+/** mke2fs and its like lie where ordinary users do not look. */
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Characters that a program may print before the rest is dropped. */
+const MAX_OUTPUT = 1 << 20;
+
+/** Returns the path under which a program finds the open file with this number in {@link Run.files}. */
+export function inheritedFile(number: number): string {
+  return `/proc/self/fd/${FIRST_INHERITED + number}`;
+}
+
+const FIRST_INHERITED = 3;
+
+/**
+ * Runs a program to its end and returns what it printed, at most 1 MiB of it.
+ *
+ * @param input for its standard input, which else is empty
+ * @throws `tool` when it is missing or fails; what `stop` was aborted with
+ */
+export async function runProgram(
+  program: Program,
+  run: Run,
+  input: Uint8Array | string = '',
+): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  return outcome(program, run, execa(program.name, run.args, { ...options(run), input }));
+}
+
+/** Starts a program; its standard error is collected, standard input and output are the caller's to write and read to the end. */
+export function startProgram(program: Program, run: Run): Running {
+  const child = execa(program.name, run.args, { ...options(run), buffer: { stdout: false, stderr: true } });
+  const ended = outcome(program, run, child);
+  // Whoever waits for it is told; a program that ends early also breaks the streams, which is told by `ended`.
+  ended.catch(() => undefined);
+  child.stdin.on('error', () => undefined);
+  return { stdin: child.stdin, stdout: child.stdout, ended, kill: () => child.kill('SIGKILL') };
+}
+
+/**
+ * Feeds `input` to a program and yields what it makes of it, as a filter such as a decompressor; ends it when the reader stops.
+ *
+ * @throws as {@link runProgram}; what `input` throws
+ */
+export async function* filterProgram(
+  program: Program,
+  run: Run,
+  input: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const child = startProgram(program, run);
+  const feeding = feed(child.stdin, input).catch((error: unknown) => {
+    child.kill();
+    return error;
+  });
+  try {
+    for await (const piece of child.stdout) yield piece as Uint8Array;
+    const failed = await feeding;
+    if (failed !== undefined) throw failed;
+    await child.ended;
+  } finally {
+    child.kill();
+  }
+}
+
+async function feed(stdin: Writable, input: AsyncIterable<Uint8Array>): Promise<undefined> {
+  for await (const piece of input) {
+    if (stdin.destroyed || stdin.writableEnded) return;
+    if (!stdin.write(piece)) await drained(stdin);
+  }
+  stdin.end();
+}
+
+/** Waits until there is room again, or for ever nobody who reads. */
+function drained(stdin: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stdin.off('drain', done);
+      stdin.off('close', done);
+      resolve();
+    };
+    stdin.on('drain', done);
+    stdin.on('close', done);
+  });
+}
+
+/** Any open file can be passed on; execa's types stop at 9. */
+type AnyFile = 3;
+
+function options({ env = {}, files = [], cwd, stop }: Run) {
+  return {
+    env: { PATH: `${PATH}:${process.env['PATH'] ?? ''}`, LC_ALL: 'C', ...env },
+    extendEnv: false,
+    reject: false,
+    stripFinalNewline: false,
+    maxBuffer: MAX_OUTPUT,
+    stdio: ['pipe', 'pipe', 'pipe', ...(files as readonly AnyFile[])],
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(stop === undefined ? {} : { cancelSignal: stop, forceKillAfterDelay: 1000 }),
+  } as const satisfies Options;
+}
+
+/** What is looked at of an execa result, whatever its options were. */
+interface Ended {
+  readonly failed: boolean;
+  readonly code?: string | undefined;
+  readonly isTerminated: boolean;
+  readonly signal?: string | undefined;
+  readonly exitCode?: number | undefined;
+  readonly stdout?: unknown;
+  readonly stderr?: unknown;
+}
+
+async function outcome(program: Program, { stop }: Run, child: PromiseLike<Ended>) {
+  const ended = await child;
+  stop?.throwIfAborted();
+  if (!ended.failed) return { stdout: `${ended.stdout ?? ''}`, stderr: `${ended.stderr ?? ''}` };
+  if (ended.code === 'ENOENT') {
+    throw new BootsealError('tool', `${program.name} is not installed`, {
+      hint: `on Debian: apt-get install ${program.package}`,
+    });
+  }
+  const why = ended.isTerminated
+    ? `ended by ${ended.signal}`
+    : ended.exitCode === undefined
+      ? ended.code
+      : `status ${ended.exitCode}`;
+  throw new BootsealError('tool', `${program.name} failed (${why})${lastWords(`${ended.stderr ?? ''}`)}`);
+}
+
+/** What a failed program said last. */
+function lastWords(stderr: string): string {
+  const lines = stderr.split('\n').filter((line) => line.trim() !== '');
+  return lines.length === 0 ? '' : `: ${lines.slice(-MAX_LINES).join('; ').slice(-MAX_WORDS)}`;
+}
+
+const MAX_LINES = 4;
+const MAX_WORDS = 600;

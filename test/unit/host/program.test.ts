@@ -1,0 +1,146 @@
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { filterProgram, inheritedFile, runProgram, startProgram } from '../../../src/host/program.ts';
+import { scratch } from '../../cli/script.ts';
+
+const program = (name: string) => ({ name, package: 'coreutils' });
+
+let folder: string;
+let remove: () => void;
+beforeEach(() => {
+  ({ folder, remove } = scratch());
+});
+afterEach(() => remove());
+
+async function collect(pieces: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const all: Uint8Array[] = [];
+  for await (const piece of pieces) all.push(piece);
+  return Buffer.concat(all);
+}
+
+async function* pieces(...all: Uint8Array[]) {
+  yield* all;
+}
+
+describe('runProgram', () => {
+  it('passes arguments as they are: no shell reads them', async () => {
+    const args = ['%s|', '$(id)', '; ls', "'", '*'];
+    expect(await runProgram(program('printf'), { args })).toEqual({ stdout: "$(id)|; ls|'|*|", stderr: '' });
+  });
+
+  it('feeds standard input, which else is empty', async () => {
+    expect((await runProgram(program('cat'), { args: [] }, 'abc')).stdout).toBe('abc');
+    expect((await runProgram(program('cat'), { args: [] })).stdout).toBe('');
+  });
+
+  it('shows the program nothing of the environment but what it is given', async () => {
+    process.env['BOOTSEAL_TEST_SECRET'] = 'x';
+    try {
+      const { stdout } = await runProgram(program('env'), { args: [], env: { GIVEN: '1' } });
+      expect(stdout.split('\n').map((line) => line.split('=')[0])).toEqual(
+        expect.arrayContaining(['PATH', 'LC_ALL', 'GIVEN']),
+      );
+      expect(stdout).not.toContain('BOOTSEAL_TEST_SECRET');
+    } finally {
+      delete process.env['BOOTSEAL_TEST_SECRET'];
+    }
+  });
+
+  it('hands over open files, also those that have no name any more', async () => {
+    const names = ['a', 'b'].map((name) => path.join(folder, name));
+    for (const name of names) fs.writeFileSync(name, path.basename(name));
+    const files = names.map((name) => fs.openSync(name, 'r'));
+    try {
+      for (const name of names) fs.unlinkSync(name);
+      const { stdout } = await runProgram(program('cat'), { args: [inheritedFile(1), inheritedFile(0)], files });
+      expect(stdout).toBe('ba');
+    } finally {
+      for (const file of files) fs.closeSync(file);
+    }
+  });
+
+  it('tells what is missing and where it comes from', async () => {
+    await expect(runProgram(program('no-such-program'), { args: [] })).rejects.toMatchObject({
+      kind: 'tool',
+      message: 'no-such-program is not installed',
+      hint: 'on Debian: apt-get install coreutils',
+    });
+  });
+
+  it('tells the status of what failed and its last words', async () => {
+    await expect(runProgram(program('ls'), { args: ['/none'] })).rejects.toMatchObject({
+      kind: 'tool',
+      message: "ls failed (status 2): ls: cannot access '/none': No such file or directory",
+    });
+    await expect(runProgram(program('false'), { args: [] })).rejects.toMatchObject({
+      message: 'false failed (status 1)',
+    });
+  });
+
+  it('tells the signal that ended it', async () => {
+    const args = ['-c', 'kill -9 $$'];
+    await expect(runProgram(program('sh'), { args })).rejects.toMatchObject({
+      message: 'sh failed (ended by SIGKILL)',
+    });
+  });
+
+  it('ends it when told to stop, and throws the reason', async () => {
+    const controller = new AbortController();
+    const ran = runProgram(program('sleep'), { args: ['60'], stop: controller.signal });
+    setTimeout(() => controller.abort(new Error('stopped')), 20);
+    await expect(ran).rejects.toThrow('stopped');
+  });
+
+  it('refuses output without end', async () => {
+    await expect(runProgram(program('yes'), { args: [] })).rejects.toMatchObject({ kind: 'tool' });
+  });
+});
+
+describe('startProgram', () => {
+  it('lets the caller talk with it', async () => {
+    const running = startProgram(program('cat'), { args: [] });
+    running.stdin.end('hello');
+    expect((await collect(running.stdout)).toString()).toBe('hello');
+    await running.ended;
+  });
+
+  it('tells that it failed', async () => {
+    const running = startProgram(program('no-such-program'), { args: [] });
+    await expect(running.ended).rejects.toMatchObject({ kind: 'tool' });
+  });
+});
+
+describe('filterProgram', () => {
+  it('passes a stream through, larger than any pipe', async () => {
+    const bytes = randomBytes(3 << 20);
+    const out = await collect(
+      filterProgram(program('cat'), { args: [] }, pieces(bytes.subarray(0, 5), bytes.subarray(5))),
+    );
+    expect(out.equals(bytes)).toBe(true);
+  });
+
+  it('fails when the program does, and when it ends before its input', async () => {
+    const much = pieces(...Array.from({ length: 64 }, () => randomBytes(1 << 16)));
+    await expect(collect(filterProgram(program('false'), { args: [] }, much))).rejects.toMatchObject({ kind: 'tool' });
+  });
+
+  it('throws what its input throws', async () => {
+    // biome-ignore lint/correctness/useYield: it fails before
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      throw new Error('broken');
+    }
+    await expect(collect(filterProgram(program('cat'), { args: [] }, broken()))).rejects.toThrow('broken');
+  });
+
+  it('ends the program when the reader has enough', async () => {
+    async function* endless() {
+      for (;;) yield randomBytes(1 << 16);
+    }
+    for await (const piece of filterProgram(program('cat'), { args: [] }, endless())) {
+      expect(piece.length).toBeGreaterThan(0);
+      break;
+    }
+  });
+});
