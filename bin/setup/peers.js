@@ -14,6 +14,8 @@ const PACKAGES = {
   'qemu-system-x86': '/usr/bin/qemu-system-x86_64',
   seabios: '/usr/share/seabios/bios-256k.bin',
   shellcheck: '/usr/bin/shellcheck',
+  e2fsprogs: '/usr/sbin/mke2fs',
+  zstd: '/usr/bin/zstd',
   zsh: '/usr/bin/zsh',
   fish: '/usr/bin/fish',
 };

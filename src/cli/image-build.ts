@@ -1,11 +1,11 @@
-/** @module `bootseal image build`: an encrypted disk from a raw file system image. */
+/** @module `bootseal image build`: an encrypted disk. */
 import { Command, Option } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { chooseSectorSize, identifyPayload, PAYLOAD_START, type Payload } from '../core/disk/payload.ts';
 import { BootsealError } from '../core/errors.ts';
 import { imageManifest, type Manifest, printManifest } from '../core/luks/manifest.ts';
 import { type Plan, type PlanOptions, plan } from '../core/luks/plan.ts';
-import { type RawSource, readStart, withSource } from '../host/image/source.ts';
+import { type RawSource, readStart } from '../host/image/source.ts';
 import { writeImage } from '../host/image/write-image.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { nodeLuksCrypto } from '../host/node-luks.ts';
@@ -19,12 +19,12 @@ import {
   keyslotLines,
 } from './image-keyslots.ts';
 import { type ImageNames, imageNames } from './image-names.ts';
-import { type Io, remark, resolvePath } from './io.ts';
+import { addSourceOptions, type SourceOptions, withImageSource } from './image-source.ts';
+import { type Io, remark } from './io.ts';
 import { progressOf } from './progress.ts';
 
 /** What commander makes of the options. */
-export interface BuildOptions extends KeyslotOptions {
-  readonly from: string;
+export interface BuildOptions extends KeyslotOptions, SourceOptions {
   readonly out: string;
   readonly sectorSize?: '512' | '4096';
   readonly detachedHeader?: string;
@@ -39,11 +39,12 @@ const MAX_LABEL = 47;
 /** Returns the command. */
 export function imageBuildCommand(io: Io): Command {
   const command = new Command('build')
-    .summary('make an encrypted disk from a raw image')
-    .description('Encrypt a raw file system image into a LUKS2 disk, without root and without another plaintext copy.')
-    .requiredOption('--from <file>', 'raw image of a file system')
+    .summary('make an encrypted disk from files or a raw image')
+    .description(
+      'Encrypt a folder, an archive or a raw file system image into a LUKS2 disk, without root and without a plaintext copy on any disk.',
+    )
     .requiredOption('--out <file>', 'new disk; its manifest is written beside it, with .json at the end of its name');
-  return addKeyslotOptions(command)
+  return addKeyslotOptions(addSourceOptions(command))
     .addOption(
       new Option(
         '--sector-size <bytes>',
@@ -59,10 +60,12 @@ export function imageBuildCommand(io: Io): Command {
 }
 
 const HELP = `
-Every sector is encrypted, also those that hold nothing. The file is read once and never copied in the clear.
+Every sector is encrypted, also those that hold nothing. Files become an ext4 file system, made in memory by e2fsprogs.
 The key is what \`secret build --secret disk-passphrase=FILE\` releases to the guest.
 
 Examples:
+  bootseal image build --from rootfs.tar.gz --new-key disk.key --out disk.img
+  bootseal image build --from rootfs --owner root --size 4G --new-key disk.key --out disk.img
   bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img
   bootseal image build --from rootfs.ext4 --key-file disk.key --out disk.img --detached-header disk.hdr --label root
   bootseal image build --from rootfs.ext4 --new-key disk.key --recovery-key-file mine.txt --out disk.img`;
@@ -71,8 +74,7 @@ async function build(io: Io, options: BuildOptions, stop: AbortSignal): Promise<
   const names = imageNames(io, options);
   const keys = await imageKeyslots(io, options, io.randomBytes);
   try {
-    await withSource(resolvePath(io, options.from), async (source) => {
-      await names.checkSource(source.handle);
+    await withImageSource(io, options, stop, names.checkSource, async (source) => {
       const payload = identifyPayload(await readStart(source, PAYLOAD_START));
       const wanted = planOptions(io, options, keys, source.size, payload);
       const planned = await plan(wanted, io.randomBytes, nodeLuksCrypto);

@@ -24,6 +24,12 @@ export async function openDisk(file: string): Promise<OpenDisk> {
   }
 }
 
+/** Returns part of an open file as a disk; `name` is for messages. */
+export function fileDisk(handle: fs.FileHandle, name: string, start: number, size: number): Disk {
+  const read = reader(handle, name);
+  return { size, read: (at, wanted) => read(start + at, Math.max(0, Math.min(wanted, size - at))) };
+}
+
 /** Runs `use` with a file as a disk and closes it after. */
 export async function withDisk<T>(file: string, use: (disk: Disk) => Promise<T>): Promise<T> {
   const disk = await openDisk(file);

@@ -28,6 +28,8 @@ export interface Run {
 export interface Running {
   readonly stdin: Writable;
   readonly stdout: Readable;
+  /** Also collected for the message when it fails. */
+  readonly stderr: Readable;
   /** Done when the program has ended well; throws `tool` when it failed, and what `stop` was aborted with. */
   readonly ended: Promise<{ readonly stderr: string }>;
   kill(): void;
@@ -60,14 +62,14 @@ export async function runProgram(
   return outcome(program, run, execa(program.name, run.args, { ...options(run), input }));
 }
 
-/** Starts a program; its standard error is collected, standard input and output are the caller's to write and read to the end. */
+/** Starts a program to talk with: standard input and output are the caller's to write and to read to the end. */
 export function startProgram(program: Program, run: Run): Running {
   const child = execa(program.name, run.args, { ...options(run), buffer: { stdout: false, stderr: true } });
   const ended = outcome(program, run, child);
   // Whoever waits for it is told; a program that ends early also breaks the streams, which is told by `ended`.
   ended.catch(() => undefined);
   child.stdin.on('error', () => undefined);
-  return { stdin: child.stdin, stdout: child.stdout, ended, kill: () => child.kill('SIGKILL') };
+  return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, ended, kill: () => child.kill('SIGKILL') };
 }
 
 /**

@@ -149,8 +149,8 @@ function checkKdfChoice(kdf: KdfChoice, id: number): void {
   if (broken !== undefined) throw new BootsealError('usage', `key ${id}: ${kdf.type} takes ${broken[1]}`);
 }
 
-/** RFC 9562 section 5.4. */
-function randomUuid(random: Random): string {
+/** Returns a UUID of random bits (RFC 9562 section 5.4). */
+export function randomUuid(random: Random): string {
   const raw = random(16);
   raw[6] = ((raw[6] ?? 0) & 0x0f) | 0x40;
   raw[8] = ((raw[8] ?? 0) & 0x3f) | 0x80;

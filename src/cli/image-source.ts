@@ -1,0 +1,109 @@
+/** @module Where the files of a new disk come from: a folder, archives, or a file system that is there already. */
+import * as fs from 'node:fs/promises';
+import { type Command, Option } from 'commander';
+import { packingOf } from '../core/archive/packing.ts';
+import { isTar, TAR_BLOCK } from '../core/archive/tar-header.ts';
+import { BootsealError } from '../core/errors.ts';
+import type { TarFile } from '../host/archive/tar-file.ts';
+import { ioError } from '../host/files.ts';
+import { type RawSource, readStart, withSource } from '../host/image/source.ts';
+import { type Io, remark, resolvePath } from './io.ts';
+import { type Progress, progressOf } from './progress.ts';
+import { parseSize } from './size.ts';
+
+/** What commander makes of the options. */
+export interface SourceOptions {
+  readonly from: string;
+  readonly size?: number;
+  readonly owner?: 'root';
+  readonly scratch?: string;
+}
+
+/** Adds the options about what is on the disk. */
+export function addSourceOptions(command: Command): Command {
+  return command
+    .requiredOption('--from <path>', 'folder, tar archive (also gzip, zstd), or raw image of a file system')
+    .option(
+      '--size <bytes>',
+      'size of the file system, such as 4G (default: what the files need, and a quarter more)',
+      parseSize,
+    )
+    .addOption(new Option('--owner <who>', 'give all files to root, whoever owns them').choices(['root']))
+    .option(
+      '--scratch <dir>',
+      'make the file system in this folder and not in memory: it then lies there in the clear until the build ends',
+    );
+}
+
+/** Runs `use` with the raw image that the source is or is made into. Throws as {@link withSource} and what makes file systems. */
+export async function withImageSource<T>(
+  io: Io,
+  options: SourceOptions,
+  stop: AbortSignal,
+  checkSource: (source: fs.FileHandle) => Promise<void>,
+  use: (source: RawSource) => Promise<T>,
+): Promise<T> {
+  const file = resolvePath(io, options.from);
+  const stat = await fs.stat(file).catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
+  if (stat.isDirectory()) {
+    const { tarOfFolder } = await import('../host/archive/folder.ts');
+    const folder = tarOfFolder(file, (line) => remark(io, 'note', line), stop);
+    return withFilesystem(io, options, stop, [folder], use);
+  }
+  return withSource(file, async (source) => {
+    await checkSource(source.handle);
+    const start = await readStart(source, TAR_BLOCK);
+    const packing = packingOf(start, file);
+    if (packing === 'none' && !isTar(start)) return use(checkRaw(options, source));
+    const { tarInRegion } = await import('../host/archive/tar-file.ts');
+    const archive = tarInRegion({ name: file, handle: source.handle, at: 0, size: source.size }, packing, stop);
+    return withFilesystem(io, options, stop, [archive], use);
+  });
+}
+
+/** A file system that is there already is taken as it is. */
+function checkRaw({ size, owner, from }: SourceOptions, source: RawSource): RawSource {
+  const option = size !== undefined ? '--size' : owner !== undefined ? '--owner' : undefined;
+  if (option === undefined) return source;
+  throw new BootsealError('usage', `${option} is for folders and archives, and ${from} is a raw image`);
+}
+
+async function withFilesystem<T>(
+  io: Io,
+  options: SourceOptions,
+  stop: AbortSignal,
+  archives: readonly TarFile[],
+  use: (source: RawSource) => Promise<T>,
+): Promise<T> {
+  const [{ withFilesystemOf }, { findScratch }] = await Promise.all([
+    import('../host/filesystem/build.ts'),
+    import('../host/filesystem/scratch.ts'),
+  ]);
+  const scratch = await findScratch(options.scratch === undefined ? undefined : resolvePath(io, options.scratch));
+  let progress: Progress | undefined;
+  const wanted = {
+    size: options.size,
+    layers: false,
+    ownedByRoot: options.owner === 'root',
+    scratch,
+    time: buildTime(io),
+    random: io.randomBytes,
+    stop,
+    onProgress: (done: number, total: number) => {
+      progress ??= progressOf(io, 'making the file system', total);
+      progress.show(done);
+    },
+  };
+  return withFilesystemOf(archives, wanted, (source) => {
+    progress?.end();
+    return use(source);
+  }).finally(() => progress?.end());
+}
+
+/** Seconds since 1970; SOURCE_DATE_EPOCH is what reproducible builds agree on (reproducible-builds.org/specs/source-date-epoch). */
+function buildTime(io: Io): number {
+  const given = process.env['SOURCE_DATE_EPOCH'];
+  if (given === undefined || given === '') return Math.floor(io.now().getTime() / 1000);
+  if (/^[0-9]{1,10}$/.test(given) && Number(given) < 2 ** 32) return Number(given);
+  throw new BootsealError('usage', 'SOURCE_DATE_EPOCH in the environment is no number of seconds');
+}
