@@ -3,6 +3,8 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type SourceOptions, withImageSource } from '../../src/cli/image-source.ts';
+import { processIo } from '../../src/cli/io.ts';
 import { bootseal, scratch } from '../cli/script.ts';
 import { noise } from '../disk-image/raw-image.ts';
 import { describeWith } from '../needs.ts';
@@ -20,14 +22,24 @@ const at = (name: string) => path.join(folder, name);
 
 const COMMAND = path.join(import.meta.dirname, '..', '..', 'bin', 'bootseal.js');
 
-/** Builds a disk, decrypts it, and returns the name of the file system in it. */
-async function build(from: string, options: readonly string[] = ['--size', '32M']): Promise<string> {
-  const args = ['image', 'build', '--from', from, '--key-file', 'key', '--out', 'disk', '--force', ...options];
-  const built = await bootseal(args, folder);
-  expect(built.status, built.stderr).toBe(0);
-  return extract();
+/** Makes the file system of a source, as `image build` does before it encrypts; returns the name of a copy of it. */
+async function build(from: string, options: Partial<SourceOptions> = { size: 32 << 20 }): Promise<string> {
+  const io = { ...processIo(), cwd: folder, now: () => new Date(1.7e12) };
+  const all = { from, ...options };
+  await withImageSource(
+    io,
+    all,
+    new AbortController().signal,
+    async () => {},
+    async ({ handle }) => {
+      fs.copyFileSync(`/proc/self/fd/${handle.fd}`, at('raw'));
+    },
+  );
+  checkExt4(at('raw'));
+  return at('raw');
 }
 
+/** Decrypts a disk; returns the name of the file system in it. */
 async function extract(): Promise<string> {
   const done = await bootseal(['image', 'extract', 'disk', '--key-file', 'key', '--out', 'raw', '--force'], folder);
   expect(done.status, done.stderr).toBe(0);
@@ -141,12 +153,12 @@ describeWith(e2fsprogs, 'a file system from archives and folders', () => {
     ]);
     fs.writeFileSync(at('other.tar'), tarArchive({ name: 'f', uid: 5, gid: 6 }));
     const built = await bootseal(
-      ['image', 'build', '--from', 'tree', '--owner', 'root', '--size', '32M', '--key-file', 'key', '--out', 'disk'],
+      ['image', 'build', '--from', 'tree', '--owner', 'root', '--size', '16M', '--key-file', 'key', '--out', 'disk'],
       folder,
     );
     if (fs.existsSync(at('tree/s'))) expect(built.stderr).toContain('bootseal: note: ./s: socket ignored');
     expect(readExt4(await extract()).get('file')).toMatchObject({ uid: 0, gid: 0 });
-    expect(readExt4(await build('other.tar', ['--owner', 'root', '--size', '32M'])).get('f')).toMatchObject({
+    expect(readExt4(await build('other.tar', { owner: 'root', size: 16 << 20 })).get('f')).toMatchObject({
       uid: 0,
       gid: 0,
     });
@@ -154,7 +166,7 @@ describeWith(e2fsprogs, 'a file system from archives and folders', () => {
 
   it('has the size that is asked for', async () => {
     fs.writeFileSync(at('root.tar'), tarArchive({ name: 'f', data: 'x' }));
-    expect(fs.statSync(await build('root.tar', ['--size', '48M'])).size).toBe(48 << 20);
+    expect(fs.statSync(await build('root.tar', { size: 48 << 20 })).size).toBe(48 << 20);
     const small = await bootseal(
       ['image', 'build', '--from', 'root.tar', '--size', '1M', '--key-file', 'key', '--out', 'small'],
       folder,
