@@ -1,7 +1,7 @@
 /** @module `bootseal firmware`: what a firmware image is, what it can serve, and whether it keeps its promises. */
 import { Command, Option } from 'commander';
 import { BootsealError } from '../core/errors.ts';
-import { describeFirmware, printDescriptor } from '../core/firmware/descriptor.ts';
+import { describeFirmware, isDescriptor, printDescriptor } from '../core/firmware/descriptor.ts';
 import { MAX_FIRMWARE_BYTES, parseFirmware } from '../core/firmware/firmware.ts';
 import { inspectFirmware } from '../core/firmware/inspect.ts';
 import { FIRMWARE_CLASSES, lintFirmware } from '../core/firmware/lint.ts';
@@ -52,7 +52,7 @@ async function inspect(io: Io, file: string, options: InspectOptions): Promise<v
   if (options.descriptor === undefined && (options.out !== undefined || options.force !== undefined)) {
     throw new BootsealError('usage', '--out and --force go with --descriptor');
   }
-  const image = await readInput(io, file, MAX_FIRMWARE_BYTES);
+  const image = await readImage(io, file);
   if (options.descriptor === true) return writeDescriptor(io, image, options);
   const inspection = inspectFirmware(image);
   const sha256 = bytesToHex(nodeHashes.sha256(image));
@@ -61,6 +61,15 @@ async function inspect(io: Io, file: string, options: InspectOptions): Promise<v
       ? `${JSON.stringify(inspectionJson(inspection, sha256))}\n`
       : inspectionText(inspection, sha256),
   );
+}
+
+/** Reads an image; throws `format` for a descriptor, which tells nothing of what is in the image. */
+async function readImage(io: Io, file: string): Promise<Uint8Array> {
+  const image = await readInput(io, file, MAX_FIRMWARE_BYTES);
+  if (!isDescriptor(image)) return image;
+  throw new BootsealError('format', `${file === '-' ? 'standard input' : file} is a firmware descriptor, not an image`, {
+    hint: 'give the image that it was made of; a descriptor is for measure snp only',
+  });
 }
 
 async function writeDescriptor(io: Io, image: Uint8Array, options: InspectOptions): Promise<void> {
@@ -97,7 +106,7 @@ Examples:
   bootseal firmware lint OVMF.amdsev.fd --json`;
 
 async function lint(io: Io, file: string, options: LintOptions): Promise<void> {
-  const image = await readInput(io, file, MAX_FIRMWARE_BYTES);
+  const image = await readImage(io, file);
   const result = lintFirmware(image);
   const { platform } = options;
   const start =

@@ -1,6 +1,5 @@
 /** @module What a person is told before a digest is computed: firmware that cannot start, options that cannot matter. */
-import { BootsealError } from '../core/errors.ts';
-import { QEMU_BIOS_UNIT, startsOn } from '../core/firmware/starts.ts';
+import { checkStart, QEMU_BIOS_UNIT } from '../core/firmware/starts.ts';
 import type { MeasuredFirmware, Platform } from '../core/measurement/measure.ts';
 import type { Profile } from '../core/measurement/profiles.ts';
 import { type Io, remark } from './io.ts';
@@ -14,20 +13,14 @@ export function checkFirmware(
   { firmware, image }: MeasuredFirmware,
   options: MeasureOptions,
 ): void {
-  if (image === undefined) return;
-  const { answer, reason, advice } = startsOn(firmware, platform);
-  if (answer === 'no') {
-    throw new BootsealError(
-      'format',
-      `the firmware cannot serve ${platform}: ${reason}`,
-      advice === undefined ? {} : { hint: advice },
-    );
-  }
+  // Of a descriptor only SNP can be measured, which says so itself.
+  if (image === undefined && platform !== 'snp') return;
+  const { answer, reason } = checkStart(firmware, platform);
   if (answer === 'unknown') remark(io, 'warning', `the firmware may not be what the host can start: ${reason}`);
   if (
     platform === 'snp' &&
     options.svsm === undefined &&
-    image.length % QEMU_BIOS_UNIT !== 0 &&
+    firmware.size % QEMU_BIOS_UNIT !== 0 &&
     profile.name.startsWith('qemu')
   ) {
     remark(io, 'warning', 'QEMU starts SNP guests only with firmware of whole 64 KiB: is this file the full image?');

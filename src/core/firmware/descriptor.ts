@@ -7,6 +7,7 @@ import type { Hashes } from '../hash.ts';
 import { bytesToHex, hexToBytes } from '../hex.ts';
 import { PAGE_SIZE, snpFirmwareDigest } from '../measurement/snp.ts';
 import { type Area, type Firmware, MAX_FIRMWARE_BYTES, parseFirmware, type SevSection } from './firmware.ts';
+import { checkStart } from './starts.ts';
 
 /** The first key of our own form. */
 const FORMAT = 'bootseal-firmware-1';
@@ -21,7 +22,7 @@ export interface FirmwareDescriptor {
   readonly firmware: Firmware;
 }
 
-/** Describes an image. Throws `format` when it is no firmware for SNP. */
+/** Describes an image. Throws `format` when it cannot start under SNP. */
 export function describeFirmware(image: Uint8Array, hashes: Hashes): FirmwareDescriptor {
   const firmware = parseFirmware(image);
   if (firmware.sevSections === undefined) {
@@ -29,6 +30,7 @@ export function describeFirmware(image: Uint8Array, hashes: Hashes): FirmwareDes
       hint: 'SEV and SEV-ES are measured from the image itself; for SNP build OvmfPkg/AmdSev/AmdSevX64.dsc',
     });
   }
+  checkStart(firmware, 'snp');
   return {
     sha256: bytesToHex(hashes.sha256(image)),
     snpDigest: snpFirmwareDigest(image, firmware.gpa, hashes),

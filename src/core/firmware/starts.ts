@@ -1,4 +1,5 @@
 /** @module Whether a firmware can start on a platform at all, as far as its tables tell. */
+import { BootsealError } from '../errors.ts';
 import type { Platform } from '../measurement/measure.ts';
 import type { Firmware } from './firmware.ts';
 
@@ -50,4 +51,13 @@ export function startsOn(firmware: Firmware, platform: Platform): Verdict {
     'its footer does not say where further vCPUs start (no SEV-ES reset block)',
     firmware.footer.length > 0 ? AMDSEV : 'use an OVMF of 2022 or later, and the whole image',
   );
+}
+
+/** Returns the verdict of `startsOn`; throws `format` when that is no. */
+export function checkStart(firmware: Firmware, platform: Platform): Verdict {
+  const verdict = startsOn(firmware, platform);
+  const { answer, reason, advice } = verdict;
+  if (answer !== 'no') return verdict;
+  const details = advice === undefined ? {} : { hint: advice };
+  throw new BootsealError('format', `the firmware cannot serve ${platform}: ${reason}`, details);
 }

@@ -4,7 +4,7 @@ import { type Firmware, parseFirmware } from '../firmware/firmware.ts';
 import type { Hashes } from '../hash.ts';
 import { checkFeatures } from './features.ts';
 import { type KernelHashes, kernelHashTable } from './hash-table.ts';
-import type { Step } from './plan.ts';
+import type { Step, Trace } from './plan.ts';
 import type { Profile } from './profiles.ts';
 import { sevDigest, sevEsDigests, startSevLaunch } from './sev.ts';
 import { snpFirmwareDigest } from './snp.ts';
@@ -93,7 +93,7 @@ export function measure(request: MeasureRequest, hashes: Hashes): readonly Measu
 }
 
 /** Returns the digests of one CPU for all counts of the request. */
-type Matrix = (cpu: Cpu, trace?: (step: Step) => void) => readonly Uint8Array[];
+type Matrix = (cpu: Cpu, trace?: Trace) => readonly Uint8Array[];
 
 function measureSev(request: MeasureRequest, hashes: Hashes): Measured {
   const steps: Step[] = [];
@@ -115,14 +115,14 @@ function measureSev(request: MeasureRequest, hashes: Hashes): Measured {
   };
 }
 
-function sevEsMatrix(request: MeasureRequest, hashes: Hashes, trace: ((step: Step) => void) | undefined): Matrix {
+function sevEsMatrix(request: MeasureRequest, hashes: Hashes, trace: Trace | undefined): Matrix {
   const launch = startSevLaunch(wholeImage(request), request.firmware.firmware, hashTable(request), hashes, trace);
   return (cpu, own) => sevEsDigests(launch, pages(request, cpu), request.vcpus, own);
 }
 
-function snpMatrix(request: MeasureRequest, hashes: Hashes, trace: ((step: Step) => void) | undefined): Matrix {
+function snpMatrix(request: MeasureRequest, hashes: Hashes, trace: Trace | undefined): Matrix {
   const { firmware, profile } = request;
-  const start = firmware.snpDigest ?? snpFirmwareDigest(wholeImage(request), firmware.firmware.gpa, hashes, trace);
+  const start = firmwareDigest(request, hashes, trace);
   if (request.svsm !== undefined) {
     const svsm = placeSvsm(request.svsm.image, firmware.firmware, request.svsm.varsSize);
     const launch = startSvsmLaunch(start, svsm, request.unknownSections ?? 'refuse', hashes, trace);
@@ -137,6 +137,21 @@ function snpMatrix(request: MeasureRequest, hashes: Hashes, trace: ((step: Step)
   };
   const launch = startSnpLaunch(start, inputs, hashes, trace);
   return (cpu, own) => snpDigests(launch, profile, pages(request, cpu), request.vcpus, own);
+}
+
+/** Returns the SNP digest after the firmware's pages, from the image or from what is known of it. */
+function firmwareDigest(request: MeasureRequest, hashes: Hashes, trace: Trace | undefined): Uint8Array {
+  const { firmware, snpDigest } = request.firmware;
+  if (snpDigest === undefined) return snpFirmwareDigest(wholeImage(request), firmware.gpa, hashes, trace);
+  const { gpa, size } = firmware;
+  trace?.({
+    name: 'firmware',
+    type: 'normal',
+    gpa: size === 0 ? undefined : BigInt(gpa),
+    length: size,
+    digest: snpDigest,
+  });
+  return snpDigest;
 }
 
 function pages(request: MeasureRequest, cpu: Cpu): VcpuPages {

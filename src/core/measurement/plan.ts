@@ -8,9 +8,9 @@ export interface Step {
   /** What it is for a person: `firmware`, `SNP_SEC_MEM`, `vcpu 0`. */
   readonly name: string;
   readonly type: StepType;
-  /** Guest physical address, bytes; absent for the VMSAs of SEV-ES, which have none in the digest. */
+  /** Guest physical address, bytes; absent for the VMSAs of SEV-ES, which have none in the digest, and where a descriptor does not say. */
   readonly gpa: bigint | undefined;
-  /** Bytes. */
+  /** Bytes; 0 where a descriptor does not say. */
   readonly length: number;
   /** The launch digest after this step. */
   readonly digest: Uint8Array;

@@ -46,9 +46,9 @@ describe('our form', () => {
   it('is read as it was written', () => {
     expect(parseDescriptor(printDescriptor(described))).toEqual(described);
     expect(described.firmware).toMatchObject({ footer: [], tdxSections: undefined, gpa: 0xffc00000 });
-    const bare = describeFirmware(lastPage({ sev: AMDSEV.sev ?? [] }), nodeHashes);
+    const bare = describeFirmware(lastPage({ sev: AMDSEV.sev ?? [], reset: 0x80b004 }), nodeHashes);
     expect(parseDescriptor(printDescriptor(bare))).toEqual(bare);
-    expect(bare.firmware).toMatchObject({ resetAddress: undefined, hashArea: undefined, secretArea: undefined });
+    expect(bare.firmware).toMatchObject({ resetAddress: 0x80b004, hashArea: undefined, secretArea: undefined });
   });
 
   it('measures like the image', () => {
@@ -73,12 +73,49 @@ describe('our form', () => {
     expect(request({ image: undefined, firmware, snpDigest })).toEqual(request(whole));
   });
 
+  it('has the step of the firmware in its plan, as far as it tells', () => {
+    const { firmware, snpDigest } = described;
+    const firstStep = (of: Parameters<typeof measure>[0]['firmware']) =>
+      measure(
+        {
+          platform: 'snp',
+          firmware: of,
+          profile: findProfile('ec2'),
+          vcpus: [1],
+          cpus: [{ signature: 0 }],
+          features: 1n,
+          plan: true,
+        },
+        nodeHashes,
+      )[0]?.plan?.[0];
+    expect(firstStep({ firmware, snpDigest })).toEqual(firstStep({ firmware, image }));
+    const { firmware: go, snpDigest: digest } = parseDescriptor(read('sev-snp-measure-go/ovmf_img_1.json'));
+    expect(firstStep({ firmware: go, snpDigest: digest })).toEqual({
+      name: 'firmware',
+      type: 'normal',
+      gpa: undefined,
+      length: 0,
+      digest,
+    });
+  });
+
   it('is not made of an image that SNP cannot use', () => {
     const { sev: _, ...tables }: Tables = AMDSEV;
     expect(failure(() => describeFirmware(firmwareImage(tables), nodeHashes))).toMatchObject({
       kind: 'format',
       message: 'the firmware has no SEV metadata, so there is nothing to describe for SNP',
       hint: 'SEV and SEV-ES are measured from the image itself; for SNP build OvmfPkg/AmdSev/AmdSevX64.dsc',
+    });
+    const { reset: __, ...withoutReset }: Tables = AMDSEV;
+    expect(failure(() => describeFirmware(firmwareImage(withoutReset), nodeHashes))).toEqual({
+      kind: 'format',
+      message:
+        'the firmware cannot serve snp: its footer does not say where further vCPUs start (no SEV-ES reset block)',
+      hint: 'build OvmfPkg/AmdSev/AmdSevX64.dsc',
+    });
+    expect(failure(() => describeFirmware(firmwareImage({ ...AMDSEV, sev: [[0, 0, 1]] }), nodeHashes))).toMatchObject({
+      kind: 'format',
+      message: expect.stringContaining('builds for TDX only'),
     });
     const odd = new Uint8Array(image.length - 1);
     odd.set(image.subarray(1));
