@@ -67,7 +67,8 @@ async function inspect(io: Io, file: string, options: InspectOptions): Promise<v
 async function readImage(io: Io, file: string): Promise<Uint8Array> {
   const image = await readInput(io, file, MAX_FIRMWARE_BYTES);
   if (!isDescriptor(image)) return image;
-  throw new BootsealError('format', `${file === '-' ? 'standard input' : file} is a firmware descriptor, not an image`, {
+  const what = file === '-' ? 'standard input' : file;
+  throw new BootsealError('format', `${what} is a firmware descriptor, not an image`, {
     hint: 'give the image that it was made of; a descriptor is for measure snp only',
   });
 }

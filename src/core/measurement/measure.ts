@@ -54,6 +54,9 @@ export interface MeasureRequest {
   readonly plan?: boolean | undefined;
 }
 
+/** The most steps of vCPUs that the plans of one request have together: the plan of each guest repeats those of all smaller ones. */
+export const MOST_PLAN_STEPS: number = 2 ** 16;
+
 /** One guest's digest: 32 bytes for SEV and SEV-ES, 48 for SNP. CPU fields are absent for SEV, which measures no CPU state. */
 export interface Measured {
   readonly platform: Platform;
@@ -179,7 +182,17 @@ function checkRequest(request: MeasureRequest, platform: 'sev-es' | 'snp'): void
     throw new BootsealError('usage', 'at least one number of vCPUs and one CPU are needed');
   }
   checkVcpuCounts(request.vcpus);
+  checkPlans(request);
   checkFeatures(platform, request.features);
+}
+
+function checkPlans({ plan, cpus, vcpus }: MeasureRequest): void {
+  const steps = cpus.length * vcpus.reduce((sum, count) => sum + count, 0);
+  if (plan !== true || steps <= MOST_PLAN_STEPS) return;
+  const guests = cpus.length * vcpus.length;
+  throw new BootsealError('usage', `the plans of ${guests} guests have ${steps} steps, more than ${MOST_PLAN_STEPS}`, {
+    hint: 'ask for the plan of the largest guest alone: it has the digest of every smaller one after its last vCPU',
+  });
 }
 
 function checkSvsm(request: MeasureRequest): void {

@@ -3,7 +3,7 @@ import { parseFirmware, type SevSection } from '../../../src/core/firmware/firmw
 import { bytesToHex } from '../../../src/core/hex.ts';
 import { cpuModel, cpuSignature } from '../../../src/core/measurement/cpu-models.ts';
 import { kernelHashTable } from '../../../src/core/measurement/hash-table.ts';
-import { type MeasureRequest, measure } from '../../../src/core/measurement/measure.ts';
+import { type MeasureRequest, MOST_PLAN_STEPS, measure } from '../../../src/core/measurement/measure.ts';
 import { findProfile } from '../../../src/core/measurement/profiles.ts';
 import { SnpDigest, snpFirmwareDigest } from '../../../src/core/measurement/snp.ts';
 import { addSections, type SectionInputs } from '../../../src/core/measurement/snp-sections.ts';
@@ -127,6 +127,24 @@ describe('measure', () => {
       hint: expect.stringContaining('whole image'),
     });
     expect(failure(() => measure({ ...request({}, 'seves'), firmware }, nodeHashes)).message).toContain('sev-es needs');
+  });
+
+  it('refuses plans that nobody could read, and only those', () => {
+    const cpu = { signature: 0xa00f11 };
+    const most: MeasureRequest = {
+      ...request({}, 'seves'),
+      cpus: [cpu, cpu],
+      vcpus: Array.from({ length: MOST_PLAN_STEPS / 2 / 4096 }, () => 4096),
+      plan: true,
+    };
+    expect(measure(most, nodeHashes)).toHaveLength(16);
+    const more = { ...most, vcpus: [...most.vcpus, 1] };
+    expect(failure(() => measure(more, nodeHashes))).toEqual({
+      kind: 'usage',
+      message: 'the plans of 18 guests have 65538 steps, more than 65536',
+      hint: 'ask for the plan of the largest guest alone: it has the digest of every smaller one after its last vCPU',
+    });
+    expect(measure({ ...more, plan: false }, nodeHashes)).toHaveLength(18);
   });
 
   it('refuses guests that no host can start', () => {
