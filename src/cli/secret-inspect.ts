@@ -1,5 +1,4 @@
 /** @module `bootseal secret inspect`: what a secret table holds, without showing values. */
-import * as fs from 'node:fs/promises';
 import { Command } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
@@ -7,7 +6,7 @@ import type { Guid } from '../core/guid.ts';
 import { MAX_PAYLOAD } from '../core/secret/limits.ts';
 import { guidWarning, secretGuid, secretName } from '../core/secret/names.ts';
 import { parseSecretTable, type SecretTable } from '../core/secret/table.ts';
-import { writeNewFile } from '../host/files.ts';
+import { isFolder, writeNewFile } from '../host/files.ts';
 import { type Io, readInput, remark, resolvePath } from './io.ts';
 import { MEASUREMENT_HELP } from './measurement-input.ts';
 import { LEGACY_HELP, type OpeningOptions, openFolder } from './packet-folder.ts';
@@ -65,14 +64,8 @@ async function inspect(io: Io, file: string, options: Options): Promise<void> {
 }
 
 async function readTable(io: Io, file: string, options: Options): Promise<Uint8Array> {
-  const isFolder =
-    file !== '-' &&
-    (await fs.stat(resolvePath(io, file)).then(
-      (found) => found.isDirectory(),
-      () => false,
-    ));
   const { tk, measurement, legacyApi = false } = options;
-  if (!isFolder) {
+  if (file === '-' || !(await isFolder(resolvePath(io, file)))) {
     if (tk !== undefined || measurement !== undefined || legacyApi) {
       throw new BootsealError('usage', `${file} is no folder of secret build: a plain table needs no keys`);
     }

@@ -3,7 +3,7 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import type { CertificateFile } from '../core/session/platform-certificates.ts';
-import { ioError, readSmallFile } from './files.ts';
+import { ioError, isFolder, readSmallFile } from './files.ts';
 
 /** All certificates of a chain have 11 KiB, in base64 15; bytes. */
 const LIMIT = 64 << 10;
@@ -27,14 +27,6 @@ export async function readCertificateFiles(name: string): Promise<CertificateFil
   const { paths, ignored } = (await isFolder(name)) ? await certificatesIn(name) : { paths: [name], ignored: [] };
   const files = await Promise.all(paths.map(async (file) => ({ name: file, bytes: await readSmallFile(file, LIMIT) })));
   return { files, ignored };
-}
-
-async function isFolder(name: string): Promise<boolean> {
-  try {
-    return (await fs.stat(name)).isDirectory();
-  } catch (cause) {
-    throw ioError(cause, name, 'read');
-  }
 }
 
 async function certificatesIn(folder: string): Promise<{ readonly paths: string[]; readonly ignored: string[] }> {

@@ -24,6 +24,15 @@ const REASONS: Readonly<Record<string, string>> = {
   EFBIG: 'file too large',
 };
 
+/** Says whether `name` is a folder, or a link to one; throws `io` when nothing is there. */
+export async function isFolder(name: string): Promise<boolean> {
+  try {
+    return (await fs.stat(name)).isDirectory();
+  } catch (cause) {
+    throw ioError(cause, name, 'read');
+  }
+}
+
 /**
  * Reads a whole small file; throws `io` when it cannot and `format` when it has more than `limit` bytes. Messages name it `shown`,
  * for where the name may be a secret by mistake.

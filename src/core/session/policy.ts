@@ -18,8 +18,10 @@ const KNOWN = Object.keys(POLICY_FLAGS).join(', ');
  * minimum API version in bits 16-31. Throws `usage` for anything else, reserved bits included.
  */
 export function parsePolicy(text: string): number {
-  const value = /^(0x[0-9a-f]{1,8}|[0-9]{1,10})$/i.test(text) ? Number(text) : flags(text);
-  if (value > 0xffffffff) throw new BootsealError('usage', `policy ${text} does not fit in 32 bits`);
+  const value = /^(0x[0-9a-f]+|[0-9]+)$/i.test(text) ? Number(text) : flags(text);
+  if (value > 0xffffffff) {
+    throw new BootsealError('usage', `policy ${text.slice(0, 64)} does not fit in 32 bits`);
+  }
   checkReservedBits(value, text);
   return value;
 }
@@ -36,7 +38,7 @@ function flags(text: string): number {
   let value = 0;
   for (const name of text.toLowerCase().split(',')) {
     if (!Object.hasOwn(POLICY_FLAGS, name)) {
-      throw new BootsealError('usage', `unknown policy flag ${JSON.stringify(name)}`, {
+      throw new BootsealError('usage', `unknown policy flag ${JSON.stringify(name.slice(0, 64))}`, {
         hint: `use a number or flags out of: ${KNOWN}`,
       });
     }
