@@ -11,6 +11,7 @@ import { placeSvsm, svsmVcpuPages } from '../../../src/core/measurement/svsm.ts'
 import { Vmsa } from '../../../src/core/measurement/vmsa.ts';
 import { nodeHashes } from '../../../src/host/node-hashes.ts';
 import { failure } from '../../failure.ts';
+import { footerEntry, join, u32, withFooter } from '../../firmware-image.ts';
 import { fixture, vectors } from '../../fixtures.ts';
 import { kernelHashes, requestOf, type VectorInputs } from '../../measurement-vectors.ts';
 
@@ -270,10 +271,45 @@ describe('SVSM', () => {
     expect([legacy.mxcsr, legacy.x87_fcw]).toEqual([0, 0]);
   });
 
-  it('is refused where it cannot be', () => {
-    expect(failure(() => placeSvsm(fixture(amdsev), ovmf, vars))).toMatchObject({
+  /** An SVSM of `size` bytes that starts at `entry`. */
+  const made = (size: number, entry: number) => {
+    const tail = withFooter(new Uint8Array(), footerEntry('a789a612-0597-4c4b-a49f-cbb1fe9d1ddd', u32(entry)));
+    return join(new Uint8Array(size - tail.length), tail);
+  };
+
+  it('starts inside of it', () => {
+    expect(placeSvsm(made(8192, 0x1234), ovmf, 4096)).toMatchObject({
+      gpa: ovmf.gpa - 4096 - 8192,
+      entry: ovmf.gpa - 4096 - 8192 + 0x1234,
+    });
+    expect(placeSvsm(made(8192, 8191), ovmf, 0).entry).toBe(ovmf.gpa - 1);
+    expect(failure(() => placeSvsm(made(8192, 8192), ovmf, 0))).toEqual({
       kind: 'format',
-      message: expect.stringContaining('no SVSM entry'),
+      message: 'the SVSM’s entry point lies outside of it',
+      hint: undefined,
+    });
+    expect(failure(() => placeSvsm(made(8192 + 16, 0), ovmf, 0))).toEqual({
+      kind: 'usage',
+      message: 'SVSM of 8208 bytes and variables of 0 bytes are not whole pages below the firmware',
+      hint: undefined,
+    });
+  });
+
+  it('has its own step in the plan, after the firmware and before its metadata', () => {
+    const inputs = { ovmf: 'sev-snp-measure/svsm_ovmf.fd', svsm: 'sev-snp-measure/svsm.bin', vars_size: vars };
+    const [one] = measure({ ...request(inputs), plan: true }, nodeHashes);
+    const digest = new SnpDigest(nodeHashes, one?.plan?.[0]?.digest);
+    const gpa = BigInt(placeSvsm(image, ovmf, vars).gpa);
+    digest.add('normal', gpa, image);
+    expect(one?.plan?.[1]).toEqual({ name: 'svsm', type: 'normal', gpa, length: image.length, digest: digest.value() });
+    expect(one?.plan?.at(-1)).toMatchObject({ name: 'vcpu 0', digest: one?.digest });
+  });
+
+  it('is refused where it cannot be', () => {
+    expect(failure(() => placeSvsm(fixture(amdsev), ovmf, vars))).toEqual({
+      kind: 'format',
+      message: 'the SVSM file has no SVSM entry in its footer table',
+      hint: 'give the svsm.bin of COCONUT SVSM from before its IGVM builds',
     });
     expect(failure(() => placeSvsm(image, ovmf, 1))).toMatchObject({ kind: 'usage' });
     expect(failure(() => placeSvsm(image, { gpa: image.length }, 4096))).toMatchObject({ kind: 'usage' });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { findProfile } from '../../../src/core/measurement/profiles.ts';
 import { parseCertificate } from '../../../src/core/session/certificate.ts';
 import { trustUnverified } from '../../../src/core/session/chain.ts';
-import { createRecord, type RecordInputs } from '../../../src/core/session/create-record.ts';
+import { createRecord, expectedDigest, type RecordInputs } from '../../../src/core/session/create-record.ts';
 import { type LaunchRecord, parseRecord, printProfile, printRecord } from '../../../src/core/session/record.ts';
 import { failure } from '../../failure.ts';
 import { fixture } from '../../fixtures.ts';
@@ -267,5 +268,34 @@ describe('createRecord', () => {
         });
       }
     }
+  });
+});
+
+describe('expectedDigest', () => {
+  const measured = {
+    platform: 'sev-es',
+    profile: findProfile('qemu-legacy'),
+    vcpus: 4,
+    cpu: { name: 'EPYC-v4', signature: 0x800f12 },
+    features: 0x20n,
+    digest: new Uint8Array(32).fill(0xab),
+    plan: undefined,
+  } as const;
+
+  it('keeps what the digest is of', () => {
+    expect(expectedDigest(measured)).toEqual({
+      digest: 'ab'.repeat(32),
+      profile: 'qemu-legacy',
+      profileVersion: 1,
+      vcpus: 4,
+      cpu: 'EPYC-v4',
+      vmsaFeatures: '0x20',
+    });
+    expect(expectedDigest({ ...measured, cpu: { signature: 0x800f12 } }).cpu).toBe('0x800f12');
+  });
+
+  it('leaves out what was not measured', () => {
+    const nothing = { profile: undefined, vcpus: undefined, cpu: undefined, features: undefined };
+    expect(Object.keys(expectedDigest({ ...measured, platform: 'sev', ...nothing }))).toEqual(['digest']);
   });
 });
