@@ -63,11 +63,13 @@ describe('the beginning of the tour', () => {
         fs.writeFileSync(path.join(cache, name), name);
       }
       const block = /```sh\n(alias[\s\S]*?)```/.exec(README)?.[1] ?? '';
-      const tour = path.join(folder, 'tour');
-      execFileSync('bash', ['-ec', block.replaceAll('/tmp/tour', tour)], {
+      const where = execFileSync('bash', ['-ec', `${block}\npwd`], {
         cwd: ROOT,
-        env: { PATH: process.env['PATH'], [variable]: folder },
+        env: { PATH: process.env['PATH'], TMPDIR: folder, [variable]: folder },
+        encoding: 'utf8',
       });
+      const tour = where.trim();
+      expect(path.dirname(tour)).toBe(folder);
       expect(fs.readdirSync(tour).sort()).toEqual(['OVMF.amdsev.fd', 'initrd.gz', 'linux', 'rome']);
       expect(fs.readFileSync(path.join(tour, 'linux'), 'utf8')).toBe('debian-installer/linux');
       expect(fs.existsSync(path.join(tour, 'rome', 'pdh.cert'))).toBe(true);

@@ -1,0 +1,83 @@
+/** @module Every key that a command prints with --json stands in the page that documents it: scripts depend on them. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bootseal, type Ran, scratch } from '../cli/script.ts';
+import { fixture } from '../fixtures.ts';
+import { writeLaunch } from '../launch-record.ts';
+
+const ROOT = path.join(import.meta.dirname, '..', '..');
+const ROME = path.join(ROOT, 'test/fixtures/sev-crate/rome');
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+beforeAll(() => {
+  const files = {
+    fw: 'debian-ovmf/OVMF.amdsev_2026.08.fd',
+    kernel: 'synthetic/kernel.bin',
+    code: 'sev-snp-measure/svsm_ovmf.fd',
+    svsm: 'sev-snp-measure/svsm.bin',
+  };
+  for (const [name, from] of Object.entries(files)) fs.writeFileSync(path.join(folder, name), fixture(from));
+  fs.writeFileSync(path.join(folder, 'passphrase'), 'correct horse');
+  writeLaunch(path.join(folder, 'launch'), []);
+});
+
+/** Returns the keys of all objects in a value. */
+function keysOf(value: unknown): string[] {
+  if (Array.isArray(value)) return value.flatMap(keysOf);
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [key, ...keysOf(inner)]);
+}
+
+/** Returns those keys of some JSON text that a page names nowhere. */
+function undocumented(json: string, page: string): string[] {
+  const text = fs.readFileSync(path.join(ROOT, page), 'utf8');
+  const keys = [...new Set(keysOf(JSON.parse(json)))];
+  expect(keys.length).toBeGreaterThan(0);
+  return keys.filter((key) => !new RegExp(`[\`".]${key}[\`"]`).test(text));
+}
+
+const OPEN = '--tk launch/tk --measurement launch/measurement.b64';
+
+describe('the keys of --json', () => {
+  // In order: later lines read what earlier ones wrote.
+  it.each([
+    ['docs/firmware.md', 'firmware inspect fw --json'],
+    ['docs/firmware.md', 'firmware lint fw --platform sev --json'],
+    ['docs/firmware.md', 'firmware inspect fw --descriptor'],
+    ['docs/measure.md', 'measure sev --firmware fw --kernel kernel --initrd kernel --plan --json'],
+    ['docs/measure.md', 'measure snp --firmware fw --vcpus 1,2 --cpu EPYC,EPYC-Milan --plan --json'],
+    ['docs/measure.md', 'measure snp --firmware descriptor.json --profile ec2 --json'],
+    ['docs/measure.md', 'measure snp --firmware code --svsm svsm --vars-size 540672 --cpu EPYC --json'],
+    [
+      'docs/session.md',
+      `session create --platform sev-es --platform-certs ${ROME} --policy nodbg,noks,nosend,es --firmware fw --kernel kernel --cpu EPYC --accept-firmware enforcing-some-unverified --out session --json`,
+    ],
+    ['docs/secret.md', 'verify launch --record launch/record.json --measurement launch/measurement.b64 --json'],
+    [
+      'docs/secret.md',
+      'secret build --record launch/record.json --measurement launch/measurement.b64 --secret disk-passphrase=passphrase --out packet --json',
+    ],
+    ['docs/secret.md', `secret inspect packet ${OPEN} --json`],
+    ['docs/secret.md', `secret open packet ${OPEN} --out table --json`],
+  ])('%s has those of %s', async (page, typed) => {
+    const ran: Ran = await bootseal(typed.split(' '), folder);
+    expect(ran.stdout, ran.stderr).not.toBe('');
+    if (typed.endsWith('--descriptor')) fs.writeFileSync(path.join(folder, 'descriptor.json'), ran.stdout);
+    expect(undocumented(ran.stdout, page)).toEqual([]);
+  });
+
+  it('and those of a record stand in docs/session.md', () => {
+    const text = fs.readFileSync(path.join(folder, 'launch', 'record.json'), 'utf8');
+    expect(keysOf(JSON.parse(text))).toContain('measurement'); // it is used by now
+    expect(undocumented(text, 'docs/session.md')).toEqual([]);
+  });
+
+  it('and those of a failure in the README', async () => {
+    const { stdout, stderr } = await bootseal(['secret', 'inspect', 'fw', '--json', '--value', 'x'], folder);
+    expect(stdout).toBe('');
+    expect(undocumented(stderr, 'README.md')).toEqual([]);
+  });
+});
