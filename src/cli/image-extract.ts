@@ -4,7 +4,7 @@ import { wipe } from '../core/bytes.ts';
 import { readPlaintext } from '../core/luks/data.ts';
 import { checkHeaderPolicy } from '../core/luks/policy.ts';
 import { streamNewFile } from '../host/files.ts';
-import { nodeAes } from '../host/node-luks.ts';
+import { nodeSectorCrypto } from '../host/node-luks.ts';
 import {
   HEADER_HELP,
   KEY_FILE_HELP,
@@ -27,7 +27,9 @@ interface Options extends OpeningOptions {
 export function imageExtractCommand(io: Io): Command {
   return new Command('extract')
     .summary('decrypt an image to a raw file')
-    .description('Decrypt the data of a LUKS1 or LUKS2 image of any tool to a raw file.')
+    .description(
+      'Decrypt the data of a LUKS1 or LUKS2 image of any tool to a raw file. Data with integrity tags come out only if every tag is right.',
+    )
     .argument('<image>', 'image or block device')
     .requiredOption('--key-file <file>', KEY_FILE_HELP)
     .requiredOption('--out <file>', 'new file for the decrypted data, readable only by its owner')
@@ -49,15 +51,15 @@ async function extract(io: Io, file: string, options: Options): Promise<void> {
   const out = resolvePath(io, secretFile(options.out));
   const done = await withImage(io, file, options.header, async (input) => {
     for (const { message } of checkHeaderPolicy(input.header)) remark(io, 'warning', message);
-    const { segment, volumeKey, keyslot } = await openImage(io, input, options);
+    const { data, volumeKey, keyslot } = await openImage(io, input, options);
     try {
       await streamNewFile(out, 0o600, options.force === true, async (write) => {
-        for await (const piece of readPlaintext(input.image, segment, volumeKey, nodeAes)) {
+        for await (const piece of readPlaintext(input.image, data, volumeKey, nodeSectorCrypto)) {
           await write(piece);
           wipe(piece);
         }
       });
-      return { keyslot, bytes: segment.size };
+      return { keyslot, bytes: data.size };
     } finally {
       wipe(volumeKey);
     }

@@ -2,9 +2,10 @@
 
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
+import { type ImageData, openData } from '../core/luks/data.ts';
 import type { Disk } from '../core/luks/disk.ts';
 import { type LuksHeader, readHeader, type Unlocked, unlock } from '../core/luks/image.ts';
-import { type DataSegment, dataSegment } from '../core/luks/segment.ts';
+import { dataSegment } from '../core/luks/segment.ts';
 import { withDisk } from '../host/disk.ts';
 import { nodeLuksCrypto } from '../host/node-luks.ts';
 import { type Io, readInput, resolvePath } from './io.ts';
@@ -66,11 +67,11 @@ export async function openImage(
   io: Io,
   { image, headerDisk, header, detached }: ImageInput,
   { keyFile, keyslot }: OpeningOptions,
-): Promise<Unlocked & { readonly segment: DataSegment }> {
-  const segment = dataSegment(header, image.size, detached);
+): Promise<Unlocked & { readonly data: ImageData }> {
+  const data = await openData(image, dataSegment(header, image.size, detached));
   const passphrase = await readInput(io, keyFile, MAX_KEY_FILE);
   try {
-    return { segment, ...(await unlock(header, headerDisk, passphrase, nodeLuksCrypto, keyslot)) };
+    return { data, ...(await unlock(header, headerDisk, passphrase, nodeLuksCrypto, keyslot)) };
   } finally {
     wipe(passphrase);
   }

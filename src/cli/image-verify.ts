@@ -3,11 +3,10 @@ import { Command } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { detectFilesystem, SIGNATURE_BYTES } from '../core/filesystem.ts';
-import { readPlaintext } from '../core/luks/data.ts';
+import { type ImageData, readPieces, sectorName } from '../core/luks/data.ts';
 import type { Disk } from '../core/luks/disk.ts';
 import { checkHeaderPolicy } from '../core/luks/policy.ts';
-import type { DataSegment } from '../core/luks/segment.ts';
-import { nodeAes } from '../host/node-luks.ts';
+import { nodeSectorCrypto } from '../host/node-luks.ts';
 import {
   HEADER_HELP,
   KEY_FILE_HELP,
@@ -28,17 +27,31 @@ interface Verdict {
   readonly keyslot: number;
   readonly dataBytes: number;
   readonly sectorSize: number;
+  /** Null for data without tags. */
+  readonly integrity: TagsVerdict | null;
   /** What the decrypted data start as; null when that is nothing known. */
   readonly filesystem: string | null;
   readonly problems: readonly string[];
 }
+
+/** What was found of the tags. */
+interface TagsVerdict {
+  readonly type: string;
+  /** Sectors that are in the journal and not yet in their places. */
+  readonly inJournal: number;
+  /** Sectors that do not match their tags. */
+  readonly wrongSectors: number;
+}
+
+/** Sectors that are named one by one. */
+const NAMED = 8;
 
 /** Returns the command. */
 export function imageVerifyCommand(io: Io): Command {
   return new Command('verify')
     .summary('check header, key and data of an image; exit 0 only if they are right')
     .description(
-      'Check that both copies of the header are right and agree, that the header says what a guest may trust, that the key opens it, and that all data are there and encrypted. Encryption without integrity cannot tell whether data were changed.',
+      'Check that both copies of the header are right and agree, that the header says what a guest may trust, that the key opens it, and that all data are there and encrypted. With integrity tags, every tag is checked; encryption without them cannot tell whether data were changed.',
     )
     .argument('<image>', 'image or block device')
     .requiredOption('--key-file <file>', KEY_FILE_HELP)
@@ -58,15 +71,20 @@ Examples:
 async function verify(io: Io, file: string, options: Options): Promise<void> {
   const verdict = await withImage(io, file, options.header, async (input): Promise<Verdict> => {
     const policy = checkHeaderPolicy(input.header).map(({ message }) => message);
-    const { segment, volumeKey, keyslot } = await openImage(io, input, options);
+    const { data, volumeKey, keyslot } = await openImage(io, input, options);
     try {
-      const plain = await unencryptedData(input.image, segment);
-      const filesystem = await readAll(input.image, segment, volumeKey);
+      const plain = await unencryptedData(input.image, data);
+      const { filesystem, named, wrongSectors } = await readAll(input.image, data, volumeKey);
+      const { sectorSize, tags } = data.segment;
       const problems = [
         ...policy,
         ...(plain === undefined ? [] : [`the data are not encrypted: they start as ${plain}`]),
+        ...named.map((at) => `${sectorName(at, data.segment)} does not match its tag`),
+        ...(wrongSectors > NAMED ? [`${wrongSectors} sectors in all do not match their tags`] : []),
       ];
-      return { keyslot, dataBytes: segment.size, sectorSize: segment.sectorSize, filesystem, problems };
+      const inJournal = 'journal' in data ? data.journal.newer.size : 0;
+      const integrity = tags === undefined ? null : { type: tags.integrity, inJournal, wrongSectors };
+      return { keyslot, dataBytes: data.size, sectorSize, integrity, filesystem, problems };
     } finally {
       wipe(volumeKey);
     }
@@ -80,29 +98,47 @@ async function verify(io: Io, file: string, options: Options): Promise<void> {
   }
 }
 
-/** Says what the data are when they lie there in the clear, as an interrupted encryption leaves them. */
-async function unencryptedData(image: Disk, { offset, size }: DataSegment): Promise<string | undefined> {
-  return detectFilesystem(await image.read(offset, Math.min(size, SIGNATURE_BYTES)));
+/** Says what the data are when they lie there in the clear, as an interrupted encryption leaves them; tags would not match. */
+async function unencryptedData(image: Disk, { segment }: ImageData): Promise<string | undefined> {
+  if (segment.tags !== undefined) return undefined;
+  return detectFilesystem(await image.read(segment.offset, Math.min(segment.size, SIGNATURE_BYTES)));
 }
 
-/** Decrypts everything; returns what it starts as. */
-async function readAll(image: Disk, segment: DataSegment, volumeKey: Uint8Array): Promise<string | null> {
+/** Decrypts everything; returns what it starts as, the places of the first sectors with a wrong tag, and how many there are. */
+async function readAll(
+  image: Disk,
+  data: ImageData,
+  volumeKey: Uint8Array,
+): Promise<{ filesystem: string | null; named: readonly number[]; wrongSectors: number }> {
   let filesystem: string | null | undefined;
-  for await (const piece of readPlaintext(image, segment, volumeKey, nodeAes)) {
-    filesystem ??= detectFilesystem(piece) ?? null;
-    wipe(piece);
+  const named: number[] = [];
+  let wrongSectors = 0;
+  for await (const { plain, wrong } of readPieces(image, data, volumeKey, nodeSectorCrypto)) {
+    filesystem ??= detectFilesystem(plain) ?? null;
+    named.push(...wrong.slice(0, NAMED - named.length));
+    wrongSectors += wrong.length;
+    wipe(plain);
   }
-  return filesystem ?? null;
+  return { filesystem: filesystem ?? null, named, wrongSectors };
 }
 
-function verdictText({ keyslot, dataBytes, sectorSize, filesystem, problems }: Verdict): string {
+function verdictText({ keyslot, dataBytes, sectorSize, integrity, filesystem, problems }: Verdict): string {
   const lines = [
     `key: opens keyslot ${keyslot}`,
-    `data: ${dataBytes} bytes in sectors of ${sectorSize}, all decrypted; without integrity a change of them would not show`,
+    `data: ${dataBytes} bytes in sectors of ${sectorSize}, all decrypted${integrity === null ? WITHOUT_TAGS : ''}`,
+    ...(integrity === null ? [] : [tagsText(integrity)]),
     `content: ${filesystem ?? 'no file system that is known here'}`,
     ...(problems.length === 0
       ? ['verdict: header, key and data are right']
       : problems.map((problem) => `problem: ${problem}`)),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+const WITHOUT_TAGS = '; without integrity a change of them would not show';
+
+function tagsText({ type, inJournal, wrongSectors }: TagsVerdict): string {
+  const journal =
+    inJournal === 0 ? 'empty' : `holds ${inJournal} sectors that the kernel writes to their places next time`;
+  return `tags: ${type}, ${wrongSectors === 0 ? 'all match' : `${wrongSectors} do not match`}; journal: ${journal}`;
 }

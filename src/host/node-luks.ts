@@ -1,7 +1,9 @@
 /** @module The crypto of LUKS from node:crypto (OpenSSL). */
 import * as crypto from 'node:crypto';
 import { promisify } from 'node:util';
+import { concat, wipe } from '../core/bytes.ts';
 import { type AesModes, checkXtsKey, type Direction } from '../core/luks/aes.ts';
+import type { SectorCrypto } from '../core/luks/integrity/tags.ts';
 import { KDF_LIMITS, type Kdfs } from '../core/luks/kdf.ts';
 import type { LuksCrypto } from '../core/luks/keyslot.ts';
 import { wasmArgon2 } from './argon2.ts';
@@ -25,6 +27,40 @@ export const nodeAes: AesModes = {
   cbc: (direction, key, iv, data) => run(direction, `aes-${key.length * 8}-cbc`, key, iv, data),
   ecb: (direction, key, data) => run(direction, `aes-${key.length * 8}-ecb`, key, null, data),
 };
+
+const GCM_CODE_SIZE = 16;
+
+/** AES, and the authentication of sectors, at the speed of the machine. */
+export const nodeSectorCrypto: SectorCrypto = {
+  ...nodeAes,
+  hmacSha256(key, parts) {
+    const hmac = crypto.createHmac('sha256', key);
+    for (const part of parts) hmac.update(part);
+    return hmac.digest();
+  },
+  gcmSeal(key, iv, aad, plain) {
+    const cipher = crypto.createCipheriv(gcmName(key), key, iv).setAAD(aad);
+    const sealed = cipher.update(plain);
+    cipher.final();
+    return concat(sealed, cipher.getAuthTag());
+  },
+  gcmOpen(key, iv, aad, sealed) {
+    const end = sealed.length - GCM_CODE_SIZE;
+    const decipher = crypto.createDecipheriv(gcmName(key), key, iv).setAAD(aad).setAuthTag(sealed.subarray(end));
+    const plain = decipher.update(sealed.subarray(0, end));
+    try {
+      decipher.final();
+      return plain;
+    } catch {
+      wipe(plain);
+      return undefined;
+    }
+  },
+};
+
+function gcmName(key: Uint8Array): crypto.CipherGCMTypes {
+  return key.length === 32 ? 'aes-256-gcm' : 'aes-128-gcm';
+}
 
 /** PBKDF2 and Argon2 at the speed of the machine. */
 const nodeKdfs: Kdfs = {

@@ -84,6 +84,36 @@ describe('bootseal image', () => {
     });
   });
 
+  it('finds changed sectors of data with tags, names them, and lets nothing of them out', async () => {
+    const image = fixture('luks/kern61-l2-hmac-journal.img').slice();
+    // The data of 64 KiB are at the end; before them the run of their tags.
+    const start = image.length - 65536;
+    const flip = (at: number) => image.fill((image[at] ?? 0) ^ 1, at, at + 1);
+    flip(start + 2 * 4096 + 17);
+    flip(start - 131_072 + 32 * 5);
+    file('hmac.img', image);
+    file('passphrase', fixture('luks/passphrase.txt'));
+    expect(await bootseal(['image', 'verify', 'hmac.img', '--key-file', 'passphrase'], folder)).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(
+        /^tags: hmac\(sha256\), 2 do not match; .*\n.*\nproblem: sector 2 \(4096 bytes at 8192 of the data\) does not match its tag\nproblem: sector 5 /m,
+      ),
+      stderr: expect.stringContaining('not to be trusted: sector 2 (4096 bytes at 8192 of the data) does not match'),
+    });
+    const out = ['image', 'extract', 'hmac.img', '--key-file', 'passphrase', '--out', 'hmac.raw'];
+    expect(await bootseal(out, folder)).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('sector 2 (4096 bytes at 8192 of the data) does not match its tag'),
+    });
+    for (let sector = 0; sector < 16; sector++) flip(start - 131_072 + 32 * sector + 1);
+    file('hmac.img', image);
+    const { stdout } = await bootseal(['image', 'verify', 'hmac.img', '--key-file', 'passphrase'], folder);
+    expect(stdout.match(/^problem: sector/gm)).toHaveLength(8);
+    // Four of the sixteen are read from the journal.
+    expect(stdout).toContain('problem: 12 sectors in all do not match their tags\n');
+    expect(fs.readdirSync(folder).filter((name) => /hmac\.raw|part/.test(name))).toEqual([]);
+  });
+
   it('finds a changed header, and says so before it extracts', async () => {
     const image = build(made, data);
     image[16384 + 30] = 1;

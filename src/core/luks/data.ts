@@ -1,23 +1,142 @@
-/** @module The plaintext of an image, a piece at a time. */
-import type { AesModes } from './aes.ts';
+/** @module The data of an image: as large as their plaintext, read and decrypted a piece at a time. */
+import { BootsealError } from '../errors.ts';
 import { type Disk, readExactly } from './disk.ts';
+import { type Journal, readJournal, readJournalSector } from './integrity/journal.ts';
+import { dataPlace, type IntegrityLayout, tagPlace } from './integrity/layout.ts';
+import { readSuperblock, SUPERBLOCK_SIZE } from './integrity/superblock.ts';
+import { openSector, type SealedSector, type SectorCrypto } from './integrity/tags.ts';
 import { cryptSectors } from './sectors.ts';
-import type { DataSegment } from './segment.ts';
+import type { DataSegment, PlainSegment, TaggedSegment } from './segment.ts';
+
+/** Data without tags, which fill their segment. */
+export interface PlainData {
+  readonly segment: PlainSegment;
+  /** Bytes of the plaintext. */
+  readonly size: number;
+}
+
+/** Data with tags, which lie between these. */
+export interface TaggedData {
+  readonly segment: TaggedSegment;
+  /** Bytes of the plaintext. */
+  readonly size: number;
+  readonly layout: IntegrityLayout;
+  readonly journal: Journal;
+}
+
+export type ImageData = PlainData | TaggedData;
+
+/** Some plaintext. */
+export interface Piece {
+  /** Place among the data, bytes. */
+  readonly at: number;
+  readonly plain: Uint8Array;
+  /** Places of the sectors that do not match their tags; in `plain` they are zeros. */
+  readonly wrong: readonly number[];
+}
 
 /** Bytes; a multiple of every sector size. */
 const PIECE = 1 << 20;
 
-/** Yields the decrypted data in order. Throws `format` when the disk ends before the segment does, `io`. */
+/** Looks at where the data are. Throws `format` when superblock or journal of data with tags break a rule, `io`. */
+export async function openData(disk: Disk, segment: DataSegment): Promise<ImageData> {
+  if (segment.tags === undefined) return { segment, size: segment.size };
+  const { offset, sectorSize, tags } = segment;
+  const start = await readExactly(disk, offset, SUPERBLOCK_SIZE, 'the integrity superblock');
+  const layout = readSuperblock(start, { sectorSize, tagSize: tags.tagSize }, segment.size);
+  return { segment, size: layout.dataSize, layout, journal: await readJournal(disk, offset, layout) };
+}
+
+/** Yields all data in order, and which of them do not match their tags. Throws `format` when the disk ends before, `io`. */
+export async function* readPieces(
+  disk: Disk,
+  data: ImageData,
+  volumeKey: Uint8Array,
+  crypto: SectorCrypto,
+): AsyncGenerator<Piece> {
+  for (let at = 0; at < data.size; ) {
+    const piece = await ('layout' in data
+      ? readTagged(disk, data, at, volumeKey, crypto)
+      : readPlain(disk, data, at, volumeKey, crypto));
+    yield piece;
+    at += piece.plain.length;
+  }
+}
+
+/**
+ * Yields the plaintext in order. Nothing of a sector that does not match its tag, and nothing after it, comes out.
+ *
+ * @throws `mismatch` at the first such sector, `format` when the disk ends before the data do, `io`
+ */
 export async function* readPlaintext(
   disk: Disk,
-  segment: DataSegment,
+  data: ImageData,
   volumeKey: Uint8Array,
-  aes: AesModes,
+  crypto: SectorCrypto,
 ): AsyncGenerator<Uint8Array> {
-  const format = { ...segment, key: volumeKey };
-  for (let at = 0; at < segment.size; at += PIECE) {
-    const size = Math.min(PIECE, segment.size - at);
-    const cipher = await readExactly(disk, segment.offset + at, size, 'the data');
-    yield cryptSectors('decrypt', format, cipher, at / 512, aes);
+  for await (const { plain, wrong } of readPieces(disk, data, volumeKey, crypto)) {
+    const [first] = wrong;
+    if (first !== undefined) {
+      plain.fill(0);
+      throw new BootsealError('mismatch', `${sectorName(first, data.segment)} does not match its tag`, {
+        hint: 'it was changed, or never written, by someone without the key: image verify names all such sectors',
+      });
+    }
+    yield plain;
   }
+}
+
+/** Names a sector in messages, by number and place among the data. */
+export function sectorName(at: number, { sectorSize }: Pick<DataSegment, 'sectorSize'>): string {
+  return `sector ${at / sectorSize} (${sectorSize} bytes at ${at} of the data)`;
+}
+
+async function readPlain(
+  disk: Disk,
+  { segment, size }: PlainData,
+  at: number,
+  key: Uint8Array,
+  crypto: SectorCrypto,
+): Promise<Piece> {
+  const cipher = await readExactly(disk, segment.offset + at, Math.min(PIECE, size - at), 'the data');
+  return { at, plain: cryptSectors('decrypt', { ...segment, key }, cipher, at / 512, crypto), wrong: [] };
+}
+
+async function readTagged(
+  disk: Disk,
+  data: TaggedData,
+  at: number,
+  key: Uint8Array,
+  crypto: SectorCrypto,
+): Promise<Piece> {
+  const { segment, layout, size } = data;
+  const { sectorSize, interleave, tagSize } = layout;
+  // Data and tags are each contiguous only up to the end of a run.
+  const length = Math.min(PIECE, size - at, interleave - (at % interleave));
+  const cipher = await readExactly(disk, segment.offset + dataPlace(layout, at), length, 'the data');
+  const tagsLength = (length / sectorSize) * tagSize;
+  const tags = await readExactly(disk, segment.offset + tagPlace(layout, at), tagsLength, 'the tags');
+  const plain = new Uint8Array(length);
+  const wrong: number[] = [];
+  for (let sector = 0; sector < length / sectorSize; sector++) {
+    const place = at + sector * sectorSize;
+    const sealed = (await newerSector(disk, data, place)) ?? {
+      cipher: cipher.subarray(sector * sectorSize, (sector + 1) * sectorSize),
+      tag: tags.subarray(sector * tagSize, (sector + 1) * tagSize),
+    };
+    const opened = openSector({ ...segment, key }, BigInt(place / 512), sealed, crypto);
+    if (opened === undefined) wrong.push(place);
+    else plain.set(opened, sector * sectorSize);
+  }
+  return { at, plain, wrong };
+}
+
+/** Returns a sector that the journal has and that is not yet in its place. */
+async function newerSector(
+  disk: Disk,
+  { segment, layout, journal }: TaggedData,
+  place: number,
+): Promise<SealedSector | undefined> {
+  const entry = journal.newer.get(place);
+  return entry === undefined ? undefined : readJournalSector(disk, segment.offset, layout, entry);
 }

@@ -2,21 +2,35 @@
 import { BootsealError } from '../errors.ts';
 import { type Cipher, findCipher } from './cipher.ts';
 import type { LuksHeader } from './image.ts';
+import { findTagScheme, type TagScheme } from './integrity/schemes.ts';
 import { isBackup, type Segment } from './metadata/segments.ts';
 import { quoted } from './quote.ts';
 
-/** The encrypted part of a data device. */
-export interface DataSegment {
+interface SegmentPlace {
   /** Bytes from the start of the data device. */
   readonly offset: number;
-  /** Bytes: a multiple of the sector size. */
+  /** Bytes: without tags a multiple of the sector size. */
   readonly size: number;
-  readonly cipher: Cipher;
   /** Bytes. */
   readonly keySize: number;
   readonly sectorSize: number;
   readonly ivTweak: bigint;
 }
+
+/** An encrypted part of a data device, without integrity tags. */
+export interface PlainSegment extends SegmentPlace {
+  readonly cipher: Cipher;
+  readonly tags?: undefined;
+}
+
+/** An encrypted part of a data device with integrity tags, a superblock and a journal. */
+export interface TaggedSegment extends SegmentPlace {
+  readonly cipher?: undefined;
+  readonly tags: TagScheme;
+}
+
+/** The encrypted part of a data device. */
+export type DataSegment = PlainSegment | TaggedSegment;
 
 /** The sector sizes that dm-crypt takes. */
 const SECTOR_SIZES: readonly number[] = [512, 1024, 2048, 4096];
@@ -27,13 +41,13 @@ const SECTOR_SIZES: readonly number[] = [512, 1024, 2048, 4096];
  * @param header of the image
  * @param deviceSize bytes of the device or file that holds the data
  * @param detached whether the header comes from elsewhere
- * @throws `format` when the data are not one plainly encrypted segment that the device holds, `usage` when the header says that
+ * @throws `format` when the data are not one encrypted segment that the device holds, `usage` when the header says that
  * they are in another file
  */
 export function dataSegment(header: LuksHeader, deviceSize: number, detached: boolean): DataSegment {
   const segment =
     header.version === 1 ? luks1Segment(header.payloadOffset, header.encryption, header.keySize) : luks2Segment(header);
-  const { offset, cipher, keySize, sectorSize, ivTweak } = segment;
+  const { offset, keySize, sectorSize, ivTweak } = segment;
   if (offset === 0n && !detached) {
     throw new BootsealError('usage', 'this is a detached header: the data are in another file', {
       hint: 'give the file with the data, and this one with --header',
@@ -46,13 +60,16 @@ export function dataSegment(header: LuksHeader, deviceSize: number, detached: bo
       `the data start at ${offset} and end beyond the ${deviceSize} bytes of the image`,
     );
   }
-  if (size % BigInt(sectorSize) !== 0n) {
+  // With tags, their superblock says how much of it the data are.
+  if (segment.tags === undefined && size % BigInt(sectorSize) !== 0n) {
     throw new BootsealError('format', `the data of ${size} bytes are not a whole number of sectors of ${sectorSize}`);
   }
-  return { offset: Number(offset), size: Number(size), cipher, keySize, sectorSize, ivTweak };
+  const place = { offset: Number(offset), size: Number(size), keySize, sectorSize, ivTweak };
+  return segment.tags === undefined ? { ...place, cipher: segment.cipher } : { ...place, tags: segment.tags };
 }
 
-type Found = Omit<DataSegment, 'offset' | 'size'> & Pick<Segment, 'offset' | 'size'>;
+type Unchecked<T> = T extends DataSegment ? Omit<T, 'offset' | 'size'> & Pick<Segment, 'offset' | 'size'> : never;
+type Found = Unchecked<DataSegment>;
 
 function luks1Segment(payloadOffset: number, encryption: string, keySize: number): Found {
   const cipher = findCipher(encryption, keySize, 'LUKS1 header');
@@ -79,18 +96,18 @@ function luks2Segment(header: LuksHeader & { version: 2 }): Found {
   if (segment.type !== 'crypt' || crypt === undefined) {
     throw new BootsealError('format', `${where}: the type ${quoted(segment.type)} is not known here`);
   }
-  if (crypt.integrity !== undefined) {
-    throw new BootsealError(
-      'format',
-      `${where}: data with integrity tags (${quoted(crypt.integrity.type)}) cannot be read yet`,
-    );
-  }
   if (!SECTOR_SIZES.includes(crypt.sectorSize)) {
     throw new BootsealError('format', `${where}: sectors of ${crypt.sectorSize} bytes do not exist`);
   }
   const digest = digests.find((candidate) => candidate.segments.includes(segment.id));
   const keySize = keyslots.find(({ id }) => digest?.keyslots.includes(id) === true)?.keySize;
   if (keySize === undefined) throw new BootsealError('format', `${where}: no keyslot has its key`);
-  const cipher = findCipher(crypt.encryption, keySize, where);
-  return { ...segment, cipher, keySize, sectorSize: crypt.sectorSize, ivTweak: crypt.ivTweak };
+  const place = { ...segment, keySize, sectorSize: crypt.sectorSize, ivTweak: crypt.ivTweak };
+  if (crypt.integrity === undefined) return { ...place, cipher: findCipher(crypt.encryption, keySize, where) };
+  const { type, journalEncryption, journalIntegrity } = crypt.integrity;
+  for (const name of [journalEncryption, journalIntegrity]) {
+    if (name !== 'none')
+      throw new BootsealError('format', `${where}: a journal with ${quoted(name)} is not known here`);
+  }
+  return { ...place, tags: findTagScheme(crypt.encryption, type, keySize, where) };
 }
