@@ -5,6 +5,7 @@ import { chooseSectorSize, identifyPayload, PAYLOAD_START, type Payload } from '
 import { BootsealError } from '../core/errors.ts';
 import { imageManifest, type Manifest, printManifest } from '../core/luks/manifest.ts';
 import { type Plan, type PlanOptions, plan } from '../core/luks/plan.ts';
+import type { IntegrityChoice } from '../core/luks/plan-sectors.ts';
 import { type RawSource, readStart } from '../host/image/source.ts';
 import { writeImage } from '../host/image/write-image.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
@@ -27,6 +28,7 @@ import { progressOf } from './progress.ts';
 export interface BuildOptions extends KeyslotOptions, SourceOptions {
   readonly out: string;
   readonly sectorSize?: '512' | '4096';
+  readonly integrity?: IntegrityChoice;
   readonly detachedHeader?: string;
   readonly label?: string;
   readonly force?: boolean;
@@ -35,6 +37,9 @@ export interface BuildOptions extends KeyslotOptions, SourceOptions {
 
 /** The field has 48 bytes and ends in a zero. */
 const MAX_LABEL = 47;
+
+/** Bytes. */
+const INTEGRITY_UNIT = 4096;
 
 /** Returns the command. */
 export function imageBuildCommand(io: Io): Command {
@@ -50,6 +55,12 @@ export function imageBuildCommand(io: Io): Command {
         '--sector-size <bytes>',
         'encrypt in sectors of this size (default: 4096 where that is known to work)',
       ).choices(['512', '4096']),
+    )
+    .addOption(
+      new Option(
+        '--integrity <kind>',
+        'give every sector a tag, so that the guest notices what the host changes: hmac (AES-XTS with HMAC-SHA256) or gcm (AES-GCM)',
+      ).choices(['hmac', 'gcm']),
     )
     .option('--detached-header <file>', 'write header and keyslots to a file of their own')
     .option('--label <text>', 'label of the disk')
@@ -68,6 +79,7 @@ Examples:
   bootseal image build --from rootfs --owner root --size 4G --new-key disk.key --out disk.img
   bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img
   bootseal image build --from rootfs.ext4 --key-file disk.key --out disk.img --detached-header disk.hdr --label root
+  bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img --integrity hmac
   bootseal image build --from rootfs.ext4 --new-key disk.key --recovery-key-file mine.txt --out disk.img`;
 
 async function build(io: Io, options: BuildOptions, stop: AbortSignal): Promise<void> {
@@ -105,13 +117,16 @@ function planOptions(
   const given = options.sectorSize ?? (options.luks1 === true ? '512' : undefined);
   const asked = given === undefined ? undefined : given === '512' ? 512 : 4096;
   const sectors = chooseSectorSize(payload, asked);
+  // With tags, the kernel keeps the length of the data to this.
+  const unit = options.integrity === undefined ? sectors.size : INTEGRITY_UNIT;
   if (sectors.changed) remark(io, 'warning', `sectors have ${sectors.size} bytes: ${sectors.why}`);
   return {
     ...headerOptions(keys, options),
-    dataSize: Math.ceil(size / sectors.size) * sectors.size,
+    dataSize: Math.ceil(size / unit) * unit,
     keySize: 64,
     sectorSize: sectors.size,
     detached: options.detachedHeader !== undefined,
+    ...(options.integrity === undefined ? {} : { integrity: options.integrity }),
     ...(options.label === undefined ? {} : { label: options.label }),
   };
 }
@@ -173,6 +188,9 @@ function report(io: Io, options: BuildOptions, manifest: Manifest, keys: readonl
     ['data', `${data.bytes} bytes at ${data.offset}: ${payload.what ?? 'unknown content'}`],
     ...(filler === 0 ? [] : [['', `the last ${filler} of them are zeros that fill the last sector`]]),
     ['cipher', `${data.cipher}, key of ${data.keyBits} bits, sectors of ${data.sectorSize} bytes`],
+    ...(data.integrity === null
+      ? []
+      : [['integrity', `${data.integrity}: the guest gets an error for each sector that was changed`]]),
     ...keyslotLines(keys),
     ...(options.newKey === undefined ? [] : [['key', `${options.newKey}: keep it${only}`]]),
     ['header', `${options.detachedHeader ?? 'in the disk'}, sha256 ${header.sha256}`],

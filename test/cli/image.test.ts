@@ -28,9 +28,11 @@ const options: PlanOptions = {
 /** Returns the image of a plan with its data; with `plain` they are left unencrypted. */
 function build({ extents, imageSize, sectors }: Plan, data: Uint8Array, plain = false): Uint8Array {
   const image = new Uint8Array(imageSize);
+  if (sectors.tags !== undefined) throw new Error('this plan has tags');
   for (const extent of extents) {
     if (extent.kind === 'bytes') image.set(extent.bytes, extent.at);
-    else image.set(plain ? data : cryptSectors('encrypt', sectors, data, 0, nodeLuksCrypto.aes), extent.at);
+    else if (extent.kind === 'data')
+      image.set(plain ? data : cryptSectors('encrypt', sectors, data, 0, nodeLuksCrypto.aes), extent.at);
   }
   return image;
 }

@@ -75,10 +75,11 @@ const OURS: Readonly<Record<string, PlanOptions>> = {
 async function write(name: string, options: PlanOptions): Promise<{ readonly file: string; readonly key: Uint8Array }> {
   const { extents, sectors } = await plan(options, seededRandom(SEED), nodeLuksCrypto);
   const data = seededRandom(SEED + 1)(options.dataSize);
+  if (sectors.tags !== undefined) throw new Error('this plan has tags');
+  const encrypted = cryptSectors('encrypt', sectors, data, 0, nodeLuksCrypto.aes);
   for (const file of new Set(extents.map((extent) => extent.file))) fs.writeFileSync(at(`${name}.${file}`), '');
   for (const extent of extents) {
-    const bytes =
-      extent.kind === 'bytes' ? extent.bytes : cryptSectors('encrypt', sectors, data, 0, nodeLuksCrypto.aes);
+    const bytes = extent.kind === 'bytes' ? extent.bytes : encrypted;
     const handle = fs.openSync(at(`${name}.${extent.file}`), 'r+');
     fs.writeSync(handle, bytes, 0, bytes.length, extent.at);
     fs.closeSync(handle);

@@ -2,7 +2,11 @@ import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { dataPlace, newIntegrityLayout, tagPlace } from '../../src/core/luks/integrity/layout.ts';
+import { findTagScheme } from '../../src/core/luks/integrity/schemes.ts';
+import { openSector } from '../../src/core/luks/integrity/tags.ts';
 import { encrypt } from '../../src/host/image/encrypt.ts';
+import { nodeSectorCrypto } from '../../src/host/node-luks.ts';
 import { opensslSectors } from '../../src/host/xts/check.ts';
 import { BLOCK_SIZE } from '../../src/host/xts/xts.ts';
 import { scratch } from '../cli/script.ts';
@@ -64,6 +68,36 @@ describe('encrypt', () => {
     expect(Buffer.compare(written.subarray(8192), opensslSectors(KEY, padded, 0n, sectorSize))).toBe(0);
     expect(told.at(-1)).toBe(size);
   });
+
+  it.each([
+    ['aes-xts-plain64', 'hmac(sha256)', 96, 4096, 17 * BLOCK_SIZE + 4096],
+    ['aes-gcm-random', 'aead', 32, 512, 2 * BLOCK_SIZE + 8192],
+  ] as const)(
+    'gives every sector a tag where they belong: %s',
+    async (encryption, integrity, keySize, sectorSize, size) => {
+      const tags = findTagScheme(encryption, integrity, keySize, 'test');
+      const layout = newIntegrityLayout(size, sectorSize, tags.tagSize);
+      const key = randomBytes(keySize);
+      const plain = randomBytes(size - 100);
+      const { source, target } = files(plain, true);
+      const tagging = { tags, layout, ivKey: randomBytes(32) };
+      await encrypt({ key, sectorSize, tagging, source, target: { ...target, at: 8192, size } });
+      const written = fs.readFileSync(target.file);
+      expect(written).toHaveLength(8192 + layout.size);
+      const padded = Buffer.concat([plain, Buffer.alloc(100)]);
+      for (let at = 0; at < size; at += sectorSize) {
+        const [data, tag] = [8192 + dataPlace(layout, at), 8192 + tagPlace(layout, at)];
+        const sealed = {
+          cipher: written.subarray(data, data + sectorSize),
+          tag: written.subarray(tag, tag + tags.tagSize),
+        };
+        const opened = openSector({ tags, key, ivTweak: 0n }, BigInt(at / 512), sealed, nodeSectorCrypto);
+        if (opened === undefined || Buffer.compare(opened, padded.subarray(at, at + sectorSize)) !== 0) {
+          throw new Error(`the sector at ${at} is not what it should be`);
+        }
+      }
+    },
+  );
 
   it('leaves no sector out, also when everything is zero', async () => {
     const { source, target } = files(new Uint8Array(2 * BLOCK_SIZE), true);

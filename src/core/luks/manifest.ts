@@ -6,6 +6,7 @@ import type { Hashes } from '../hash.ts';
 import { bytesToHex } from '../hex.ts';
 import { SECRET_NAMES } from '../secret/names.ts';
 import type { Plan, PlanOptions } from './plan.ts';
+import { encryptionOf } from './plan-sectors.ts';
 
 /** Whose key a keyslot is for: the launch secret's, one that the owner keeps; null when it was made by something else. */
 export type KeyPurpose = 'launch-secret' | 'recovery' | null;
@@ -41,6 +42,8 @@ export interface Manifest {
     readonly cipher: string;
     readonly keyBits: number;
     readonly sectorSize: number;
+    /** The kind of tags that every sector has, or null; `keyBits` are with their key. */
+    readonly integrity: string | null;
     /** Whether every sector is encrypted, also those that hold nothing. */
     readonly everySector: true;
   };
@@ -68,9 +71,10 @@ export function imageManifest(
     data: {
       offset: options.detached ? 0 : options.headerSize,
       bytes: options.dataSize,
-      cipher: plan.sectors.cipher.name,
-      keyBits: options.keySize * 8,
+      cipher: encryptionOf(plan.sectors),
+      keyBits: plan.sectors.key.length * 8,
       sectorSize: options.sectorSize,
+      integrity: plan.sectors.tags?.integrity ?? null,
       everySector: true,
     },
     payload: { bytes: payload.size, what: payload.what ?? null },

@@ -5,7 +5,7 @@ import { sealKeyslot } from './keyslot.ts';
 import { encodeLuks1, LUKS1_HEADER_SIZE, LUKS1_KEYSLOTS, type Luks1Keyslot, luks1KeyslotOffset } from './luks1.ts';
 import { SALT_SIZE, STRIPES } from './metadata/keyslots.ts';
 import type { PlanOptions } from './plan.ts';
-import { DIGEST_ITERATIONS, HASH, type HeaderInputs, type HeaderParts } from './plan-header.ts';
+import { AREA_ENCRYPTION, DIGEST_ITERATIONS, HASH, type HeaderInputs, type HeaderParts } from './plan-header.ts';
 
 const DIGEST_SIZE = 20;
 const KEYSLOTS_START = 4096;
@@ -14,7 +14,9 @@ const GRUB_MAX_PASSPHRASE = 255;
 
 /** Returns the parts of the header; throws `usage` when the keys do not fit or GRUB cannot take them. */
 export async function planLuks1Header(inputs: HeaderInputs): Promise<HeaderParts> {
-  const { options, volumeKey, random, crypto, encryption, uuid } = inputs;
+  const { options, sectors, random, crypto, uuid } = inputs;
+  const volumeKey = sectors.key;
+  const encryption = AREA_ENCRYPTION;
   const { headerSize, detached, keys } = options;
   const keySize = volumeKey.length;
   checkLuks1Options(options, luks1KeyslotOffset(LUKS1_KEYSLOTS, keySize));

@@ -9,7 +9,8 @@ import { type JsonObject, type JsonValue, type Plain, toJson } from './metadata/
 import { type KnownKdf, MAX_KEYSLOTS, SALT_SIZE, STRIPES, stripesSize } from './metadata/keyslots.ts';
 import { printMetadata, validateMetadata } from './metadata.ts';
 import type { KdfChoice, NewKey, Random } from './plan.ts';
-import { DIGEST_ITERATIONS, HASH, type HeaderInputs, type HeaderParts } from './plan-header.ts';
+import { AREA_ENCRYPTION, DIGEST_ITERATIONS, HASH, type HeaderInputs, type HeaderParts } from './plan-header.ts';
+import { encryptionOf } from './plan-sectors.ts';
 import { tokenJson } from './token.ts';
 
 const HASH_SIZE = 32;
@@ -17,10 +18,13 @@ const COPY_SIZE = HEADER_SIZES[0] ?? 0;
 const HEADER_SALT_SIZE = 64;
 const ALIGNMENT = 4096;
 const FIRST_SEQID = 1n;
+/** The kernel's journal could be encrypted and authenticated by itself, which cryptsetup does not do under LUKS2. */
+const NO_JOURNAL_CRYPTO = { journal_encryption: 'none', journal_integrity: 'none' };
 
 /** Returns the parts of the header; throws `usage` when the keys do not fit into it. */
 export async function planLuks2Header(inputs: HeaderInputs): Promise<HeaderParts> {
-  const { options, uuid, volumeKey, random, crypto, encryption } = inputs;
+  const { options, uuid, random, crypto } = inputs;
+  const volumeKey = inputs.sectors.key;
   const keyslotsSize = options.headerSize - 2 * COPY_SIZE;
   const areaSize = Math.ceil(stripesSize(volumeKey.length) / ALIGNMENT) * ALIGNMENT;
   const most = Math.min(MAX_KEYSLOTS, Math.floor(keyslotsSize / areaSize));
@@ -33,7 +37,8 @@ export async function planLuks2Header(inputs: HeaderInputs): Promise<HeaderParts
   for (const [id, key] of options.keys.entries()) {
     const at = id * areaSize;
     const kdf = newKdf(key.kdf, random);
-    const format = { where: `keyslot ${id}`, kdf, afHash: HASH, encryption, encryptionKeySize: volumeKey.length };
+    const area = { encryption: AREA_ENCRYPTION, encryptionKeySize: options.keySize };
+    const format = { where: `keyslot ${id}`, kdf, afHash: HASH, ...area };
     const filler = random((STRIPES - 1) * volumeKey.length);
     const keyed = { ...format, keySize: volumeKey.length };
     keyslotsArea.set(await sealKeyslot(keyed, volumeKey, key.passphrase, filler, crypto), at);
@@ -64,19 +69,19 @@ function keyslotPlain(
   { priority }: NewKey,
   kdf: KnownKdf,
   area: { readonly offset: number; readonly size: number },
-  { volumeKey, encryption }: HeaderInputs,
+  { sectors, options }: HeaderInputs,
 ): Plain {
   const salt = bytesToBase64(kdf.salt);
   return {
     type: 'luks2',
-    key_size: volumeKey.length,
+    key_size: sectors.key.length,
     af: { type: 'luks1', stripes: STRIPES, hash: HASH },
     area: {
       type: 'raw',
       offset: String(area.offset),
       size: String(area.size),
-      encryption,
-      key_size: volumeKey.length,
+      encryption: AREA_ENCRYPTION,
+      key_size: options.keySize,
     },
     kdf:
       kdf.type === 'pbkdf2'
@@ -86,10 +91,10 @@ function keyslotPlain(
   };
 }
 
-async function digestPlain({ options, volumeKey, random, crypto }: HeaderInputs): Promise<Plain> {
+async function digestPlain({ options, sectors, random, crypto }: HeaderInputs): Promise<Plain> {
   const salt = random(SALT_SIZE);
   const parameters = { hash: HASH, iterations: DIGEST_ITERATIONS, salt };
-  const digest = await computeDigest(volumeKey, parameters, HASH_SIZE, 'digest', crypto);
+  const digest = await computeDigest(sectors.key, parameters, HASH_SIZE, 'digest', crypto);
   return {
     type: 'pbkdf2',
     keyslots: options.keys.map((_, id) => String(id)),
@@ -102,7 +107,7 @@ async function digestPlain({ options, volumeKey, random, crypto }: HeaderInputs)
 }
 
 function metadata(
-  { options, encryption }: HeaderInputs,
+  { options, sectors }: HeaderInputs,
   keyslots: { readonly [id: string]: Plain },
   keyslotsSize: number,
   digest: Plain,
@@ -116,8 +121,9 @@ function metadata(
     offset: options.detached ? '0' : String(options.headerSize),
     size: 'dynamic',
     iv_tweak: '0',
-    encryption,
+    encryption: encryptionOf(sectors),
     sector_size: options.sectorSize,
+    ...(sectors.tags === undefined ? {} : { integrity: { type: sectors.tags.integrity, ...NO_JOURNAL_CRYPTO } }),
   };
   const config = { json_size: String(COPY_SIZE - BINARY_HEADER_SIZE), keyslots_size: String(keyslotsSize) };
   return new Map<string, JsonValue>([

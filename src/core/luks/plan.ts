@@ -6,12 +6,12 @@ import { wipe } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import { parseGuid } from '../guid.ts';
 import { bytesToHex } from '../hex.ts';
-import { findCipher } from './cipher.ts';
+import type { IntegrityLayout } from './integrity/layout.ts';
 import type { LuksCrypto } from './keyslot.ts';
 import type { HeaderParts } from './plan-header.ts';
 import { planLuks1Header } from './plan-luks1.ts';
 import { planLuks2Header } from './plan-luks2.ts';
-import type { SectorFormat } from './sectors.ts';
+import { type IntegrityChoice, type PlainSectors, planSectors, type TaggedSectors } from './plan-sectors.ts';
 import type { TokenMeaning } from './token.ts';
 
 /** Returns so many random bytes; called in the same order for the same plan. */
@@ -33,10 +33,12 @@ export interface NewKey {
 /** What is wanted. */
 export interface PlanOptions {
   readonly version: 1 | 2;
-  /** Bytes of the plaintext: a multiple of the sector size, more than none. */
+  /** Bytes of the plaintext: a multiple of the sector size, with integrity also of 4096, more than none. */
   readonly dataSize: number;
-  /** Bytes of the volume key: AES-256-XTS or AES-128-XTS. */
+  /** Bytes of a key of AES-XTS: 64 for AES-256; 32 for AES-128, with which there is no integrity. */
   readonly keySize: 64 | 32;
+  /** LUKS2 only: a tag for every sector. */
+  readonly integrity?: IntegrityChoice;
   /** Bytes; LUKS1 has only 512. */
   readonly sectorSize: 512 | 4096;
   /** Whether the header is a file of its own; the image then is ciphertext from its first byte. */
@@ -60,7 +62,10 @@ export interface BytesExtent {
   readonly bytes: Uint8Array;
 }
 
-/** Plaintext that goes to a place in the image, encrypted: sector numbers count from its start. */
+/**
+ * Plaintext of `size` bytes that goes to a place in the image, encrypted: sector numbers count from its start. With tags `at` is where
+ * superblock and journal stand, and data and tags have their places behind them.
+ */
 export interface DataExtent {
   readonly kind: 'data';
   readonly file: 'image';
@@ -68,7 +73,15 @@ export interface DataExtent {
   readonly size: number;
 }
 
-export type Extent = BytesExtent | DataExtent;
+/** Superblock and journal of data with tags. */
+export interface IntegrityExtent {
+  readonly kind: 'integrity';
+  readonly file: 'image';
+  readonly at: number;
+  readonly layout: IntegrityLayout;
+}
+
+export type Extent = BytesExtent | DataExtent | IntegrityExtent;
 
 /** What goes where. */
 export interface Plan {
@@ -76,12 +89,11 @@ export interface Plan {
   readonly extents: readonly Extent[];
   readonly uuid: string;
   /** How the data are encrypted; holds the volume key, which is the caller's to wipe. */
-  readonly sectors: SectorFormat;
-  /** Bytes of the image. */
+  readonly sectors: PlainSectors | TaggedSectors;
+  /** Bytes of the image. On a larger device the kernel would add the rest to data with tags, and find no tags there. */
   readonly imageSize: number;
 }
 
-const ENCRYPTION = 'aes-xts-plain64';
 const ALIGNMENT = 4096;
 
 /**
@@ -93,8 +105,9 @@ const ALIGNMENT = 4096;
 export async function plan(options: PlanOptions, random: Random, crypto: LuksCrypto): Promise<Plan> {
   checkOptions(options);
   const uuid = options.uuid === undefined ? randomUuid(random) : parseGuid(options.uuid);
-  const key = random(options.keySize);
-  const given = { options, uuid, encryption: ENCRYPTION, volumeKey: key, random, crypto };
+  const sectors = planSectors(options, random);
+  const { key } = sectors;
+  const given = { options, uuid, sectors, random, crypto };
   let parts: HeaderParts;
   try {
     parts = await (options.version === 1 ? planLuks1Header(given) : planLuks2Header(given));
@@ -102,15 +115,14 @@ export async function plan(options: PlanOptions, random: Random, crypto: LuksCry
     wipe(key);
     throw error;
   }
-  const { detached, headerSize, dataSize, sectorSize } = options;
-  const dataOffset = detached ? 0 : headerSize;
+  const { detached, headerSize, dataSize } = options;
+  const at = detached ? 0 : headerSize;
+  const data: DataExtent = { kind: 'data', file: 'image', at, size: dataSize };
   const header = parts.map((part): BytesExtent => ({ kind: 'bytes', file: detached ? 'header' : 'image', ...part }));
-  return {
-    extents: [{ kind: 'data', file: 'image', at: dataOffset, size: dataSize }, ...header],
-    uuid,
-    sectors: { cipher: findCipher(ENCRYPTION, options.keySize, 'plan'), key, sectorSize, ivTweak: 0n },
-    imageSize: dataOffset + dataSize,
-  };
+  if (sectors.tags === undefined) return { extents: [data, ...header], uuid, sectors, imageSize: at + dataSize };
+  const { layout } = sectors;
+  const start: IntegrityExtent = { kind: 'integrity', file: 'image', at, layout };
+  return { extents: [data, start, ...header], uuid, sectors, imageSize: at + layout.size };
 }
 
 function checkOptions({ version, dataSize, sectorSize, headerSize, keys, tokens = [] }: PlanOptions): void {

@@ -29,7 +29,7 @@ const WORKER = new URL('../../../dist/image-worker.cjs', import.meta.url);
  * Encrypts every sector; none is left out, also not when it is all zeros. Returns when all is written, or when nothing is being
  * written any more.
  *
- * @throws `io` when a file cannot be read or written, `tool` when this machine's AES-XTS is wrong; what `stop` was aborted with
+ * @throws `io` when a file cannot be read or written, `tool` when this machine's encryption is wrong; what `stop` was aborted with
  */
 export async function encrypt({ key, onProgress, stop, ...rest }: Encryption): Promise<void> {
   const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(SHARED).length));

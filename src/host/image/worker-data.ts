@@ -1,19 +1,29 @@
 /** @module What the thread that encrypts shares with the one that started it. */
 import type { ErrorKind } from '../../core/errors.ts';
+import type { IntegrityLayout } from '../../core/luks/integrity/layout.ts';
+import type { TagScheme } from '../../core/luks/integrity/schemes.ts';
 import type { SectorSize } from '../xts/xts.ts';
+
+/** How sectors get tags, and where these go. */
+export interface Tagging {
+  readonly tags: TagScheme;
+  readonly layout: IntegrityLayout;
+  readonly ivKey: Uint8Array;
+}
 
 /** What a worker is started with; file descriptors are the process's and so the same in every thread. */
 export interface WorkerData {
   /** Its memory is transferred: the starter keeps none of it, and the worker wipes it. */
   readonly key: Uint8Array;
   readonly sectorSize: SectorSize;
+  readonly tagging?: Tagging | undefined;
   readonly source: { readonly file: string; readonly fd: number; readonly size: number };
   readonly target: {
     readonly file: string;
     readonly fd: number;
     /** Opened with O_DIRECT, where the file system takes that. */
     readonly directFd: number | undefined;
-    /** Place of the first sector. */
+    /** Place of the first sector, or of the superblock in front of sectors with tags. */
     readonly at: number;
     /** Bytes: whole sectors, at least as many as the source has; the rest are zeros, encrypted as everything. */
     readonly size: number;

@@ -6,32 +6,35 @@ import * as fs from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { wipe } from '../../core/bytes.ts';
 import { BootsealError } from '../../core/errors.ts';
+import { dataPlace, tagPlace } from '../../core/luks/integrity/layout.ts';
 import { ioError } from '../files.ts';
-import { checkXts } from '../xts/check.ts';
-import { BLOCK_SIZE, openXts } from '../xts/xts.ts';
+import { BLOCK_SIZE } from '../xts/xts.ts';
+import { checkSealer } from './check-sealer.ts';
+import { openSealer } from './sealer.ts';
 import { SHARED, type WorkerData, type WorkerFailure } from './worker-data.ts';
 
-const UNIT = 512;
-
-function encryptBlocks({ key, sectorSize, source, target, shared }: WorkerData): void {
-  checkXts(sectorSize);
-  const xts = openXts('encrypt', key, sectorSize);
+function encryptBlocks({ key, sectorSize, tagging, source, target, shared }: WorkerData): void {
+  checkSealer(sectorSize, tagging?.tags);
+  const sealer = openSealer(key, sectorSize, tagging);
   wipe(key);
   const write = blockWriter(target);
+  const place = (at: number) => target.at + (tagging === undefined ? at : dataPlace(tagging.layout, at));
   try {
     while (Atomics.load(shared, SHARED.stop) === 0) {
       const at = Atomics.add(shared, SHARED.next, 1) * BLOCK_SIZE;
       if (at >= target.size) return;
-      const block = xts.block.subarray(0, Math.min(BLOCK_SIZE, target.size - at));
+      const block = sealer.block.subarray(0, Math.min(BLOCK_SIZE, target.size - at));
       const present = Math.max(0, Math.min(block.length, source.size - at));
       readBlock(source, block.subarray(0, present), at);
       block.fill(0, present);
-      xts.run(BigInt(at / UNIT), block.length);
-      write(block, target.at + at);
+      const tags = sealer.seal(at, block.length);
+      write(block, place(at));
+      // Not past the page cache: they are neither as large nor as aligned as that takes.
+      if (tagging !== undefined) writeAll(target, tags, target.at + tagPlace(tagging.layout, at));
       Atomics.add(shared, SHARED.done, 1);
     }
   } finally {
-    xts.wipe();
+    sealer.wipe();
   }
 }
 
@@ -70,6 +73,14 @@ function blockWriter({ file, fd, directFd }: WorkerData['target']): (block: Uint
       throw ioError(cause, file, 'write');
     }
   };
+}
+
+function writeAll({ file, fd }: WorkerData['target'], bytes: Uint8Array, at: number): void {
+  try {
+    for (let done = 0; done < bytes.length; ) done += fs.writeSync(fd, bytes, done, bytes.length - done, at + done);
+  } catch (cause) {
+    throw ioError(cause, file, 'write');
+  }
 }
 
 const data = workerData as WorkerData;

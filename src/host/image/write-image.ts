@@ -1,6 +1,7 @@
 /** @module A planned image on the disk: what the plan says goes where it says, and the files get their names together. */
 import { BootsealError } from '../../core/errors.ts';
-import type { BytesExtent, Plan } from '../../core/luks/plan.ts';
+import { integrityStart } from '../../core/luks/integrity/start.ts';
+import type { BytesExtent, IntegrityExtent, Plan } from '../../core/luks/plan.ts';
 import { ioError } from '../files.ts';
 import { type NewPart, type PartFile, writeParts } from '../part-file.ts';
 import type { SectorSize } from '../xts/xts.ts';
@@ -25,7 +26,7 @@ export interface Watching {
 /**
  * Writes an image. The image gets its name last: who finds it finds the rest too, and every sector of it encrypted.
  *
- * @throws `io` when a file cannot be read, changes meanwhile, exists or cannot be written; `tool` when this machine's AES-XTS is
+ * @throws `io` when a file cannot be read, changes meanwhile, exists or cannot be written; `tool` when this machine's encryption is
  * wrong; what `stop` was aborted with. Nothing is left in any of these cases
  */
 export async function writeImage(plan: Plan, source: RawSource, files: ImageFiles, watching: Watching): Promise<void> {
@@ -44,6 +45,7 @@ export async function writeImage(plan: Plan, source: RawSource, files: ImageFile
     await imagePart.handle.truncate(plan.imageSize).catch(rejected(image.file));
     for (const extent of plan.extents) {
       if (extent.kind === 'data') await encryptExtent(plan, source, imagePart, extent, watching);
+      else if (extent.kind === 'integrity') await writeStart(imagePart, extent);
       else await write(find(targetOf(extent, files)), extent.bytes, extent.at);
     }
     await checkUnchanged(source, before);
@@ -65,10 +67,21 @@ async function encryptExtent(
   await encrypt({
     key: sectors.key,
     sectorSize: sectors.sectorSize as SectorSize,
+    tagging:
+      sectors.tags === undefined ? undefined : { tags: sectors.tags, layout: sectors.layout, ivKey: sectors.ivKey },
     source: { file, fd: handle.fd, size },
     target: { file: target.file, fd: target.handle.fd, directFd: target.direct?.fd, at: extent.at, size: extent.size },
     ...watching,
   });
+}
+
+/** Writes superblock and journal of sectors with tags. */
+async function writeStart(part: PartFile, { at, layout }: IntegrityExtent): Promise<void> {
+  let end = at;
+  for (const piece of integrityStart(layout)) {
+    await write(part, piece, end);
+    end += piece.length;
+  }
 }
 
 async function write({ file, handle }: PartFile, bytes: Uint8Array | string, at: number): Promise<void> {

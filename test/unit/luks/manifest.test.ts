@@ -42,6 +42,17 @@ async function manifestOf(wanted: PlanOptions, header?: string) {
 }
 
 describe('imageManifest', () => {
+  it.each([
+    ['hmac', 'aes-xts-plain64', 768, 'hmac(sha256)'],
+    ['gcm', 'aes-gcm-random', 256, 'aead'],
+  ] as const)('says which tags the sectors have: %s', async (integrity, cipher, keyBits, type) => {
+    const { manifest, sha256 } = await manifestOf(options({ integrity, dataSize: 8192 }));
+    expect(manifest.data).toMatchObject({ bytes: 8192, cipher, keyBits, integrity: type });
+    // The superblock of the tags, which the guest's kernel changes, does not belong to the header.
+    expect(manifest.header).toEqual({ file: null, bytes: 1 << 20, sha256 });
+    expect(manifest.imageBytes).toBeGreaterThan((1 << 20) + 8192);
+  });
+
   it('says all that the guest and the owner need', async () => {
     const { manifest, sha256 } = await manifestOf(options({ label: 'root' }));
     expect(manifest).toEqual({
@@ -56,6 +67,7 @@ describe('imageManifest', () => {
         cipher: 'aes-xts-plain64',
         keyBits: 512,
         sectorSize: 4096,
+        integrity: null,
         everySector: true,
       },
       payload: { bytes: 8000, what: 'ext4' },

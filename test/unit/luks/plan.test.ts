@@ -44,7 +44,7 @@ describe('the plan of LUKS2', () => {
         extent.kind,
         extent.file,
         extent.at,
-        extent.kind === 'data' ? extent.size : extent.bytes.length,
+        extent.kind === 'bytes' ? extent.bytes.length : 'size' in extent && extent.size,
       ]),
     ).toEqual([
       ['data', 'image', 0x100000, 8192],
