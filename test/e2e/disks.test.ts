@@ -3,6 +3,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { dataPlace } from '../../src/core/luks/integrity/layout.ts';
+import { readSuperblock, SUPERBLOCK_SIZE } from '../../src/core/luks/integrity/superblock.ts';
 import { bootseal, scratch } from '../cli/script.ts';
 import { describeWith } from '../needs.ts';
 import { GUEST_DEADLINE, runScript } from './guest-machine.ts';
@@ -16,8 +18,13 @@ const WRITTEN = randomBytes(2 * MIB + 5);
 const DISKS = [
   { name: 'plain-512', blockSize: 1024, options: ['--sector-size', '512'], detached: false },
   { name: 'plain-4096', blockSize: 4096, options: ['--sector-size', '4096'], detached: false },
+  { name: 'hmac-4096', blockSize: 4096, options: ['--integrity', 'hmac', '--sector-size', '4096'], detached: false },
+  { name: 'gcm-512', blockSize: 4096, options: ['--integrity', 'gcm', '--sector-size', '512'], detached: false },
   { name: 'detached-4096', blockSize: 4096, options: ['--detached-header', 'detached-4096.hdr'], detached: true },
 ] as const;
+
+/** A copy of the disk with HMAC tags, of which one bit of a file's content is changed. */
+const FLIPPED = 'flipped';
 
 /** Opens, mounts, reads, writes, and leaves everything as it should be left; each line of the report is a step that failed. */
 const SCRIPT = `
@@ -28,6 +35,17 @@ use() {
   [ "$(sha256sum < /mnt/known)" = "$(sha256sum < /known)" ] || echo "$1: a file is not what it was"
   cp /written /mnt/written || echo "$1: not written"
   umount /mnt || echo "$1: not unmounted"
+  cryptsetup close "$1" || echo "$1: not closed"
+  echo "$1: done"
+}
+use_flipped() {
+  device=$(disk "$1")
+  cryptsetup open --key-file "/keys/$1" "$device" "$1" || { echo "$1: not opened"; return; }
+  mount -t ext4 -o ro "/dev/mapper/$1" /mnt || { echo "$1: not mounted"; return; }
+  sha256sum /mnt/known 2>/run/refused >&2 && echo "$1: a changed file was read"
+  grep -q 'Input/output error' /run/refused || echo "$1: no input/output error"
+  umount /mnt
+  dd if="/dev/mapper/$1" of=/dev/null bs=4096 count=1 2>/dev/null || echo "$1: a sector that was not changed is not read"
   cryptsetup close "$1" || echo "$1: not closed"
   echo "$1: done"
 }
@@ -51,27 +69,59 @@ async function makeDisk({ name, blockSize, options }: (typeof DISKS)[number]): P
   await command('image', 'build', '--from', `${name}.raw`, '--new-key', `${name}.key`, '--out', name, ...options);
 }
 
+/** Writes the copy; returns the place of the changed sector among the data. */
+async function makeFlipped(): Promise<number> {
+  fs.copyFileSync(at('hmac-4096'), at(FLIPPED));
+  fs.copyFileSync(at('hmac-4096.key'), at(`${FLIPPED}.key`));
+  const place = fs.readFileSync(at('hmac-4096.raw')).indexOf(KNOWN.subarray(MIB, MIB + 4096));
+  const { data } = JSON.parse(fs.readFileSync(at('hmac-4096.json'), 'utf8')) as { data: { offset: number } };
+  const image = fs.readFileSync(at(FLIPPED));
+  const segment = image.subarray(data.offset);
+  const layout = readSuperblock(
+    segment.subarray(0, SUPERBLOCK_SIZE),
+    { sectorSize: 4096, tagSize: 32 },
+    segment.length,
+  );
+  const flipped = dataPlace(layout, place) + 1234;
+  segment[flipped] = (segment[flipped] ?? 0) ^ 1;
+  fs.writeFileSync(at(FLIPPED), image);
+  return place;
+}
+
 describeWith(GUEST, 'a real kernel with the disks that image build makes', () => {
   let report: string[];
+  let flippedAt: number;
 
   beforeAll(async () => {
     ({ folder, remove } = scratch());
     for (const disk of DISKS) await makeDisk(disk);
-    const keys = DISKS.map(({ name }) => [`keys/${name}`, fs.readFileSync(at(`${name}.key`))] as const);
+    flippedAt = await makeFlipped();
+    const keys = [...DISKS.map(({ name }) => name), FLIPPED].map(
+      (name) => [`keys/${name}`, fs.readFileSync(at(`${name}.key`))] as const,
+    );
     const headers = DISKS.filter(({ detached }) => detached).map(
       ({ name }) => [`headers/${name}`, fs.readFileSync(at(`${name}.hdr`))] as const,
     );
     const uses = DISKS.map(({ name, detached }) => `use ${name} "${detached ? `--header /headers/${name}` : ''}"\n`);
     report = await runScript(folder, {
-      script: SCRIPT + uses.join(''),
+      script: `${SCRIPT}${uses.join('')}use_flipped ${FLIPPED}\n`,
       files: { known: KNOWN, written: WRITTEN, ...Object.fromEntries([...keys, ...headers]) },
-      disks: DISKS.map(({ name }) => ({ file: at(name), serial: name })),
+      disks: [...DISKS.map(({ name }) => name), FLIPPED].map((name) => ({ file: at(name), serial: name })),
     });
   }, GUEST_DEADLINE + 60_000);
   afterAll(() => remove());
 
   it('opens, mounts, reads, writes and closes every one', () => {
-    expect(report).toEqual(DISKS.map(({ name }) => `${name}: done`));
+    expect(report.filter((line) => !line.startsWith(FLIPPED))).toEqual(DISKS.map(({ name }) => `${name}: done`));
+  });
+
+  it('answers a changed sector with an error of input and output, and image verify names it', async () => {
+    expect(report.filter((line) => line.startsWith(FLIPPED))).toEqual([`${FLIPPED}: done`]);
+    const { status, stderr } = await bootseal(['image', 'verify', FLIPPED, '--key-file', `${FLIPPED}.key`], folder);
+    expect(status).toBe(1);
+    expect(stderr).toContain(
+      `sector ${flippedAt / 4096} (4096 bytes at ${flippedAt} of the data) does not match its tag`,
+    );
   });
 
   it.each(DISKS)('leaves an image that verifies, with what was written in it: $name', async ({ name, detached }) => {
