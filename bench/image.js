@@ -12,15 +12,18 @@ const CRYPTSETUP = '/usr/sbin/cryptsetup';
 /** MiB of the large image; the targets of issue are for 4096, which takes 20 GiB of disk. */
 const SIZE = Number(process.env['BOOTSEAL_BENCH_MIB'] ?? 1024);
 
-/** Times the building of disks; `timed`, `row` and `atLeast` are run.js's. */
-export function images(rounds, { timed, row, atLeast }) {
+/** Times the building of disks; `timed`, `row`, `atLeast` and `floor` are run.js's. */
+export function images(rounds, { timed, row, atLeast, floor }) {
   const folder = fs.mkdtempSync(path.join(process.env['BOOTSEAL_BENCH_FOLDER'] ?? os.tmpdir(), 'bootseal-bench-'));
   const at = (name) => path.join(folder, name);
   try {
     fs.writeFileSync(at('key'), randomBytes(64));
     writeRandom(at('large'), SIZE);
     writeRandom(at('small'), 64);
-    const build = (from, sectorSize) => () => bootseal(buildArgs(at, from, sectorSize));
+    const build =
+      (from, sectorSize, more = []) =>
+      () =>
+        bootseal([...buildArgs(at, from, sectorSize), ...more]);
     const cp = (from) => () => {
       fs.rmSync(at('copy'), { force: true });
       run('cp', [at(from), at('copy')]);
@@ -39,6 +42,16 @@ export function images(rounds, { timed, row, atLeast }) {
     row('the same in sectors of 512', large['bootseal, 512'] / large.cp, 1, 'x');
     const peer = large['cryptsetup, 4096'];
     atLeast('cryptsetup reencrypt, to image build', peer && peer / large['bootseal, 4096'], SIZE < 4096 ? 1.5 : 2, 'x');
+    const mac = () => run(process.execPath, [path.join(import.meta.dirname, 'hmac.js'), `${SIZE}`]);
+    const tagged = timed(`a disk with integrity tags from ${SIZE} MiB`, rounds, {
+      'hmac, 4096': build('large', '4096', ['--integrity', 'hmac']),
+      'hmac, 512': build('large', '512', ['--integrity', 'hmac']),
+      'gcm, 4096': build('large', '4096', ['--integrity', 'gcm']),
+      'HMAC alone': mac,
+    });
+    const speed = (ms) => (SIZE * MIB) / 1e3 / ms;
+    atLeast('image build --integrity hmac, 4096', speed(tagged['hmac, 4096']), 300, 'MB/s');
+    floor('its floor: HMAC alone on two threads', speed(tagged['HMAC alone']), 'MB/s');
     const small = timed('a disk from 64 MiB', rounds, { bootseal: build('small', '4096') });
     row('image build of 64 MiB', small.bootseal / 1000, 0.5, 's');
     row('its peak memory for the large one', peakMemory(buildArgs(at, 'large', '4096')), 250, 'MiB');
