@@ -1,11 +1,13 @@
 /** @module Where the files of a new disk come from: a folder, archives, or a file system that is there already. */
 import * as fs from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import { packingOf } from '../core/archive/packing.ts';
+import { type Packing, packingOf } from '../core/archive/packing.ts';
 import { isTar, TAR_BLOCK } from '../core/archive/tar-header.ts';
 import { BootsealError } from '../core/errors.ts';
+import type { Region } from '../host/archive/stream.ts';
 import type { TarFile } from '../host/archive/tar-file.ts';
 import { ioError } from '../host/files.ts';
+import type { Scratch } from '../host/filesystem/scratch.ts';
 import { type RawSource, readStart, withSource } from '../host/image/source.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 import { type Progress, progressOf } from './progress.ts';
@@ -22,7 +24,10 @@ export interface SourceOptions {
 /** Adds the options about what is on the disk. */
 export function addSourceOptions(command: Command): Command {
   return command
-    .requiredOption('--from <path>', 'folder, tar archive (also gzip, zstd), or raw image of a file system')
+    .requiredOption(
+      '--from <path>',
+      'folder, tar archive (also gzip, zstd), container image (OCI layout, docker save), or raw image of a file system',
+    )
     .option(
       '--size <bytes>',
       'size of the file system, such as 4G (default: what the files need, and a quarter more)',
@@ -46,19 +51,61 @@ export async function withImageSource<T>(
   const file = resolvePath(io, options.from);
   const stat = await fs.stat(file).catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
   if (stat.isDirectory()) {
-    const { tarOfFolder } = await import('../host/archive/folder.ts');
-    const folder = tarOfFolder(file, (line) => remark(io, 'note', line), stop);
-    return withFilesystem(io, options, stop, [folder], use);
+    const [{ tarOfFolder }, { containerLayers, withFolderFiles }] = await Promise.all([
+      import('../host/archive/folder.ts'),
+      import('../host/archive/container.ts'),
+    ]);
+    return withFolderFiles(file, async (files) => {
+      const layers = await containerLayers(files, stop);
+      const folder = tarOfFolder(file, (line) => remark(io, 'note', line), stop);
+      return withFilesystem(io, options, stop, layers ?? [folder], layers !== undefined, use);
+    });
   }
   return withSource(file, async (source) => {
     await checkSource(source.handle);
     const start = await readStart(source, TAR_BLOCK);
     const packing = packingOf(start, file);
     if (packing === 'none' && !isTar(start)) return use(checkRaw(options, source));
-    const { tarInRegion } = await import('../host/archive/tar-file.ts');
-    const archive = tarInRegion({ name: file, handle: source.handle, at: 0, size: source.size }, packing, stop);
-    return withFilesystem(io, options, stop, [archive], use);
+    return fromTar(io, options, stop, { name: file, handle: source.handle, at: 0, size: source.size }, packing, use);
   });
+}
+
+/** An archive of files, or of a container image. */
+async function fromTar<T>(
+  io: Io,
+  options: SourceOptions,
+  stop: AbortSignal,
+  region: Region,
+  packing: Packing,
+  use: (source: RawSource) => Promise<T>,
+): Promise<T> {
+  const [{ readRegion, unpack }, { tarInRegion }, { spool }, { containerLayers, filesInTar, looksLikeContainer }] =
+    await Promise.all([
+      import('../host/archive/stream.ts'),
+      import('../host/archive/tar-file.ts'),
+      import('../host/archive/spool.ts'),
+      import('../host/archive/container.ts'),
+    ]);
+  const archive = tarInRegion(region, packing, stop);
+  const open = await archive.open();
+  const isContainer = await looksLikeContainer(open.source, region.name).finally(() => open.close());
+  if (!isContainer) return withFilesystem(io, options, stop, [archive], false, use);
+  // Layers are read at many places.
+  const kept =
+    packing === 'none'
+      ? region
+      : await spool(unpack(readRegion(region), packing, region.name, stop), region.name, await scratchOf(io, options));
+  try {
+    const layers = await containerLayers(await filesInTar(kept), stop);
+    return await withFilesystem(io, options, stop, layers ?? [archive], layers !== undefined, use);
+  } finally {
+    if (kept !== region) await kept.handle.close();
+  }
+}
+
+async function scratchOf(io: Io, { scratch }: SourceOptions): Promise<Scratch> {
+  const { findScratch } = await import('../host/filesystem/scratch.ts');
+  return findScratch(scratch === undefined ? undefined : resolvePath(io, scratch));
 }
 
 /** A file system that is there already is taken as it is. */
@@ -73,17 +120,15 @@ async function withFilesystem<T>(
   options: SourceOptions,
   stop: AbortSignal,
   archives: readonly TarFile[],
+  layers: boolean,
   use: (source: RawSource) => Promise<T>,
 ): Promise<T> {
-  const [{ withFilesystemOf }, { findScratch }] = await Promise.all([
-    import('../host/filesystem/build.ts'),
-    import('../host/filesystem/scratch.ts'),
-  ]);
-  const scratch = await findScratch(options.scratch === undefined ? undefined : resolvePath(io, options.scratch));
+  const { withFilesystemOf } = await import('../host/filesystem/build.ts');
+  const scratch = await scratchOf(io, options);
   let progress: Progress | undefined;
   const wanted = {
     size: options.size,
-    layers: false,
+    layers,
     ownedByRoot: options.owner === 'root',
     scratch,
     time: buildTime(io),
