@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { concat } from '../../src/core/bytes.ts';
 import { BootsealError } from '../../src/core/errors.ts';
+import { readGuestTable } from '../../src/core/guest/table.ts';
 import { guidFromBytes, guidToBytes, NULL_GUID } from '../../src/core/guid.ts';
 import { hexToBytes } from '../../src/core/hex.ts';
 import {
@@ -19,6 +20,7 @@ import {
   parseSecretTable,
   TABLE_HEADER_GUID,
 } from '../../src/core/secret/table.ts';
+import { typedOrValue } from '../failure.ts';
 import { fixture, vectors } from '../fixtures.ts';
 import { launchRecord, platformMeasurement } from '../launch-record.ts';
 
@@ -107,6 +109,30 @@ describe('the secret table', () => {
           expect(length).toBeLessThanOrEqual(area.length);
           expect(new Set(entries.map((entry) => entry.guid)).size).toBe(entries.length);
         });
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe('the secret table of a guest', () => {
+  it('is read whatever it is, and nothing is shown that the owner could not have meant', () => {
+    fc.assert(
+      fc.property(fc.oneof(mutated, fc.uint8Array({ maxLength: 100 })), (area) => {
+        const { shown, readable, refusal, length } = readGuestTable(area);
+        expect(shown).toEqual(refusal === null ? readable.slice(0, MAX_ENTRIES) : []);
+        for (const { guid, at, value } of readable) {
+          expect(guid).not.toBe(NULL_GUID);
+          expect(guidFromBytes(area, at)).toBe(guid);
+          expect(new Uint8Array(area.subarray(at + 20, at + 20 + value.length))).toEqual(value);
+          expect(at + 20 + value.length).toBeLessThanOrEqual(Math.min(length, area.length));
+        }
+        // The owner's parser differs from Linux in one point only.
+        const owner = typedOrValue(() => parseSecretTable(area));
+        if (refusal !== null) expect(owner).toBe(undefined);
+        else if (readable.length <= MAX_ENTRIES) {
+          expect(owner?.entries).toEqual(shown.map(({ guid, value }) => ({ guid, value })));
+        }
       }),
       { numRuns: 1000 },
     );

@@ -127,7 +127,7 @@ export function parseSecretTable(area: Uint8Array): SecretTable {
   if (area.length < TableHead.size) {
     throw refusal(`header: needs ${TableHead.size} bytes, only ${area.length} are there`);
   }
-  const { guid, length } = head(area, 0);
+  const { guid, length } = readHead(area, 0);
   if (guid !== TABLE_HEADER_GUID) throw refusal(`the header's GUID is ${guid}, not ${TABLE_HEADER_GUID}`);
   if (length < TableHead.size) throw refusal(`the header's length ${length} is less than the header`);
   if (length > area.length)
@@ -137,7 +137,7 @@ export function parseSecretTable(area: Uint8Array): SecretTable {
   let at: number = TableHead.size;
   while (length - at >= TableHead.size) {
     const where = `entry ${entries.size + deleted + 1} at byte ${at}`;
-    const entry = head(area, at);
+    const entry = readHead(area, at);
     if (entry.length < TableHead.size) throw refusal(`${where}: its length ${entry.length} is less than its head`);
     if (entry.length > length - at) throw refusal(`${where}: its length ${entry.length} reaches beyond the table`);
     const value = new Uint8Array(area.subarray(at + TableHead.size, at + entry.length));
@@ -153,7 +153,8 @@ export function parseSecretTable(area: Uint8Array): SecretTable {
   return { entries: [...entries.values()], deleted, length };
 }
 
-function head(area: Uint8Array, at: number): { guid: Guid; length: number } {
+/** Reads the head of a table or entry at `at`; throws `format` when it does not fit. */
+export function readHead(area: Uint8Array, at: number): { readonly guid: Guid; readonly length: number } {
   const { guid, length } = TableHead.unpack(area, at);
   return { guid: guidFromBytes(guid), length };
 }
