@@ -36,6 +36,14 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'make encrypted disk images, look into them and check them',
     load: async (io) => (await import('./image.ts')).imageCommand(io),
   },
+  initrd: {
+    summary: 'look into initrds and add files to them',
+    load: async (io) => (await import('./initrd.ts')).initrdCommand(io),
+  },
+  guest: {
+    summary: 'read, use and erase the secrets inside the guest',
+    load: async (io) => (await import('./guest.ts')).guestCommand(io),
+  },
   completions: {
     summary: 'print a completion script for bash, zsh or fish',
     load: async (io) => (await import('./completions.ts')).completionsCommand(io),

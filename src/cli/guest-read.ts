@@ -1,0 +1,59 @@
+/** @module `bootseal guest read`: the bytes of one secret, into a file or a pipe. */
+import { Command } from 'commander';
+import { BootsealError } from '../core/errors.ts';
+import type { Guid } from '../core/guid.ts';
+import { secretGuid } from '../core/secret/names.ts';
+import { writeNewFile } from '../host/files.ts';
+import { type SourceOptions, shownName, withSecret, withSource } from './guest-source.ts';
+import { type Io, resolvePath } from './io.ts';
+
+interface Options extends SourceOptions {
+  readonly out: string;
+  readonly stripNul?: true;
+  readonly force?: true;
+  readonly json?: true;
+}
+
+export const STRIP_NUL_HELP = 'leave out the zero byte at its end, which writers for GRUB add';
+
+/** Returns the command. */
+export function guestReadCommand(io: Io): Command {
+  return withSource(
+    new Command('read')
+      .summary('write a secret to a file or a pipe')
+      .description('Write the bytes of one secret to a new file that only its owner can read, or to a pipe.')
+      .argument('<guid|name>', 'which secret', secretGuid),
+  )
+    .requiredOption('--out <file>', 'new file for the secret, best in /run; - for a pipe, never a terminal')
+    .option('--strip-nul', STRIP_NUL_HELP)
+    .option('--force', 'replace the file')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  bootseal guest read disk-passphrase --out /run/disk.key
+  bootseal guest read disk-passphrase --strip-nul --out - | cryptsetup open --key-file - /dev/vda root`,
+    )
+    .action(async (guid: Guid, options: Options) => read(io, guid, options));
+}
+
+async function read(io: Io, guid: Guid, options: Options): Promise<void> {
+  const { out, force, json } = options;
+  if (out === '-' && io.stdout.isTTY) {
+    throw new BootsealError('usage', 'a secret is not written to a terminal', { hint: 'give --out a file, or a pipe' });
+  }
+  if (out === '-' && json === true) throw new BootsealError('usage', '--out - and --json exclude each other');
+  await withSecret(io, guid, options, async (value, { source }) => {
+    if (out === '-') {
+      // A copy: a pipe may take it after the original is wiped.
+      io.stdout.write(new Uint8Array(value));
+      return;
+    }
+    await writeNewFile(resolvePath(io, out), value, 0o600, force === true);
+    const done = { guid, out, bytes: value.length, source: source.kind };
+    io.stdout.write(
+      json === true ? `${JSON.stringify(done)}\n` : `${shownName(guid)}  ${out}, ${value.length} bytes\n`,
+    );
+  });
+}

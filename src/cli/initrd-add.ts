@@ -1,0 +1,104 @@
+/** @module `bootseal initrd add`: files into an initrd, as a segment behind it. */
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import { Command } from 'commander';
+import { BootsealError } from '../core/errors.ts';
+import { ioError } from '../host/files.ts';
+import { type Added, type AddedFile, addSegment } from '../host/initrd/add-segment.ts';
+import { type Io, remark, resolvePath } from './io.ts';
+
+interface Options {
+  readonly base: string;
+  readonly out: string;
+  readonly file?: readonly AddedFile[];
+  readonly module?: readonly string[];
+  readonly force?: true;
+  readonly json?: true;
+}
+
+/** Where modules of the kernel go: loaded in the order of their names. */
+const MODULES = 'usr/lib/bootseal/modules';
+
+/** Returns the command. */
+export function initrdAddCommand(io: Io): Command {
+  const collect =
+    <T>(parse: (text: string) => T) =>
+    (text: string, before: readonly T[] = []) => [...before, parse(text)];
+  return new Command('add')
+    .summary('append files to an initrd')
+    .description(
+      'Append an archive with the given files to an initrd, which is not unpacked and stays as it is. The same input gives the same bytes. Folders and links of the initrd are looked up first: a path leads where it would lead in the booted initrd.',
+    )
+    .requiredOption('--base <file>', 'initrd to start from')
+    .requiredOption('--out <file>', 'new file for the longer initrd')
+    .option('--file <dest=path[,mode]>', 'add this file as DEST; can be repeated', collect(parseFile))
+    .option(
+      '--module <path.ko>',
+      `add this kernel module in ${MODULES}, numbered in the order given; can be repeated`,
+      collect((text) => text),
+    )
+    .option('--force', 'replace the file')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  bootseal initrd add --base initrd.img --file etc/motd=motd --out new.img
+  bootseal initrd add --base initrd.img --file usr/bin/unlock=unlock.sh,0755 --module dm-crypt.ko --out new.img`,
+    )
+    .action(async (options: Options) => add(io, options));
+}
+
+/** Takes `DEST=PATH[,MODE]` apart; throws `usage`. */
+function parseFile(text: string): AddedFile {
+  const parts = /^([^=]+)=(.+?)(?:,([0-7]{3,4}))?$/s.exec(text);
+  if (parts === null) throw new BootsealError('usage', '--file needs the form DEST=PATH or DEST=PATH,MODE');
+  const mode = parts[3] === undefined ? undefined : Number.parseInt(parts[3], 8);
+  return { name: parts[1] ?? '', from: parts[2] ?? '', mode };
+}
+
+async function add(io: Io, options: Options): Promise<void> {
+  const { base, out, force, json } = options;
+  const modules = await Promise.all((options.module ?? []).map((file, i) => moduleFile(resolvePath(io, file), i)));
+  const files = [...(options.file ?? []).map((file) => ({ ...file, from: resolvePath(io, file.from) })), ...modules];
+  if (files.length === 0) throw new BootsealError('usage', 'there is nothing to add: give --file or --module');
+  if (base === '-' || out === '-') throw new BootsealError('usage', '--base and --out name files');
+  const [from, to] = [resolvePath(io, base), resolvePath(io, out)];
+  const added = await addSegment(from, to, files, force === true);
+  for (const { name, replaces } of added.files) {
+    if (replaces) remark(io, 'note', `${JSON.stringify(name)} takes the place of what the initrd has there`);
+  }
+  io.stdout.write(json === true ? `${JSON.stringify({ out, ...added })}\n` : printText(out, added));
+}
+
+const ELF = Uint8Array.of(0x7f, 0x45, 0x4c, 0x46);
+
+/** Throws `usage` for more modules than two digits number, and for what a plain insmod cannot load. */
+async function moduleFile(file: string, index: number): Promise<AddedFile> {
+  if (index > 99) throw new BootsealError('usage', '--module: at most 100 modules');
+  const start = await fs
+    .open(file, 'r')
+    .then(async (handle) => {
+      try {
+        return (await handle.read(new Uint8Array(4), 0, 4, 0)).buffer;
+      } finally {
+        await handle.close();
+      }
+    })
+    .catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
+  if (!ELF.every((byte, i) => start[i] === byte)) {
+    throw new BootsealError('usage', `${file} is no plain kernel module`, {
+      hint: 'a compressed one (.ko.xz, .ko.zst) has to be unpacked first: an initrd may have no program for it',
+    });
+  }
+  return { name: `${MODULES}/${`${index}`.padStart(2, '0')}-${path.basename(file)}`, from: file, mode: 0o644 };
+}
+
+function printText(out: string, { bytes, sha256, segment, files }: Added): string {
+  const lines = [
+    ...files.map(({ name, mode, bytes: size }) => `${mode}  ${name}, ${size} bytes`),
+    `${out}: ${bytes} bytes, of which ${segment.bytes} from byte ${segment.offset} are new`,
+    `sha256 ${sha256}`,
+  ];
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,95 @@
+/**
+ * @module What an initrd unpacks to: its folders, links and files, so that what is added lands where it is meant. Linux unpacks a
+ * folder over a link by removing the link (linux init/initramfs.c, clean_path): a "lib" where the initrd has lib → usr/lib would
+ * take all of /lib away.
+ */
+import { BootsealError } from '../errors.ts';
+import { quoted } from '../luks/quote.ts';
+import { FILE_TYPE } from './cpio.ts';
+import { MAX_MEMBERS, type Member, plainName } from './read-cpio.ts';
+
+/** Where a new file comes to lie. */
+export interface Placement {
+  /** The path without links in it. */
+  readonly name: string;
+  /** Folders that it needs and that are not there, outermost first. */
+  readonly newFolders: readonly string[];
+  /** Whether there is something under this name, which the file takes the place of. */
+  readonly replaces: boolean;
+}
+
+type Node = { readonly kind: 'folder' | 'file' | 'shared' } | { readonly kind: 'link'; readonly target: string };
+
+/** Links that Linux follows on one way (fs/namei.c, MAXSYMLINKS). */
+const MAX_LINKS = 40;
+
+/** The tree; members are added in the order in which Linux unpacks them. */
+export class InitrdTree {
+  readonly #nodes = new Map<string, Node>();
+
+  /** Throws `format` beyond as many members as no initrd has. */
+  add({ name, mode, links, target }: Member): void {
+    if (name === '') return;
+    if (this.#nodes.size >= MAX_MEMBERS) throw new BootsealError('format', `initrd: more than ${MAX_MEMBERS} names`);
+    const type = mode & FILE_TYPE.mask;
+    if (target !== undefined) this.#nodes.set(name, { kind: 'link', target });
+    else if (type === FILE_TYPE.directory) this.#nodes.set(name, { kind: 'folder' });
+    else this.#nodes.set(name, { kind: links > 1 ? 'shared' : 'file' });
+  }
+
+  /**
+   * Says where a file for the path `wanted` comes to lie when it is unpacked after all that is there, and remembers it.
+   *
+   * @throws `usage` when it cannot lie there: a folder has the name, a file is on the way, or other names share its content
+   */
+  place(wanted: string): Placement {
+    const parts = plainName(wanted).split('/');
+    if (parts.includes('..') || parts[0] === '') {
+      throw refusal(wanted, 'is no path of a file from the root of the initrd');
+    }
+    const last = parts.pop() ?? '';
+    const newFolders: string[] = [];
+    const folder = this.#enter(wanted, parts, newFolders);
+    const name = [...folder, last].join('/');
+    const there = this.#nodes.get(name);
+    if (there?.kind === 'folder') throw refusal(wanted, 'is a folder of the initrd');
+    if (there?.kind === 'shared') {
+      throw refusal(wanted, 'is one of several names of one file of the initrd, and all of them would change');
+    }
+    for (const path of newFolders) this.#nodes.set(path, { kind: 'folder' });
+    this.#nodes.set(name, { kind: 'file' });
+    return { name, newFolders, replaces: there !== undefined };
+  }
+
+  /** Goes along `parts` as Linux does; returns the folder without links in its path. */
+  #enter(wanted: string, parts: readonly string[], newFolders: string[]): readonly string[] {
+    let at: string[] = [];
+    const ahead = [...parts];
+    let followed = 0;
+    for (let part = ahead.shift(); part !== undefined; part = ahead.shift()) {
+      if (part === '' || part === '.') continue;
+      if (part === '..') {
+        at.pop();
+        continue;
+      }
+      const next = [...at, part];
+      const name = next.join('/');
+      const there = this.#nodes.get(name);
+      if (there?.kind === 'link') {
+        if (++followed > MAX_LINKS) throw refusal(wanted, 'leads through too many links');
+        if (there.target.startsWith('/')) at = [];
+        ahead.unshift(...there.target.split('/'));
+        continue;
+      }
+      if (there !== undefined && there.kind !== 'folder')
+        throw refusal(wanted, `leads through the file ${quoted(name)}`);
+      if (there === undefined && !newFolders.includes(name)) newFolders.push(name);
+      at = next;
+    }
+    return at;
+  }
+}
+
+function refusal(wanted: string, what: string): BootsealError {
+  return new BootsealError('usage', `${quoted(wanted)} ${what}`);
+}

@@ -1,0 +1,86 @@
+/** @module Secrets as files of Linux's driver efi_secret (linux Documentation/security/secrets/coco.rst). */
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import { BootsealError } from '../core/errors.ts';
+import type { Guid } from '../core/guid.ts';
+import { MAX_PAYLOAD } from '../core/secret/limits.ts';
+import type { TableEntry } from '../core/secret/table.ts';
+import { readSmallFile } from '../host/files.ts';
+import { codeOf, type Guest, inGuest, isAbsent, isThere, kernelText } from './guest.ts';
+import type { SecretSource } from './source.ts';
+
+const MOUNT = '/sys/kernel/security';
+
+/** Where the driver's folder is since Linux 5.19, and where versions before it was merged had it. */
+const FOLDERS = ['secrets/coco', 'coco/efi_secret', 'coco/sev_secret'];
+
+const NAME = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Returns the driver's folder as a source, or one sentence that says why there is none. */
+export async function findSecurityfs(guest: Guest): Promise<SecretSource | string> {
+  for (const folder of FOLDERS) {
+    const place = path.posix.join(MOUNT, folder);
+    if (await isThere(guest, place)) return securityfsSource(guest, place);
+  }
+  return whyNot(guest);
+}
+
+async function whyNot(guest: Guest): Promise<string> {
+  const mounts = (await kernelText(guest, '/proc/mounts')) ?? '';
+  if (!mounts.split('\n').some((line) => line.split(' ')[2] === 'securityfs')) {
+    return `securityfs is not mounted; try: mount -t securityfs securityfs ${MOUNT}`;
+  }
+  if (await isThere(guest, '/sys/module/efi_secret')) {
+    // Loading it succeeds whatever it finds.
+    return 'the driver efi_secret is loaded and shows nothing; the kernel log may say why';
+  }
+  const release = (await kernelText(guest, '/proc/sys/kernel/osrelease'))?.trim() ?? '';
+  const names = (await kernelText(guest, `/lib/modules/${release}/modules.dep`)) ?? '';
+  return names.includes('/efi_secret.ko')
+    ? 'the driver efi_secret is not loaded; try: modprobe efi_secret'
+    : 'this kernel has no driver efi_secret (CONFIG_EFI_SECRET)';
+}
+
+function securityfsSource(guest: Guest, place: string): SecretSource {
+  const folder = inGuest(guest, place);
+
+  async function names(): Promise<Guid[]> {
+    const found = await fs.readdir(folder).catch((cause: unknown) => {
+      throw new BootsealError('io', `cannot list ${place}: ${codeOf(cause)}`, { cause });
+    });
+    return found.filter((name) => NAME.test(name)).sort();
+  }
+
+  async function readEntry(guid: Guid): Promise<TableEntry> {
+    // The kernel says that these files have no bytes; they are read up to their end.
+    return { guid, value: await readSmallFile(path.join(folder, guid), MAX_PAYLOAD, `${place}/${guid}`) };
+  }
+
+  async function erase(guid: Guid): Promise<void> {
+    const file = path.join(folder, guid);
+    const gone = await fs.unlink(file).catch((cause: unknown) => {
+      const why = isAbsent(cause) ? 'there is no such secret' : codeOf(cause);
+      throw new BootsealError('io', `cannot erase ${place}/${guid}: ${why}`, { cause });
+    });
+    if ((await names()).includes(guid)) {
+      throw new BootsealError('io', `${place}/${guid} is still there after it was erased`);
+    }
+    return gone;
+  }
+
+  return {
+    kind: 'securityfs',
+    place,
+    async read() {
+      const entries: TableEntry[] = [];
+      for (const guid of await names()) entries.push(await readEntry(guid));
+      return { entries, table: undefined };
+    },
+    erase,
+    async eraseAll() {
+      const all = await names();
+      for (const guid of all) await erase(guid);
+      return all.length;
+    },
+  };
+}
