@@ -21,6 +21,8 @@ export { CONTENTS, type Inspection, inspectFirmware } from './core/firmware/insp
 export { type Finding, type FirmwareClass, type FirmwareLint, lintFirmware } from './core/firmware/lint.ts';
 export { FEATURES, servesPlatform, type Verdicts } from './core/firmware/serves.ts';
 export type { Answer, Verdict } from './core/firmware/starts.ts';
+export { secretAreaOf } from './core/guest/command-line.ts';
+export { type GuestTable, type PlacedEntry, type Refusal, readGuestTable } from './core/guest/table.ts';
 export type { Hashes, RunningHash } from './core/hash.ts';
 export type { ApiVersion } from './core/measurement/api-version.ts';
 export { type CpuIdentity, cpuModel, cpuModelNames, cpuSignature } from './core/measurement/cpu-models.ts';
@@ -98,6 +100,9 @@ export {
   type SessionInputs,
 } from './core/session/session.ts';
 export { encodeTk, parseTk, type TransportKeys } from './core/session/transport-keys.ts';
+export { type Found, findSecrets, type Place, secretsInFile } from './guest/find-secrets.ts';
+export { type Guest, thisGuest } from './guest/guest.ts';
+export type { FoundSecrets, SecretSource } from './guest/source.ts';
 export { nodeHashes } from './host/node-hashes.ts';
 export { nodePublicKey } from './host/public-key.ts';
 export { readRecord, useRecord } from './host/record.ts';
