@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { encodeMember, encodeTrailer, FILE_TYPE, fill } from '../../core/archive/cpio.ts';
-import { zerosBeforeNext } from '../../core/archive/segments.ts';
 import { InitrdTree } from '../../core/archive/initrd-tree.ts';
+import { zerosBeforeNext } from '../../core/archive/segments.ts';
 import { BootsealError } from '../../core/errors.ts';
 import type { Disk } from '../../core/luks/disk.ts';
 import { withDisk } from '../disk.ts';

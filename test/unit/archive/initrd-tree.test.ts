@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { MAX_MEMBERS, type Member } from '../../../src/core/archive/read-cpio.ts';
 import { InitrdTree } from '../../../src/core/archive/initrd-tree.ts';
+import { MAX_MEMBERS, type Member } from '../../../src/core/archive/read-cpio.ts';
 import { failure } from '../../failure.ts';
 
 const folder = (name: string): Member => ({ name, mode: 0o40755, size: 0, links: 2, target: undefined });
