@@ -86,7 +86,7 @@ export interface DockerManifest {
 export function parseDockerManifest(bytes: Uint8Array, where: string): readonly DockerManifest[] | undefined {
   let value: JsonValue;
   try {
-    value = parseJson(decodeUtf8(bytes, where));
+    value = readJson(bytes, where);
   } catch {
     return undefined;
   }
@@ -99,10 +99,15 @@ export function parseDockerManifest(bytes: Uint8Array, where: string): readonly 
   }));
 }
 
+/** A line break after the value is usual here. */
+function readJson(bytes: Uint8Array, where: string): JsonValue {
+  return parseJson(decodeUtf8(bytes, where).replace(/[ \t\r\n]+$/, ''));
+}
+
 function document(bytes: Uint8Array, where: string): JsonObject {
   let value: JsonValue;
   try {
-    value = parseJson(decodeUtf8(bytes, where));
+    value = readJson(bytes, where);
   } catch (cause) {
     throw new BootsealError('format', `${where}: ${(cause as Error).message}`, { cause });
   }

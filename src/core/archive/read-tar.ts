@@ -42,11 +42,27 @@ interface Extra {
   linkname?: string;
 }
 
+/** How an archive is read. */
+export interface TarReading {
+  /** Entries that are accepted. */
+  readonly most?: number;
+  /**
+   * Whether an archive is whole only with the blocks of zeros at its end (the default). Layers of some tools lack them (umoci 0.4);
+   * their digest tells that nothing is missing.
+   */
+  readonly needsEnd?: boolean;
+}
+
 /** Yields the entries of one archive, up to its end. Throws `format` where it is broken, naming `archive`. */
-export async function* readTar(source: Source, archive: string, most = MAX_ENTRIES): AsyncGenerator<TarMember> {
+export async function* readTar(
+  source: Source,
+  archive: string,
+  { most = MAX_ENTRIES, needsEnd = true }: TarReading = {},
+): AsyncGenerator<TarMember> {
   let extra: Extra = {};
   for (let count = 0; ; ) {
     const where = `${archive}: entry at byte ${source.position}`;
+    if (!needsEnd && Object.keys(extra).length === 0 && (await source.peek(1)).length === 0) return;
     const block = await take(source, TAR_BLOCK, where);
     if (block.every((byte) => byte === 0)) {
       if (Object.keys(extra).length > 0) throw new BootsealError('format', `${archive}: ends after half an entry`);
@@ -59,7 +75,7 @@ export async function* readTar(source: Source, archive: string, most = MAX_ENTRI
     if (++count > most) throw new BootsealError('format', `${archive}: more than ${most} entries`);
     const entry = decodeEntry(header, extra, archive);
     extra = {};
-    const content = openContent(source, entry.size, where);
+    const content = openContent(source, entry.size, where, needsEnd);
     yield { entry, content: content.read() };
     await content.pass();
   }
@@ -203,7 +219,7 @@ const MAX_NAME = 255;
 const PIECE = 1 << 16;
 
 /** The content that stands in `source` now. */
-function openContent(source: Source, size: number, where: string) {
+function openContent(source: Source, size: number, where: string, needsEnd: boolean) {
   let left = size;
   return {
     async *read(): AsyncGenerator<Uint8Array> {
@@ -214,8 +230,10 @@ function openContent(source: Source, size: number, where: string) {
       }
     },
     async pass(): Promise<void> {
-      await pass(source, left + padding(size), where);
+      await pass(source, left, where);
       left = 0;
+      if (needsEnd) await pass(source, padding(size), where);
+      else await source.skip(padding(size));
     },
   };
 }

@@ -18,7 +18,7 @@ import type { TarFile } from './tar-file.ts';
 
 /** How archives are read. */
 export interface ReadTreeOptions {
-  /** Whether they are layers of a container image, of which each may take away what those before it brought. */
+  /** Whether they are layers of a container image, of known digests, of which each may take away what those before it brought. */
   readonly layers: boolean;
   /** Whether everything belongs to root, whatever they say. */
   readonly ownedByRoot: boolean;
@@ -41,7 +41,7 @@ export async function readTree(archives: readonly TarFile[], options: ReadTreeOp
   for (const [number, archive] of archives.entries()) {
     const over = overlay(tree, number, archive.name);
     const entries: Entry[] = [];
-    const { fingerprint } = await readAll(archive, options.stop, async (entry) => {
+    const { fingerprint } = await readAll(archive, options, async (entry) => {
       const owned = options.ownedByRoot ? { ...entry, uid: 0, gid: 0 } : entry;
       if (options.layers) entries.push(owned);
       else addEntry(over, owned, entries.push(owned) - 1);
@@ -53,7 +53,7 @@ export async function readTree(archives: readonly TarFile[], options: ReadTreeOp
   return {
     tree,
     bytes: [...files.values()].reduce((sum, inode) => sum + inode.size, 0),
-    contents: () => readContents(archives, files, fingerprints, options.stop),
+    contents: () => readContents(archives, files, fingerprints, options),
   };
 }
 
@@ -73,14 +73,15 @@ async function* readContents(
   archives: readonly TarFile[],
   files: ReadonlyMap<string, Inode>,
   fingerprints: readonly string[],
-  stop: AbortSignal | undefined,
+  { layers, stop }: ReadTreeOptions,
 ): AsyncGenerator<FileContent> {
+  const reading = { needsEnd: !layers };
   for (const [number, archive] of archives.entries()) {
     const fingerprint = newFingerprint();
     const open = await archive.open();
     try {
       let count = 0;
-      for await (const { entry, content } of readTar(open.source, archive.name)) {
+      for await (const { entry, content } of readTar(open.source, archive.name, reading)) {
         stop?.throwIfAborted();
         fingerprint.add(entry);
         const inode = files.get(placeName(number, count++));
@@ -104,13 +105,14 @@ function changed({ name }: TarFile): BootsealError {
 
 async function readAll(
   archive: TarFile,
-  stop: AbortSignal | undefined,
+  { layers, stop }: ReadTreeOptions,
   take: (entry: Entry) => Promise<void>,
 ): Promise<{ fingerprint: string }> {
+  const reading = { needsEnd: !layers };
   const fingerprint = newFingerprint();
   const open = await archive.open();
   try {
-    for await (const { entry } of readTar(open.source, archive.name)) {
+    for await (const { entry } of readTar(open.source, archive.name, reading)) {
       stop?.throwIfAborted();
       fingerprint.add(entry);
       await take(entry);

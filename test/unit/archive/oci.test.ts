@@ -48,6 +48,11 @@ describe('parseIndex', () => {
     expect(() => parseIndex(json(value), 'i')).toThrow(expect.objectContaining({ kind: 'format', message }));
   });
 
+  it('takes blanks around the JSON, as umoci writes it', () => {
+    expect(parseIndex(Buffer.from('\n {"manifests":[]} \r\n\t'), 'i')).toEqual([]);
+    expect(() => parseIndex(Buffer.from('{"manifests":[]}\n{}'), 'i')).toThrow('something follows');
+  });
+
   it('refuses what is no JSON', () => {
     expect(() => parseIndex(Buffer.from('{'), 'i')).toThrow(expect.objectContaining({ kind: 'format' }));
   });

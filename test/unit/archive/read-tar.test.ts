@@ -238,6 +238,21 @@ describe('readTar', () => {
     expect(await read(bytes.subarray(0, 2048))).toHaveLength(1);
   });
 
+  it('takes a layer that ends after its last byte, but not inside an entry', async () => {
+    const bytes = tarArchive({ name: 'a', data: 'x'.repeat(512) }, { name: 'b', data: 'four', pax: { mtime: '1' } });
+    const open = (size: number) => streamSource(pieces(bytes.subarray(0, size), 4096));
+    const length = (size: number) =>
+      collect(readTar(open(size), 'a.tar', { needsEnd: false })).then((all) => all.length);
+    const last = bytes.length - 1024 - 512;
+    for (const size of [last + 4, last + 100, last + 512, last + 1024, bytes.length])
+      expect(await length(size)).toBe(2);
+    expect(await length(1024)).toBe(1);
+    for (const size of [last + 3, last, last - 1, last - 512, 1025]) {
+      await expect(length(size), `${size}`).rejects.toMatchObject({ kind: 'format' });
+    }
+    await expect(collect(readTar(open(last + 4), 'a.tar'))).rejects.toMatchObject({ kind: 'format' });
+  });
+
   it('refuses data after the end, which some readers see and others do not', async () => {
     const bytes = Buffer.concat([tarArchive({ name: 'a' }), tarArchive({ name: 'b' })]);
     await expect(read(bytes)).rejects.toThrow('a.tar: data follow the end of the archive');
@@ -245,8 +260,8 @@ describe('readTar', () => {
 
   it('refuses more entries than are accepted', async () => {
     const source = () => streamSource(pieces(tarArchive({ name: 'a' }, { name: 'b' }), 4096));
-    await expect(collect(readTar(source(), 'a.tar', 1))).rejects.toThrow('a.tar: more than 1 entries');
-    expect(await collect(readTar(source(), 'a.tar', 2))).toHaveLength(2);
+    await expect(collect(readTar(source(), 'a.tar', { most: 1 }))).rejects.toThrow('a.tar: more than 1 entries');
+    expect(await collect(readTar(source(), 'a.tar', { most: 2 }))).toHaveLength(2);
   });
 });
 
