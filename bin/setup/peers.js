@@ -6,6 +6,9 @@ const { attempt, fail, excerpt, say } = require('./steps.js');
 /** Each package with a file that shows it is there; reading a file is quicker than asking dpkg. */
 const PACKAGES = {
   'libvirt-clients-qemu': '/usr/bin/virt-qemu-sev-validate',
+  'libvirt-clients': '/usr/bin/virt-xml-validate',
+  libvirt0: '/usr/share/libvirt/schemas/domain.rng',
+  'libxml2-utils': '/usr/bin/xmllint',
   'python3-lxml': '/usr/lib/python3/dist-packages/lxml/__init__.py',
   'python3-libvirt': '/usr/lib/python3/dist-packages/libvirt.py',
   'python3-cryptography': '/usr/lib/python3/dist-packages/cryptography/__init__.py',

@@ -32,6 +32,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'seal secrets to a verified launch',
     load: async (io) => (await import('./secret.ts')).secretCommand(io),
   },
+  launch: {
+    summary: 'prepare a launch from one file, and bring its secrets in',
+    load: async (io) => (await import('./launch.ts')).launchCommand(io),
+  },
   image: {
     summary: 'make encrypted disk images, look into them and check them',
     load: async (io) => (await import('./image.ts')).imageCommand(io),
@@ -43,6 +47,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   guest: {
     summary: 'read, use and erase the secrets inside the guest',
     load: async (io) => (await import('./guest.ts')).guestCommand(io),
+  },
+  lab: {
+    summary: 'rehearse launches without the hardware: nothing in a lab is confidential',
+    load: async (io) => (await import('./lab.ts')).labCommand(io),
   },
   completions: {
     summary: 'print a completion script for bash, zsh or fish',

@@ -2,11 +2,12 @@
 import { type Command, Option } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { parseRoots, type RootName } from '../core/session/amd-roots.ts';
-import { checkRoot, type PlatformKey, trustUnverified, verifyChain } from '../core/session/chain.ts';
+import { checkRoot, type PlatformKey, trustUnverified, verifyChain, verifyLabChain } from '../core/session/chain.ts';
 import { completeChain, type FoundCertificates, readCertificates } from '../core/session/platform-certificates.ts';
 import { readCertificateFiles } from '../host/certificate-files.ts';
 import { nodePublicKey } from '../host/public-key.ts';
 import { type Io, remark, resolvePath } from './io.ts';
+import { NOT_ENCRYPTED } from './lab-remark.ts';
 
 /** What commander makes of the options of `addPlatformKeyOptions`. */
 export interface PlatformKeyOptions {
@@ -14,15 +15,22 @@ export interface PlatformKeyOptions {
   readonly pdh?: string;
   readonly root?: readonly RootName[];
   readonly insecureUnverifiedPdh?: boolean;
+  readonly lab?: string;
 }
 
-/** Adds `--platform-certs`, `--root`, `--pdh` and `--insecure-unverified-pdh`. */
+/** Adds `--platform-certs`, `--root`, `--pdh`, `--insecure-unverified-pdh` and `--lab`. */
 export function addPlatformKeyOptions(command: Command): Command {
   return command
     .option('--platform-certs <folder>', "the platform's certificates: a folder of them, or the file of sevctl export")
     .option('--root <list>', "roots of AMD's to accept, such as milan,genoa,turin (default: any)", parseRoots)
     .addOption(new Option('--pdh <file>', "the platform's PDH certificate alone").conflicts('platformCerts'))
-    .option('--insecure-unverified-pdh', 'trust that PDH without its chain: whoever made it may read the secrets');
+    .option('--insecure-unverified-pdh', 'trust that PDH without its chain: whoever made it may read the secrets')
+    .addOption(
+      new Option(
+        '--lab <folder>',
+        "rehearse with the platform of a lab (`lab platform`): the guest's memory is NOT encrypted",
+      ).conflicts(['platformCerts', 'pdh', 'root']),
+    );
 }
 
 /**
@@ -30,7 +38,8 @@ export function addPlatformKeyOptions(command: Command): Command {
  * are missing or an unverified PDH was not asked for in so many words, `format` and `io`.
  */
 export async function readPlatformKey(io: Io, options: PlatformKeyOptions): Promise<PlatformKey> {
-  const { platformCerts, pdh, root, insecureUnverifiedPdh = false } = options;
+  const { platformCerts, pdh, root, insecureUnverifiedPdh = false, lab } = options;
+  if (lab !== undefined) return labKey(io, lab);
   if (platformCerts !== undefined) {
     if (insecureUnverifiedPdh) throw new BootsealError('usage', '--insecure-unverified-pdh goes with --pdh only');
     return verified(io, platformCerts, root);
@@ -63,6 +72,14 @@ async function verified(io: Io, name: string, roots: readonly RootName[] | undef
       'the chain ends in the root naples: keys of this first generation were extracted through old firmware, and no update takes them back',
     );
   }
+  return key;
+}
+
+async function labKey(io: Io, folder: string): Promise<PlatformKey> {
+  const { files } = await readCertificateFiles(resolvePath(io, folder));
+  const chain = completeChain(readCertificates(files), [], nodePublicKey);
+  const key = verifyLabChain(chain, nodePublicKey);
+  remark(io, 'warning', NOT_ENCRYPTED);
   return key;
 }
 

@@ -9,7 +9,7 @@ import { allowsDebugging, checkPolicyPlatform, parsePolicy } from '../core/sessi
 import { type LaunchRecord, printRecord } from '../core/session/record.ts';
 import { createSession } from '../core/session/session.ts';
 import { encodeTk } from '../core/session/transport-keys.ts';
-import { writeNewFolder } from '../host/new-folder.ts';
+import { type NewFile, writeNewFolder } from '../host/new-folder.ts';
 import { nodePublicKey } from '../host/public-key.ts';
 import { UNREADABLE_ADVICE } from './firmware-class.ts';
 import { type Io, remark } from './io.ts';
@@ -33,10 +33,33 @@ export interface SessionOptions extends MeasureOptions, PlatformKeyOptions {
 
 /** Makes the session folder and says what to do with it. */
 export async function createSessionFolder(io: Io, options: SessionOptions): Promise<void> {
+  const out = await outFolder(io, options.out, inputFiles(options));
+  const record = await makeSession(io, options, async ({ record, files }) => {
+    await writeNewFolder(out, files, options.force === true);
+    return record;
+  });
+  io.stdout.write(options.json === true ? sessionJson(options.out, record) : sessionText(options.out, record));
+}
+
+/** A session that was made and is on no disk yet. */
+export interface MadeSession {
+  readonly record: LaunchRecord;
+  /** godh, session, tk and record.json. */
+  readonly files: readonly NewFile[];
+  /** In base64, for the host. */
+  readonly godh: string;
+  readonly session: string;
+}
+
+/** Verifies the platform, measures the launch and makes a session, whose keys are wiped when `use` has ended. */
+export async function makeSession<T>(
+  io: Io,
+  options: Omit<SessionOptions, 'out' | 'json' | 'force'>,
+  use: (made: MadeSession) => Promise<T>,
+): Promise<T> {
   const { platform } = options;
   const policy = choosePolicy(io, options);
   const minimumApi = chooseMinimumApi(options.minimumApi, policy);
-  const out = await outFolder(io, options.out, inputFiles(options));
   const platformKey = await readPlatformKey(io, options);
   const launch = await measureFromOptions(io, platform, options);
   const kernelHashes = launch.inputs['kernel'] !== undefined;
@@ -48,33 +71,26 @@ export async function createSessionFolder(io: Io, options: SessionOptions): Prom
   const [ephemeralKey, tek, tik] = [io.randomBytes(48), io.randomBytes(16), io.randomBytes(16)];
   const tk = encodeTk({ tek, tik });
   try {
-    const inputs = {
-      pdh: platformKey.pdh,
-      ephemeralKey,
-      tek,
-      tik,
-      policy,
-      nonce: io.randomBytes(16),
-      iv: io.randomBytes(16),
-    };
-    const { session, godh } = createSession(inputs, nodePublicKey);
+    const [nonce, iv] = [io.randomBytes(16), io.randomBytes(16)];
+    const made = createSession({ pdh: platformKey.pdh, ephemeralKey, tek, tik, policy, nonce, iv }, nodePublicKey);
+    const [godh, session] = [bytesToBase64(made.godh), bytesToBase64(made.session)];
     const files = [
-      { name: 'godh', bytes: `${bytesToBase64(godh)}\n`, mode: 0o644 },
-      { name: 'session', bytes: `${bytesToBase64(session)}\n`, mode: 0o644 },
+      { name: 'godh', bytes: `${godh}\n`, mode: 0o644 },
+      { name: 'session', bytes: `${session}\n`, mode: 0o644 },
       { name: 'tk', bytes: tk, mode: 0o600 },
       { name: 'record.json', bytes: printRecord(record), mode: 0o600 },
     ];
-    await writeNewFolder(out, files, options.force === true);
+    return await use({ record, files, godh, session });
   } finally {
     wipe(ephemeralKey, tek, tik, tk);
   }
-  io.stdout.write(options.json === true ? sessionJson(options.out, record) : sessionText(options.out, record));
 }
 
 function inputFiles(options: SessionOptions): Readonly<Record<string, string | undefined>> {
   return {
     '--platform-certs': options.platformCerts,
     '--pdh': options.pdh,
+    '--lab': options.lab,
     '--firmware': options.firmware,
     '--kernel': options.kernel,
     '--initrd': options.initrd,
@@ -84,7 +100,14 @@ function inputFiles(options: SessionOptions): Readonly<Record<string, string | u
   };
 }
 
-function choosePolicy(io: Io, { policy: text, platform, insecureAllowDebug = false }: SessionOptions): number {
+function choosePolicy(
+  io: Io,
+  {
+    policy: text,
+    platform,
+    insecureAllowDebug = false,
+  }: Pick<SessionOptions, 'policy' | 'platform' | 'insecureAllowDebug'>,
+): number {
   const policy = parsePolicy(text);
   checkPolicyPlatform(policy, platform);
   if (allowsDebugging(policy) && !insecureAllowDebug) {

@@ -33,7 +33,7 @@ function made(folder: string, record: LaunchRecord): string[] {
     `tk        ${tk}  (keep it secret: with it one can read the secrets of this launch)`,
     `godh      ${godh}  (for the host)`,
     `session   ${session}  (for the host)`,
-    `platform  ${platform}, ${verified ? `verified up to AMD's ${root} root` : 'NOT verified'}`,
+    `platform  ${platform}, ${verified ? `verified up to AMD's ${root} root` : root === 'lab' ? 'of a lab: memory is NOT encrypted' : 'NOT verified'}`,
     `policy    0x${policy.toString(16)} (${describePolicy(policy)}), API ${printApi(minimumApi)} or newer`,
     `firmware  ${firmware.lint}, SHA-256 ${firmware.sha256}`,
     ...record.expected.map((entry) => `digest    ${entry.digest}${configuration(entry)}`),

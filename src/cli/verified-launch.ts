@@ -5,6 +5,7 @@ import { allowsDebugging, policyRisks } from '../core/session/policy.ts';
 import { type LaunchRecord, printProfile } from '../core/session/record.ts';
 import { classAdvice, className } from './firmware-class.ts';
 import { type Io, remark } from './io.ts';
+import { NOT_ENCRYPTED } from './lab-remark.ts';
 
 /** Returns the launch as lines for people. */
 export function printLaunch({ expected, api }: VerifiedLaunch): string[] {
@@ -46,7 +47,9 @@ export function remarkRecord(io: Io, record: LaunchRecord): void {
   if (!record.kernelHashes) {
     remark(io, 'warning', 'the record covers the firmware only: what it boots was up to the host');
   }
-  if (!record.platformKey.verified) {
+  if (record.platformKey.root === 'lab') {
+    remark(io, 'warning', NOT_ENCRYPTED);
+  } else if (!record.platformKey.verified) {
     remark(io, 'warning', "the record's platform key was never verified: a program may have made this measurement");
   }
   const { lint } = record.firmware;

@@ -40,6 +40,8 @@ export interface Machine {
   readonly loaded?: readonly LoadedBytes[];
   /** Files that take what the guest prints on ttyS0, ttyS1 and so on. */
   readonly serial: readonly string[];
+  /** Arguments of QEMU's for what is not told above. */
+  readonly more?: readonly string[];
 }
 
 /** How a machine ended: by itself (power off, reset), or because its time was over. */
@@ -48,7 +50,7 @@ export type MachineEnd = 'ended' | 'deadline';
 const PROGRAM = 'qemu-system-x86_64';
 
 /** Returns QEMU's arguments. Throws `usage` for a name of a file that QEMU would read as an option. */
-export function qemuArguments({ boot, memory, disks, loaded = [], serial }: Machine): readonly string[] {
+export function qemuArguments({ boot, memory, disks, loaded = [], serial, more = [] }: Machine): readonly string[] {
   return [
     ...['-accel', 'tcg', '-machine', 'q35', '-cpu', 'max', '-m', `${memory}`],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
@@ -59,6 +61,7 @@ export function qemuArguments({ boot, memory, disks, loaded = [], serial }: Mach
       ...['-device', `virtio-blk-pci,drive=disk${i},serial=${plain(name)}`],
     ]),
     ...loaded.flatMap(({ file, address }) => ['-device', `loader,file=${plain(file)},addr=${address},force-raw=on`]),
+    ...more,
   ];
 }
 

@@ -115,6 +115,7 @@ export async function runScript(text: string): Promise<void> {
           expect((fs.statSync(file(0)).mode & 0o777).toString(8), where).toBe(args[1]);
           break;
         case 'fixture':
+          fs.mkdirSync(path.dirname(file(1)), { recursive: true });
           fs.writeFileSync(file(1), fixture(args[0] ?? ''));
           break;
         case 'launch':

@@ -33,8 +33,8 @@ export interface PlatformKey {
   readonly pek: SevCertificate | null;
   /** False when the owner trusts it without a chain. */
   readonly verified: boolean;
-  /** The root of AMD's that the chain ends in; null when unverified. */
-  readonly root: RootName | null;
+  /** The root of AMD's that the chain ends in, `lab` for a platform of bootseal's lab, which is never verified; null without a chain. */
+  readonly root: RootName | 'lab' | null;
 }
 
 /** Whoever signs: a certificate's key with its usage and algorithm. */
@@ -49,17 +49,48 @@ interface Signer {
  * `mismatch` and names the certificate that breaks the chain.
  */
 export function verifyChain(certificates: PlatformCertificates, publicKey: PublicKeyOperations): PlatformKey {
-  const { ark, ask, cek, oca, pek, pdh } = certificates;
+  const { ark, pek, pdh } = certificates;
+  checkUsages(certificates);
+  const root = rootWithFingerprint(bytesToHex(sha256(ark.bytes)));
+  if (root === undefined) {
+    throw new BootsealError('mismatch', "ark: this is none of AMD's root keys, so the whole chain proves nothing", {
+      hint:
+        ark.keyId === LAB_ROOT_ID
+          ? "it is the root of one of bootseal's labs, whose guests are not encrypted: for a rehearsal say --lab instead"
+          : "leave ark.cert and ask.cert out to use AMD's own; if it still fails, someone made up the chain",
+    });
+  }
+  checkSignatures(certificates, publicKey);
+  return { pdh, pek, verified: true, root };
+}
+
+/** Key id by which the root of a lab says what it is: the text `bootseal lab ARK`. */
+const LAB_ROOT_ID = '626f6f747365616c206c61622041524b';
+
+/**
+ * Verifies the chain of a lab's platform, which proves nothing: its keys lie in a file. The key it gives is marked unverified.
+ * Throws `mismatch` for a chain that breaks, and for one whose root does not call itself a lab's.
+ */
+export function verifyLabChain(certificates: PlatformCertificates, publicKey: PublicKeyOperations): PlatformKey {
+  checkUsages(certificates);
+  if (certificates.ark.keyId !== LAB_ROOT_ID) {
+    throw new BootsealError('mismatch', 'ark: this is not the root of a lab', {
+      hint: "--lab takes a folder that bootseal's lab has made; the certificates of a real platform go with --platform-certs",
+    });
+  }
+  checkSignatures(certificates, publicKey);
+  return { pdh: certificates.pdh, pek: certificates.pek, verified: false, root: 'lab' };
+}
+
+function checkUsages(certificates: PlatformCertificates): void {
   for (const usage of ['ark', 'ask', 'cek', 'oca', 'pek', 'pdh'] as const) {
     const found = certificates[usage].usage;
     if (found !== usage) throw broken(usage, `its key is for use as ${name(found)}`);
   }
-  const root = rootWithFingerprint(bytesToHex(sha256(ark.bytes)));
-  if (root === undefined) {
-    throw new BootsealError('mismatch', "ark: this is none of AMD's root keys, so the whole chain proves nothing", {
-      hint: "leave ark.cert and ask.cert out to use AMD's own; if it still fails, someone made up the chain",
-    });
-  }
+}
+
+function checkSignatures(certificates: PlatformCertificates, publicKey: PublicKeyOperations): void {
+  const { ark, ask, cek, oca, pek, pdh } = certificates;
   checkAmd(ark, ark, publicKey);
   checkAmd(ask, ark, publicKey);
   checkSev(cek, { usage: 'ask', algorithm: rsaAlgorithm(ask.key.bits), key: ask.key }, publicKey);
@@ -67,12 +98,11 @@ export function verifyChain(certificates: PlatformCertificates, publicKey: Publi
   checkSev(pek, cek, publicKey);
   checkSev(pek, oca, publicKey);
   checkSev(pdh, pek, publicKey);
-  return { pdh, pek, verified: true, root };
 }
 
 /** Refuses a verified chain that ends in another root than those in `accepted`; throws `mismatch`. */
 export function checkRoot({ root }: PlatformKey, accepted: readonly RootName[]): void {
-  if (root !== null && accepted.includes(root)) return;
+  if (root !== null && root !== 'lab' && accepted.includes(root)) return;
   throw new BootsealError('mismatch', `the chain ends in AMD's root ${root}, not in ${accepted.join(' or ')}`, {
     hint: 'the platform is of another processor generation than you accept: ask for a machine of one that you do',
   });

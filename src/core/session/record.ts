@@ -52,7 +52,7 @@ export interface LaunchRecord {
     readonly pdhSha256: string;
     /** False when the owner chose to trust a PDH without its chain. */
     readonly verified: boolean;
-    /** The AMD root that the chain ends in, such as `milan`; null when unverified. */
+    /** The AMD root that the chain ends in, such as `milan`; `lab` for a platform of bootseal's lab; null without a chain. */
     readonly root: string | null;
   };
   /** Null until a packet was made; a record is good for one launch. */
@@ -107,6 +107,7 @@ export function parseRecord(text: string): LaunchRecord {
   check(isText(key['pdhSha256']) && HEX64.test(key['pdhSha256']), 'record.platformKey.pdhSha256');
   check(typeof key['verified'] === 'boolean', 'record.platformKey.verified');
   check(key['root'] === null || isText(key['root']), 'record.platformKey.root');
+  check(key['root'] !== 'lab' || key['verified'] === false, 'record.platformKey.root');
   if (record['used'] !== null) {
     const used = object(record['used'], 'record.used', ['at', 'measurement']);
     check(isText(used['at']) && isText(used['measurement']), 'record.used');

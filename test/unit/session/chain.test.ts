@@ -4,11 +4,14 @@ import { amdAuthorities } from '../../../src/core/session/amd-certificates.ts';
 import { parseCertificate } from '../../../src/core/session/certificate.ts';
 import {
   authoritiesOf,
+  checkRoot,
   type PlatformCertificates,
   trustUnverified,
   verifyChain,
+  verifyLabChain,
 } from '../../../src/core/session/chain.ts';
 import { nodePublicKey } from '../../../src/host/public-key.ts';
+import { makePlatform } from '../../../src/lab/psp/certificates.ts';
 import { vectors } from '../../fixtures.ts';
 import {
   amdCertificate,
@@ -276,5 +279,46 @@ describe('authoritiesOf', () => {
       const cek = parseCertificate(bytes, 'cek');
       expect(() => authoritiesOf(cek, known, nodePublicKey)).toThrow(expect.objectContaining({ kind: 'mismatch' }));
     }
+  });
+});
+
+describe('verifyLabChain', () => {
+  const ids = { ark: Buffer.from('bootseal lab ARK'), ask: Buffer.from('bootseal lab ASK') };
+  const LAB = makePlatform(ids).chain;
+
+  it('gives a key that is never verified', () => {
+    const key = verifyLabChain(parse(LAB), nodePublicKey);
+    expect(key).toMatchObject({ verified: false, root: 'lab', pdh: { usage: 'pdh' }, pek: { usage: 'pek' } });
+  });
+
+  it('is no way around the roots of AMD', () => {
+    expect(() => verifyChain(parse(LAB), nodePublicKey)).toThrow(
+      expect.objectContaining({ kind: 'mismatch', hint: expect.stringContaining('say --lab') }),
+    );
+    expect(() => verifyChain(parse(FORGED.chain), nodePublicKey)).toThrow(
+      expect.objectContaining({ kind: 'mismatch', hint: expect.not.stringContaining('--lab') }),
+    );
+    const key = verifyLabChain(parse(LAB), nodePublicKey);
+    expect(() => checkRoot(key, ['milan'])).toThrow(expect.objectContaining({ kind: 'mismatch' }));
+  });
+
+  it.each([
+    ['a forged root', FORGED.chain],
+    ['a real platform', ROME],
+  ])('refuses %s', (_, chain) => {
+    expect(() => verifyLabChain(parse(chain), nodePublicKey)).toThrow(
+      expect.objectContaining({ kind: 'mismatch', message: 'ark: this is not the root of a lab' }),
+    );
+  });
+
+  it.each(['ask', 'cek', 'oca', 'pek', 'pdh'] as const)('refuses another %s', (place) => {
+    const chain = { ...LAB, [place]: makePlatform(ids).chain[place] };
+    expect(() => verifyLabChain(parse(chain), nodePublicKey)).toThrow(expect.objectContaining({ kind: 'mismatch' }));
+  });
+
+  it('refuses a certificate in the wrong place', () => {
+    expect(() => verifyLabChain({ ...parse(LAB), pdh: parse(LAB).pek }, nodePublicKey)).toThrow(
+      expect.objectContaining({ kind: 'mismatch', message: 'pdh: its key is for use as PEK' }),
+    );
   });
 });

@@ -125,6 +125,7 @@ describe('parseRecord', () => {
     ['kernelHashes', 1],
     ['platformKey.pdhSha256', 'ab'],
     ['platformKey.verified', 1],
+    ['platformKey.root', 'lab'],
     ['platformKey.root', 7],
     ['used', true],
   ])('refuses %s = %j', (path, value) => {

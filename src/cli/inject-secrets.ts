@@ -1,0 +1,207 @@
+/**
+ * @module The one way a secret leaves its owner for a running host: measurement, verification, one packet, injection, start. Every step
+ * may break off, and the next run goes on where that is safe: the packet of a launch is made once and kept; what it is sent to is the
+ * launch that it was made for, which its measurement tells, or nothing.
+ */
+import * as path from 'node:path';
+import { bytesToBase64 } from '../core/base64.ts';
+import { wipe } from '../core/bytes.ts';
+import { BootsealError } from '../core/errors.ts';
+import { parseLaunchMeasurementText } from '../core/measurement/launch-measurement.ts';
+import { type VerifiedLaunch, verifyAgainstRecord } from '../core/measurement/verify-launch.ts';
+import { secretRoom } from '../core/secret/limits.ts';
+import { sealPacket } from '../core/secret/packet.ts';
+import { buildSecretTable, type OwnerSecret, secretWarnings } from '../core/secret/table.ts';
+import { allowsDebugging } from '../core/session/policy.ts';
+import type { LaunchRecord } from '../core/session/record.ts';
+import { type AuditEvent, addAuditLine, auditedAt } from '../host/audit.ts';
+import type { GuestStanding, LaunchHost } from '../host/launch-host.ts';
+import { readPacket, type SavedPacket, savePacket } from '../host/packet-file.ts';
+import { readRecord, useRecord } from '../host/record.ts';
+import { type Io, remark, resolvePath } from './io.ts';
+import { printMeasurement } from './measurement-input.ts';
+import { readSecret, type SecretArgument } from './secret-argument.ts';
+import { besideRecord, readTransportKeys } from './transport-keys.ts';
+import { launchJson, remarkRecord } from './verified-launch.ts';
+
+/** What is injected, and by which record. */
+export interface InjectOptions {
+  readonly record: string;
+  readonly secret: readonly SecretArgument[];
+  readonly tk?: string;
+  readonly pad?: boolean;
+  readonly resume: boolean;
+  readonly insecureAllowDebug?: boolean;
+}
+
+/** What was done. */
+export interface Injected {
+  readonly verified: VerifiedLaunch;
+  /** The same for `--json`. */
+  readonly launch: object;
+  /** GUIDs. */
+  readonly secrets: readonly string[];
+  /** Whether the packet was there from an earlier run. */
+  readonly again: boolean;
+  readonly resumed: boolean;
+}
+
+/**
+ * Throws `mismatch` for a launch that is not the record's, `usage` for a record that served another launch, `tool` when the guest is not
+ * where a secret can be given to it, `io` when the host is lost.
+ */
+export async function injectSecrets(
+  io: Io,
+  connect: () => Promise<LaunchHost>,
+  options: InjectOptions,
+): Promise<Injected> {
+  const recordFile = resolvePath(io, options.record);
+  const record = await readRecord(recordFile);
+  checkRecord(record, options);
+  const host = await connect();
+  try {
+    return await converse(io, host, options, { recordFile, record });
+  } catch (error) {
+    throw record.used === null && !(await wasUsed(recordFile))
+      ? withHint(error, NOTHING_LEFT)
+      : withHint(error, SAME_AGAIN);
+  } finally {
+    host.close();
+  }
+}
+
+const NOTHING_LEFT = 'no secret has left, and the record is as it was: run the command again';
+const SAME_AGAIN = 'run the same command again: the same packet is sent to the same launch, and no other is made';
+
+/** Only a host that is lost leaves open what to do. */
+function withHint(error: unknown, hint: string): unknown {
+  if (!(error instanceof BootsealError) || error.kind !== 'io' || error.hint !== undefined) return error;
+  return new BootsealError('io', error.message, { hint, cause: error });
+}
+
+const wasUsed = async (recordFile: string): Promise<boolean> => (await readRecord(recordFile)).used !== null;
+
+/** That the owner accepted such a policy for an experiment does not say that secrets may go there. */
+function checkRecord({ policy, firmware }: LaunchRecord, { insecureAllowDebug = false, tk }: InjectOptions): void {
+  if (allowsDebugging(policy) && !insecureAllowDebug) {
+    throw new BootsealError(
+      'usage',
+      `the record's policy 0x${policy.toString(16)} lets the host read and change the guest's memory, secrets included`,
+      {
+        hint: 'prepare a launch with the flag nodbg, or say --insecure-allow-debug when nothing in the packet is secret',
+      },
+    );
+  }
+  secretRoom(firmware.secretArea);
+  if (tk === '-')
+    throw new BootsealError('usage', '--tk needs the file itself: beside it is marked that the keys served');
+}
+
+interface Record {
+  readonly recordFile: string;
+  readonly record: LaunchRecord;
+}
+
+async function converse(io: Io, host: LaunchHost, options: InjectOptions, owner: Record): Promise<Injected> {
+  const { recordFile, record } = owner;
+  const beside = (name: string) => path.join(path.dirname(recordFile), name);
+  const audit = beside('audit.jsonl');
+  const standing = await host.standing();
+  checkStanding(standing);
+  const reported = parseLaunchMeasurementText(await host.measurement());
+  const measurement = printMeasurement(reported);
+  const note = (event: AuditEvent, more: { digest?: string; reason?: string; secrets?: readonly string[] } = {}) =>
+    addAuditLine(audit, { at: io.now().toISOString(), event, host: host.name, measurement, ...more });
+  const saved = record.used === null ? undefined : await earlierPacket(record, beside('packet.json'), measurement);
+  const keys = await readTransportKeys(io, options.tk, options.record);
+  const secrets: OwnerSecret[] = [];
+  let table: Uint8Array = new Uint8Array(0);
+  try {
+    const api = await host.api();
+    const verified = await refusal(
+      () => verifyAgainstRecord(record, keys.tik, reported, api),
+      (reason) => note('refused', { reason }),
+    );
+    remarkRecord(io, record);
+    if (standing === 'running') return await alreadyRuns(audit, measurement, verified, saved);
+    let packet = saved;
+    if (packet !== undefined) {
+      remark(io, 'note', 'the packet of the earlier run is sent again: no secret is read anew');
+    } else {
+      for (const secret of options.secret) secrets.push(await readSecret(io, secret));
+      for (const warning of secretWarnings(secrets)) remark(io, 'warning', warning);
+      table = buildSecretTable(secrets, { room: secretRoom(record.firmware.secretArea), pad: options.pad === true });
+      const { header, payload } = sealPacket({ launch: verified, table, keys, iv: io.randomBytes(16) });
+      packet = {
+        format: 'bootseal-packet-1',
+        measurement,
+        header: bytesToBase64(header),
+        secret: bytesToBase64(payload),
+        gpa: record.firmware.secretArea?.base ?? 0,
+        secrets: secrets.map(({ guid }) => guid),
+      };
+      // From here on the record is spent, also when the rest fails: a second packet must never be possible.
+      await useRecord(recordFile, resolvePath(io, options.tk ?? besideRecord(options.record)), measurement, io.now());
+      await savePacket(beside('packet.json'), packet);
+      await note('sealed', { digest: verified.expected.digest, secrets: packet.secrets });
+    }
+    await host.inject(packet);
+    await note('injected');
+    if (options.resume) {
+      await host.resume();
+      await note('resumed');
+    }
+    return { ...done(verified, packet), again: saved !== undefined, resumed: options.resume };
+  } finally {
+    wipe(keys.tek, keys.tik, table, ...secrets.map(({ value }) => value));
+  }
+}
+
+function checkStanding(standing: GuestStanding): void {
+  if (standing === 'waiting' || standing === 'running') return;
+  throw new BootsealError('tool', `the host has no guest that waits for a secret: it says ${standing.other}`, {
+    hint: 'the guest must be started paused (QEMU -S, virsh create --paused) with SEV or SEV-ES',
+  });
+}
+
+/** Returns the packet that was made for this very launch; a record without one, or with one for another, has served. */
+async function earlierPacket({ used }: LaunchRecord, file: string, measurement: string): Promise<SavedPacket> {
+  const packet = await readPacket(file);
+  if (packet !== undefined && packet.measurement === measurement && used?.measurement === measurement) return packet;
+  const why = packet === undefined ? 'its packet is gone' : 'this is another launch';
+  throw new BootsealError(
+    'usage',
+    `the record was used at ${used?.at} for the measurement ${used?.measurement}, and ${why}`,
+    {
+      hint: 'a record is good for one launch: prepare a new one and start the guest again with it',
+    },
+  );
+}
+
+/** A guest that runs cannot be given anything; that it runs may be the end of an earlier run, or the host's doing. */
+async function alreadyRuns(
+  audit: string,
+  measurement: string,
+  verified: VerifiedLaunch,
+  saved: SavedPacket | undefined,
+): Promise<Injected> {
+  const at = saved === undefined ? undefined : await auditedAt(audit, 'injected', measurement);
+  if (saved !== undefined && at !== undefined) return { ...done(verified, saved), again: true, resumed: true };
+  const what = saved === undefined ? 'without waiting for a secret' : 'and nobody knows whether with the secret';
+  throw new BootsealError('tool', `the guest runs already, ${what}`, {
+    hint: 'a secret can only be given to a paused guest: prepare a new launch and start the guest paused',
+  });
+}
+
+function done(verified: VerifiedLaunch, { secrets }: SavedPacket): Pick<Injected, 'verified' | 'launch' | 'secrets'> {
+  return { verified, launch: launchJson(verified), secrets };
+}
+
+async function refusal<T>(work: () => T, note: (reason: string) => Promise<void>): Promise<T> {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof BootsealError && error.kind === 'mismatch') await note(error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,59 @@
+/** @module A host that is reached over QMP. */
+import { BootsealError } from '../../core/errors.ts';
+import type { ApiVersion } from '../../core/measurement/api-version.ts';
+import type { GuestStanding, LaunchHost } from '../launch-host.ts';
+import { QmpClient, QmpRefusal } from './client.ts';
+
+/** SEV_RET_BAD_MEASUREMENT (Linux include/uapi/linux/psp-sev.h), as QEMU prints it. */
+const BAD_MEASUREMENT = /\bfw_error=11\b/;
+
+/** Connects to the QMP socket `path`. Throws as QmpClient.connect. */
+export async function qmpHost(path: string): Promise<LaunchHost> {
+  const client = await QmpClient.connect(path);
+  const ask = async (command: string) => fields(await client.execute(command), command);
+  return {
+    name: `qmp:${path}`,
+    standing: async () => standingOf(await ask('query-sev')),
+    measurement: async () => text(await ask('query-sev-launch-measure'), 'data'),
+    api: async () => apiOf(await ask('query-sev')),
+    inject: async ({ header, secret, gpa }) => {
+      const args = { 'packet-header': header, secret, gpa };
+      await client.execute('sev-inject-launch-secret', args).catch((error) => Promise.reject(refused(error)));
+    },
+    resume: async () => void (await client.execute('cont')),
+    close: () => client.close(),
+  };
+}
+
+function standingOf(answer: Readonly<Record<string, unknown>>): GuestStanding {
+  if (answer['enabled'] !== true) return { other: 'a guest without SEV' };
+  const state = text(answer, 'state');
+  if (state === 'launch-secret') return 'waiting';
+  return state === 'running' ? 'running' : { other: `state ${state.slice(0, 32)}` };
+}
+
+function apiOf(answer: Readonly<Record<string, unknown>>): ApiVersion | undefined {
+  const [major, minor, build] = ['api-major', 'api-minor', 'build-id'].map((key) => answer[key]);
+  return isByte(major) && isByte(minor) && isByte(build) ? { major, minor, build } : undefined;
+}
+
+const isByte = (value: unknown): value is number =>
+  Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 255;
+
+function refused(error: unknown): unknown {
+  if (!(error instanceof QmpRefusal) || !BAD_MEASUREMENT.test(error.words)) return error;
+  return new BootsealError('mismatch', `the platform refuses the packet: ${error.words}`, {
+    hint: 'the packet is for another launch than the one on this machine',
+  });
+}
+
+function fields(value: unknown, command: string): Readonly<Record<string, unknown>> {
+  if (typeof value === 'object' && value !== null) return value as Readonly<Record<string, unknown>>;
+  throw new BootsealError('format', `QMP: the answer to ${command} is no object`);
+}
+
+function text(answer: Readonly<Record<string, unknown>>, key: string): string {
+  const value = answer[key];
+  if (typeof value === 'string') return value;
+  throw new BootsealError('format', `QMP: an answer has no text under ${key}`);
+}

@@ -1,0 +1,115 @@
+/** @module A host that is reached through libvirt's virsh (libvirt docs/manpages/virsh.rst: domlaunchsecinfo, domsetlaunchsecstate). */
+import { spawn } from 'node:child_process';
+import * as fs from 'node:fs/promises';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { BootsealError } from '../core/errors.ts';
+import type { ApiVersion } from '../core/measurement/api-version.ts';
+import type { GuestStanding, InjectedPacket, LaunchHost } from './launch-host.ts';
+
+const PRINTED = 1 << 16;
+const TIME = 60_000;
+
+/** Which domain of which libvirt. */
+export interface VirshDomain {
+  readonly domain: string;
+  /** Connection URI; undefined is virsh's own default. */
+  readonly connect: string | undefined;
+  /** Default: `virsh` of the PATH. */
+  readonly program?: string;
+}
+
+/** Returns the host of a domain, which is asked nothing yet. */
+export function virshHost({ domain, connect, program = 'virsh' }: VirshDomain): LaunchHost {
+  const virsh = (command: string, ...more: readonly string[]) => {
+    const where = connect === undefined ? [] : ['--connect', connect];
+    return run(program, [...where, '--quiet', command, '--domain', domain, ...more]);
+  };
+  const info = () => virsh('domlaunchsecinfo');
+  return {
+    name: `virsh:${domain}`,
+    standing: async () => standingOf((await virsh('domstate')).trim()),
+    measurement: async () => {
+      const found = field(await info(), 'sev-measurement');
+      if (found === undefined)
+        throw new BootsealError('tool', 'virsh domlaunchsecinfo says no sev-measurement: is it an SEV guest?');
+      return found;
+    },
+    api: async () => apiOf(await info()),
+    inject: (packet) => withFiles(packet, (files) => inject(virsh, packet.gpa, files)),
+    resume: async () => void (await virsh('resume')),
+    close: () => undefined,
+  };
+}
+
+function standingOf(state: string): GuestStanding {
+  return state === 'paused' ? 'waiting' : state === 'running' ? 'running' : { other: `state ${state.slice(0, 32)}` };
+}
+
+function apiOf(info: string): ApiVersion | undefined {
+  const [major, minor, build] = ['sev-api-major', 'sev-api-minor', 'sev-build-id'].map((name) => field(info, name));
+  if (major === undefined || minor === undefined || build === undefined) return undefined;
+  const version = { major: Number(major), minor: Number(minor), build: Number(build) };
+  return Object.values(version).every((part) => Number.isInteger(part) && part >= 0 && part <= 255)
+    ? version
+    : undefined;
+}
+
+function field(info: string, name: string): string | undefined {
+  return new RegExp(`^${name}\\s*:\\s*(\\S+)\\s*$`, 'm').exec(info)?.[1];
+}
+
+async function inject(
+  virsh: (command: string, ...more: readonly string[]) => Promise<string>,
+  gpa: number,
+  [header, secret]: readonly [string, string],
+): Promise<void> {
+  try {
+    await virsh(
+      'domsetlaunchsecstate',
+      '--secrethdr',
+      header,
+      '--secret',
+      secret,
+      '--set-address',
+      `0x${gpa.toString(16)}`,
+    );
+  } catch (error) {
+    if (!(error instanceof BootsealError) || !/fw_error=11\b/.test(error.message)) throw error;
+    throw new BootsealError('mismatch', `the platform refuses the packet: ${error.message}`, { cause: error });
+  }
+}
+
+/** The packet is encrypted and may lie in files. */
+async function withFiles(
+  { header, secret }: InjectedPacket,
+  use: (files: readonly [string, string]) => Promise<void>,
+): Promise<void> {
+  const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'bootseal-'));
+  try {
+    const files = [path.join(folder, 'header'), path.join(folder, 'secret')] as const;
+    await fs.writeFile(files[0], header, { mode: 0o600 });
+    await fs.writeFile(files[1], secret, { mode: 0o600 });
+    await use(files);
+  } finally {
+    await fs.rm(folder, { recursive: true, force: true });
+  }
+}
+
+function run(program: string, args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: TIME, killSignal: 'SIGKILL' });
+    const printed = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name].on('data', (bytes: Buffer) => {
+        if (printed[name].length < PRINTED) printed[name] += bytes.toString('utf8');
+      });
+    }
+    child.on('error', (cause) => reject(new BootsealError('tool', `${program} cannot be started`, { cause })));
+    child.on('close', (status) => {
+      if (status === 0) return resolve(printed.stdout);
+      const why = printed.stderr.trim().slice(-300) || `status ${status}`;
+      return reject(new BootsealError('tool', `virsh failed: ${why}`));
+    });
+  });
+}

@@ -1,0 +1,293 @@
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Owner, PASSPHRASE, type QmpGuest, SECRET_AREA, serveGuest } from '../inject-host.ts';
+import type { LaunchedGuest } from '../lab-guest.ts';
+import { scratch } from './script.ts';
+
+let owner: Owner;
+let remove: () => void;
+const open: QmpGuest[] = [];
+
+beforeEach(async () => {
+  const made = scratch();
+  remove = made.remove;
+  owner = await Owner.in(made.folder);
+  const prepared = await owner.prepare('launch');
+  expect(prepared.status, prepared.stderr).toBe(0);
+});
+afterEach(async () => {
+  for (const guest of open.splice(0)) await guest.close();
+  remove();
+});
+
+async function serve(launched: LaunchedGuest): Promise<QmpGuest> {
+  const served = await serveGuest(owner.folder, owner.platform, launched);
+  open.push(served);
+  return served;
+}
+const inMemory = ({ memory }: LaunchedGuest) => Buffer.from(memory.get(SECRET_AREA) ?? []).includes(PASSPHRASE);
+const used = () => JSON.parse(owner.read('launch/record.json')).used !== null;
+
+describe('launch inject', () => {
+  it('verifies, seals, injects, resumes, and writes down what it did', async () => {
+    const launched = owner.launch('launch');
+    const { qmp, seen } = await serve(launched);
+    const ran = await owner.inject('launch', qmp, '--json');
+    expect(ran.status, ran.stderr).toBe(0);
+    expect(ran.stderr).toContain('NOT encrypted');
+    expect(JSON.parse(ran.stdout)).toMatchObject({
+      launch: { profile: 'qemu', vcpus: 2, api: { major: 1, minor: 55, build: 255 } },
+      secrets: ['736869e5-84f0-4973-92ec-06879ce3da0b'],
+      again: false,
+      resumed: true,
+    });
+    expect(inMemory(launched)).toBe(true);
+    expect(launched.guest.state).toBe('running');
+    expect(seen).toEqual(['qmp_capabilities', 'cont']);
+    expect(owner.audit('launch')).toEqual(['sealed', 'injected', 'resumed']);
+    const audit = owner.read('launch/audit.jsonl');
+    expect(audit).not.toContain(PASSPHRASE);
+    expect(JSON.parse(audit.split('\n')[0] ?? '')).toMatchObject({
+      host: `qmp:${qmp}`,
+      measurement: launched.measurement,
+      digest: expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
+    for (const name of ['audit.jsonl', 'packet.json']) {
+      expect((fs.statSync(path.join(owner.folder, 'launch', name)).mode & 0o777).toString(8), name).toBe('600');
+    }
+  });
+
+  it('can leave the guest paused, and resume it by the same command', async () => {
+    const launched = owner.launch('launch');
+    const { qmp } = await serve(launched);
+    expect(await owner.inject('launch', qmp, '--no-resume')).toMatchObject({ status: 0 });
+    expect(launched.guest.state).toBe('launch-secret');
+    const again = await owner.inject('launch', qmp);
+    expect(again).toMatchObject({ status: 0, stdout: expect.stringContaining('sent again, the same as before') });
+    expect(launched.guest.state).toBe('running');
+    // And once more, when there is nothing left to do.
+    expect(await owner.inject('launch', qmp)).toMatchObject({ status: 0 });
+    expect(owner.audit('launch')).toEqual(['sealed', 'injected', 'injected', 'resumed']);
+  });
+
+  it.each([
+    ['another kernel', { kernel: 'kernal' }],
+    ['another command line', { cmdline: 'quiet init=/bin/sh' }],
+    ['more vCPUs', { vcpus: 3 }],
+    ['no session of the owner', { owner: undefined }],
+    ['debugging, and no session', { owner: undefined, policy: 0xe }],
+  ])('releases nothing to a guest with %s', async (_, over) => {
+    const launched = owner.launch('launch', over);
+    const { qmp, seen } = await serve(launched);
+    const ran = await owner.inject('launch', qmp);
+    expect(ran, ran.stderr).toMatchObject({ status: 1, stdout: '' });
+    expect(launched.memory.size).toBe(0);
+    expect(seen).not.toContain('cont');
+    expect(used()).toBe(false);
+    expect(owner.audit('launch')).toEqual(['refused']);
+    // The right guest is still served.
+    const right = owner.launch('launch');
+    expect(await owner.inject('launch', (await serve(right)).qmp)).toMatchObject({ status: 0 });
+  });
+
+  it('serves one launch: not another of the same session, nor one of another session', async () => {
+    const first = await serve(owner.launch('launch'));
+    expect(await owner.inject('launch', first.qmp)).toMatchObject({ status: 0 });
+    const clone = owner.launch('launch');
+    const second = await serve(clone);
+    const ran = await owner.inject('launch', second.qmp);
+    expect(ran).toMatchObject({ status: 2, stderr: expect.stringContaining('this is another launch') });
+    expect(clone.memory.size).toBe(0);
+    expect(await owner.prepare('next')).toMatchObject({ status: 0 });
+    const third = await serve(owner.launch('next'));
+    expect(await owner.inject('launch', third.qmp)).toMatchObject({ status: 2 });
+    expect(await owner.inject('next', third.qmp)).toMatchObject({ status: 0 });
+  });
+
+  it('needs its packet for a second try', async () => {
+    const { qmp } = await serve(owner.launch('launch'));
+    expect(await owner.inject('launch', qmp, '--no-resume')).toMatchObject({ status: 0 });
+    fs.rmSync(path.join(owner.folder, 'launch/packet.json'));
+    expect(await owner.inject('launch', qmp)).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('its packet is gone'),
+    });
+    fs.writeFileSync(path.join(owner.folder, 'launch/packet.json'), '{"format": "bootseal-packet-1"}');
+    expect(await owner.inject('launch', qmp)).toMatchObject({ status: 3 });
+  });
+
+  it('has nothing for a guest that runs already', async () => {
+    const launched = owner.launch('launch');
+    launched.guest.launchFinish();
+    const { qmp } = await serve(launched);
+    expect(await owner.inject('launch', qmp)).toMatchObject({
+      status: 6,
+      stderr: expect.stringContaining('the guest runs already, without waiting for a secret'),
+    });
+    expect(used()).toBe(false);
+  });
+
+  it.each([
+    ['query-sev', 'before', false],
+    ['query-sev-launch-measure', 'before', false],
+    ['query-sev-launch-measure', 'after', false],
+    ['sev-inject-launch-secret', 'before', true],
+    ['sev-inject-launch-secret', 'after', true],
+    ['cont', 'before', true],
+    ['cont', 'after', true],
+  ] as const)('goes on after a connection that is lost at %s, %s it was carried out', async (command, when, isUsed) => {
+    const launched = owner.launch('launch');
+    const served = await serve(launched);
+    served.cut = { command, when };
+    const lost = await owner.inject('launch', served.qmp);
+    expect(lost, lost.stderr).toMatchObject({ status: 5, stdout: '' });
+    expect(lost.stderr).toContain(isUsed ? 'the same packet is sent to the same launch' : 'no secret has left');
+    expect(used()).toBe(isUsed);
+    expect(inMemory(launched)).toBe(isUsed && !(command === 'sev-inject-launch-secret' && when === 'before'));
+    const packet = isUsed ? owner.read('launch/packet.json') : undefined;
+    served.cut = undefined;
+    const again = await owner.inject('launch', served.qmp);
+    expect(again, again.stderr).toMatchObject({ status: 0 });
+    expect(inMemory(launched)).toBe(true);
+    expect(launched.guest.state).toBe('running');
+    if (packet !== undefined) expect(owner.read('launch/packet.json')).toBe(packet);
+  });
+
+  it('does not take a guest for served that a host let run in between', async () => {
+    const launched = owner.launch('launch');
+    const served = await serve(launched);
+    served.cut = { command: 'sev-inject-launch-secret', when: 'before' };
+    expect(await owner.inject('launch', served.qmp)).toMatchObject({ status: 5 });
+    served.cut = undefined;
+    launched.guest.launchFinish();
+    expect(await owner.inject('launch', served.qmp)).toMatchObject({
+      status: 6,
+      stderr: expect.stringContaining('nobody knows whether with the secret'),
+    });
+  });
+
+  it("tells the platform's refusal of a packet from others", async () => {
+    const { qmp } = await serve(owner.launch('launch'));
+    expect(await owner.inject('launch', qmp, '--no-resume')).toMatchObject({ status: 0 });
+    const packet = JSON.parse(owner.read('launch/packet.json'));
+    const save = (over: object) =>
+      fs.writeFileSync(path.join(owner.folder, 'launch/packet.json'), JSON.stringify({ ...packet, ...over }));
+    save({ secret: Buffer.alloc(64).toString('base64') });
+    expect(await owner.inject('launch', qmp)).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('fw_error=11'),
+    });
+    save({ gpa: 0x810008 });
+    expect(await owner.inject('launch', qmp)).toMatchObject({
+      status: 6,
+      stderr: expect.stringContaining('fw_error=9'),
+    });
+  });
+
+  it('refuses nonsense before anybody is asked', async () => {
+    const pass = ['--secret', 'disk-passphrase=pass.secret'];
+    expect(await owner.run('launch', 'inject', '--record', 'launch/record.json', ...pass)).toMatchObject({ status: 2 });
+    expect(await owner.inject('launch', 'nowhere')).toMatchObject({ status: 5 });
+    expect(await owner.inject('launch', 'nowhere', '--virsh', 'guest')).toMatchObject({ status: 2 });
+    expect(await owner.inject('launch', 'nowhere', '--tk', '-')).toMatchObject({ status: 2 });
+    expect(used()).toBe(false);
+  });
+
+  it('keeps the record for a secret that does not exist or does not fit', async () => {
+    const { qmp } = await serve(owner.launch('launch'));
+    expect(await owner.inject('launch', qmp, '--secret', 'disk-passphrase=none')).toMatchObject({ status: 5 });
+    fs.writeFileSync(path.join(owner.folder, 'large'), 'x'.repeat(4000));
+    expect(await owner.inject('launch', qmp, '--secret', 'disk-passphrase=large')).toMatchObject({ status: 2 });
+    expect(used()).toBe(false);
+    expect(await owner.inject('launch', qmp)).toMatchObject({ status: 0 });
+  });
+});
+
+describe('launch inject --virsh', () => {
+  const SCRIPT = `#!/bin/sh
+# Stands in for virsh: answers from files, and says what it was told.
+here=$(dirname "$0")
+echo "$*" >> "$here/said"
+case "$*" in
+  *domstate*) cat "$here/state" ;;
+  *domlaunchsecinfo*) cat "$here/info" ;;
+  *domsetlaunchsecstate*)
+    while [ "$1" != --secrethdr ]; do shift; done
+    cp "$2" "$here/header"; cp "$4" "$here/secret"
+    if [ -e "$here/refuse" ]; then cat "$here/refuse" >&2; exit 1; fi ;;
+esac
+`;
+  let bin: string;
+  let before: string | undefined;
+  const write = (name: string, text: string, mode = 0o644) => fs.writeFileSync(path.join(bin, name), text, { mode });
+
+  beforeEach(() => {
+    bin = path.join(owner.folder, 'bin');
+    fs.mkdirSync(bin);
+    write('virsh', SCRIPT, 0o755);
+    before = process.env['PATH'];
+    process.env['PATH'] = `${bin}:${before}`;
+  });
+  afterEach(() => {
+    process.env['PATH'] = before;
+  });
+
+  const inject = (...more: string[]) =>
+    owner.run(
+      'launch',
+      'inject',
+      '--record',
+      'launch/record.json',
+      '--virsh',
+      'web',
+      '--secret',
+      'disk-passphrase=pass.secret',
+      ...more,
+    );
+  const ready = (measurement: string) => {
+    write('state', 'paused\n\n');
+    write(
+      'info',
+      `sev-measurement: ${measurement}\nsev-api-major  : 1\nsev-api-minor  : 55\nsev-build-id   : 255\nsev-policy     : 15\n`,
+    );
+  };
+
+  it('does the same through libvirt', async () => {
+    const launched = owner.launch('launch');
+    ready(launched.measurement);
+    const ran = await inject('--connect', 'qemu+ssh://host/system');
+    expect(ran.status, ran.stderr).toBe(0);
+    const read = (name: string) => Buffer.from(fs.readFileSync(path.join(bin, name), 'latin1'), 'base64');
+    launched.guest.launchSecret(read('header'), read('secret'), SECRET_AREA);
+    expect(inMemory(launched)).toBe(true);
+    const said = fs.readFileSync(path.join(bin, 'said'), 'utf8').trim().split('\n');
+    expect(said[0]).toBe('--connect qemu+ssh://host/system --quiet domstate --domain web');
+    expect(said.at(-2)).toMatch(
+      /domsetlaunchsecstate --domain web --secrethdr \S+ --secret \S+ --set-address 0x810000$/,
+    );
+    expect(said.at(-1)).toMatch(/resume --domain web$/);
+    expect(fs.existsSync(/--secrethdr (\S+)/.exec(said.at(-2) ?? '')?.[1] ?? '')).toBe(false);
+  });
+
+  it('says what libvirt says', async () => {
+    const { measurement } = owner.launch('launch');
+    ready(measurement);
+    write('state', 'shut off\n');
+    expect(await inject()).toMatchObject({ status: 6, stderr: expect.stringContaining('state shut off') });
+    ready('AAAA');
+    expect(await inject()).toMatchObject({ status: 3 });
+    ready(measurement);
+    write('info', '');
+    expect(await inject()).toMatchObject({ status: 6, stderr: expect.stringContaining('no sev-measurement') });
+    expect(used()).toBe(false);
+    ready(measurement);
+    write('refuse', "error: SEV: failed to inject secret ret=-5 fw_error=11 'Bad measurement'\n");
+    expect(await inject()).toMatchObject({ status: 1 });
+    write('refuse', 'error: something else\n');
+    expect(await inject()).toMatchObject({ status: 6, stderr: expect.stringContaining('something else') });
+    fs.rmSync(path.join(bin, 'virsh'));
+    process.env['PATH'] = bin;
+    expect(await inject()).toMatchObject({ status: 6, stderr: expect.stringContaining('virsh cannot be started') });
+  });
+});
