@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { describeImage } from './image-description.ts';
 import { HEADER_HELP, withImage } from './image-input.ts';
+import { describeTags, tagsLines } from './image-tags.ts';
 import { imageText } from './image-text.ts';
 import type { Io } from './io.ts';
 
@@ -32,6 +33,15 @@ Examples:
 }
 
 async function inspect(io: Io, file: string, options: Options): Promise<void> {
-  const found = await withImage(io, file, options.header, async ({ header }) => describeImage(header));
-  io.stdout.write(options.json === true ? `${JSON.stringify(found)}\n` : imageText(found));
+  const { tags, ...found } = await withImage(io, file, options.header, async (input) => ({
+    ...describeImage(input.header),
+    tags: await describeTags(input),
+  }));
+  if (options.json === true) io.stdout.write(`${JSON.stringify({ ...found, tags })}\n`);
+  else
+    io.stdout.write(
+      `${imageText(found)}${tagsLines(tags)
+        .map((line) => `${line}\n`)
+        .join('')}`,
+    );
 }

@@ -120,23 +120,17 @@ async function readTagged(
   const wrong: number[] = [];
   for (let sector = 0; sector < length / sectorSize; sector++) {
     const place = at + sector * sectorSize;
-    const sealed = (await newerSector(disk, data, place)) ?? {
-      cipher: cipher.subarray(sector * sectorSize, (sector + 1) * sectorSize),
-      tag: tags.subarray(sector * tagSize, (sector + 1) * tagSize),
-    };
+    const entry = data.journal.newer.get(place);
+    const sealed: SealedSector =
+      entry === undefined
+        ? {
+            cipher: cipher.subarray(sector * sectorSize, (sector + 1) * sectorSize),
+            tag: tags.subarray(sector * tagSize, (sector + 1) * tagSize),
+          }
+        : await readJournalSector(disk, segment.offset, layout, entry);
     const opened = openSector({ ...segment, key }, BigInt(place / 512), sealed, crypto);
     if (opened === undefined) wrong.push(place);
     else plain.set(opened, sector * sectorSize);
   }
   return { at, plain, wrong };
-}
-
-/** Returns a sector that the journal has and that is not yet in its place. */
-async function newerSector(
-  disk: Disk,
-  { segment, layout, journal }: TaggedData,
-  place: number,
-): Promise<SealedSector | undefined> {
-  const entry = journal.newer.get(place);
-  return entry === undefined ? undefined : readJournalSector(disk, segment.offset, layout, entry);
 }
