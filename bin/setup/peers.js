@@ -24,6 +24,11 @@ const PACKAGES = {
   lzop: '/usr/bin/lzop',
   'xz-utils': '/usr/bin/xz',
   zstd: '/usr/bin/zstd',
+  fdisk: '/usr/sbin/sfdisk',
+  gdisk: '/usr/sbin/sgdisk',
+  dosfstools: '/usr/sbin/fsck.vfat',
+  mtools: '/usr/bin/mcopy',
+  'qemu-utils': '/usr/bin/qemu-img',
   zsh: '/usr/bin/zsh',
   fish: '/usr/bin/fish',
 };

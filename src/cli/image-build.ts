@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { chooseSectorSize, identifyPayload, PAYLOAD_START, type Payload } from '../core/disk/payload.ts';
+import type { DiskPlan } from '../core/disk/shape.ts';
 import { BootsealError } from '../core/errors.ts';
 import { imageManifest, type Manifest, printManifest } from '../core/luks/manifest.ts';
 import { type Plan, type PlanOptions, plan } from '../core/luks/plan.ts';
@@ -20,12 +21,13 @@ import {
   keyslotLines,
 } from './image-keyslots.ts';
 import { type ImageNames, imageNames } from './image-names.ts';
+import { addShapeOptions, type ShapeOptions, shapeDisk, shapeLines } from './image-shape.ts';
 import { addSourceOptions, type SourceOptions, withImageSource } from './image-source.ts';
 import { type Io, remark } from './io.ts';
 import { progressOf } from './progress.ts';
 
 /** What commander makes of the options. */
-export interface BuildOptions extends KeyslotOptions, SourceOptions {
+export interface BuildOptions extends KeyslotOptions, SourceOptions, ShapeOptions {
   readonly out: string;
   readonly sectorSize?: '512' | '4096';
   readonly integrity?: IntegrityChoice;
@@ -49,7 +51,7 @@ export function imageBuildCommand(io: Io): Command {
       'Encrypt a folder, an archive or a raw file system image into a LUKS2 disk, without root and without a plaintext copy on any disk.',
     )
     .requiredOption('--out <file>', 'new disk; its manifest is written beside it, with .json at the end of its name');
-  return addKeyslotOptions(addSourceOptions(command))
+  addKeyslotOptions(addSourceOptions(command))
     .addOption(
       new Option(
         '--sector-size <bytes>',
@@ -63,7 +65,8 @@ export function imageBuildCommand(io: Io): Command {
       ).choices(['hmac', 'gcm']),
     )
     .option('--detached-header <file>', 'write header and keyslots to a file of their own')
-    .option('--label <text>', 'label of the disk')
+    .option('--label <text>', 'label of the disk');
+  return addShapeOptions(command)
     .option('--force', 'replace disk, header and manifest; a key is never replaced')
     .option('--json', 'print the manifest')
     .addHelpText('after', HELP)
@@ -71,7 +74,7 @@ export function imageBuildCommand(io: Io): Command {
 }
 
 const HELP = `
-Every sector is encrypted, also those that hold nothing. Files become an ext4 file system, made in memory by e2fsprogs.
+Every sector is encrypted, also those that hold nothing, unless --sparse is given. Files become an ext4 file system, made in memory by e2fsprogs.
 The key is what \`secret build --secret disk-passphrase=FILE\` releases to the guest.
 
 Examples:
@@ -81,7 +84,8 @@ Examples:
   bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img
   bootseal image build --from rootfs.ext4 --key-file disk.key --out disk.img --detached-header disk.hdr --label root
   bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img --integrity hmac
-  bootseal image build --from rootfs.ext4 --new-key disk.key --recovery-key-file mine.txt --out disk.img`;
+  bootseal image build --from rootfs.ext4 --new-key disk.key --recovery-key-file mine.txt --out disk.img
+  bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img --shape gpt --esp esp/`;
 
 async function build(io: Io, options: BuildOptions, stop: AbortSignal): Promise<void> {
   const names = imageNames(io, options);
@@ -92,8 +96,9 @@ async function build(io: Io, options: BuildOptions, stop: AbortSignal): Promise<
       const wanted = planOptions(io, options, keys, source.size, payload);
       const planned = await plan(wanted, io.randomBytes, nodeLuksCrypto);
       try {
-        const manifest = manifestOf(names, planned, wanted, keys, source, payload);
-        await write(io, { names, planned, source, manifest, keys, stop });
+        const disk = await shapeDisk(io, options, planned, source);
+        const manifest = manifestOf(names, { plan: planned, disk, options: wanted }, keys, source, payload);
+        await write(io, { names, disk, source, manifest, keys, stop });
         report(io, options, manifest, keys);
       } finally {
         wipe(planned.sectors.key);
@@ -134,35 +139,26 @@ function planOptions(
 
 function manifestOf(
   { image, header, baseName }: ImageNames,
-  planned: Plan,
-  options: PlanOptions,
+  parts: { readonly plan: Plan; readonly disk: DiskPlan; readonly options: PlanOptions },
   keys: readonly ImageKeyslot[],
   { size }: RawSource,
   payload: Payload | undefined,
 ): Manifest {
   const names = { image: baseName(image.file), header: header === undefined ? undefined : baseName(header.file) };
-  return imageManifest(
-    {
-      plan: planned,
-      options,
-      purposes: keys.map(({ purpose }) => purpose),
-      ...names,
-      payload: { size, what: payload?.what },
-    },
-    nodeHashes,
-  );
+  const purposes = keys.map(({ purpose }) => purpose);
+  return imageManifest({ ...parts, purposes, ...names, payload: { size, what: payload?.what } }, nodeHashes);
 }
 
 interface Writing {
   readonly names: ImageNames;
-  readonly planned: Plan;
+  readonly disk: DiskPlan;
   readonly source: RawSource;
   readonly manifest: Manifest;
   readonly keys: readonly ImageKeyslot[];
   readonly stop: AbortSignal;
 }
 
-async function write(io: Io, { names, planned, source, manifest, keys, stop }: Writing): Promise<void> {
+async function write(io: Io, { names, disk, source, manifest, keys, stop }: Writing): Promise<void> {
   const [first] = keys;
   const besides = [
     ...(names.newKey === undefined || first === undefined ? [] : [{ ...names.newKey, bytes: first.passphrase }]),
@@ -170,7 +166,7 @@ async function write(io: Io, { names, planned, source, manifest, keys, stop }: W
   ];
   const progress = progressOf(io, 'encrypting', manifest.data.bytes);
   try {
-    await writeImage(planned, source, { ...names, besides }, { onProgress: progress.show, stop });
+    await writeImage(disk, source, { ...names, besides }, { onProgress: progress.show, stop });
   } finally {
     progress.end();
   }
@@ -186,8 +182,12 @@ function report(io: Io, options: BuildOptions, manifest: Manifest, keys: readonl
   const only = keys.length === 1 ? ', nothing else opens the disk' : '';
   const lines = [
     ['disk', `${options.out}, ${manifest.imageBytes} bytes, LUKS${luks.version} ${luks.uuid}`],
+    ...shapeLines(manifest),
     ['data', `${data.bytes} bytes at ${data.offset}: ${payload.what ?? 'unknown content'}`],
     ...(filler === 0 ? [] : [['', `the last ${filler} of them are zeros that fill the last sector`]]),
+    ...(data.everySector
+      ? []
+      : [['', `${data.skippedBytes} of them are free blocks that were left out: the host sees which`]]),
     ['cipher', `${data.cipher}, key of ${data.keyBits} bits, sectors of ${data.sectorSize} bytes`],
     ...(data.integrity === null
       ? []

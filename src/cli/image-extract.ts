@@ -11,7 +11,9 @@ import {
   KEYSLOT_HELP,
   type OpeningOptions,
   openImage,
+  PARTITION_HELP,
   parseKeyslot,
+  parsePartition,
   withImage,
 } from './image-input.ts';
 import { type Io, remark, resolvePath } from './io.ts';
@@ -34,6 +36,7 @@ export function imageExtractCommand(io: Io): Command {
     .requiredOption('--key-file <file>', KEY_FILE_HELP)
     .requiredOption('--out <file>', 'new file for the decrypted data, readable only by its owner')
     .option('--header <file>', HEADER_HELP)
+    .option('--partition <number>', PARTITION_HELP, parsePartition)
     .option('--keyslot <number>', KEYSLOT_HELP, parseKeyslot)
     .option('--force', 'replace the file')
     .option('--json', 'print one JSON object')
@@ -49,7 +52,7 @@ Examples:
 
 async function extract(io: Io, file: string, options: Options): Promise<void> {
   const out = resolvePath(io, secretFile(options.out));
-  const done = await withImage(io, file, options.header, async (input) => {
+  const done = await withImage(io, file, options, async (input) => {
     for (const { message } of checkHeaderPolicy(input.header)) remark(io, 'warning', message);
     const { data, volumeKey, keyslot } = await openImage(io, input, options);
     try {

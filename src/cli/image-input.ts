@@ -1,6 +1,9 @@
 /** @module The image, header and key that the commands of `bootseal image` read. */
 
 import { wipe } from '../core/bytes.ts';
+import { findLuks } from '../core/disk/luks-partition.ts';
+import type { Partition } from '../core/disk/read-gpt.ts';
+import { openQcow2 } from '../core/disk/read-qcow2.ts';
 import { BootsealError } from '../core/errors.ts';
 import { type ImageData, openData } from '../core/luks/data.ts';
 import type { Disk } from '../core/luks/disk.ts';
@@ -12,19 +15,30 @@ import { type Io, readInput, resolvePath } from './io.ts';
 import { parseUnsigned } from './numbers.ts';
 
 export const HEADER_HELP = 'file with the header, where it is not in the image (detached)';
+export const PARTITION_HELP =
+  'which partition it is (default: the one with a LUKS header; with --header, the one root)';
 export const KEY_FILE_HELP = 'file with the key: all its bytes, a newline at its end too; - for standard input';
 export const KEYSLOT_HELP = 'try only this keyslot (default: all but those of priority 0)';
 
-/** Options of the commands that open an image. */
-export interface OpeningOptions {
-  readonly keyFile: string;
+/** Options of every command that reads an image. */
+export interface ImageOptions {
   readonly header?: string;
+  readonly partition?: number;
+}
+
+/** Options of the commands that open an image. */
+export interface OpeningOptions extends ImageOptions {
+  readonly keyFile: string;
   readonly keyslot?: number;
 }
 
 /** An image whose header was read. */
 export interface ImageInput {
   readonly image: Disk;
+  /** The partition that the image is, undefined for a whole disk. */
+  readonly partition: Partition | undefined;
+  /** Of the file. */
+  readonly format: 'raw' | 'qcow2';
   /** Where the header is: the image itself, unless it is detached. */
   readonly headerDisk: Disk;
   readonly header: LuksHeader;
@@ -34,17 +48,23 @@ export interface ImageInput {
 /** Bytes; as cryptsetup's --key-file. */
 const MAX_KEY_FILE = 8 << 20;
 const MAX_KEYSLOT = 31;
+const MAX_PARTITION = 1024;
 
 /** Reads the number of a keyslot; throws `usage`. */
 export function parseKeyslot(text: string): number {
   return parseUnsigned(text, '--keyslot', MAX_KEYSLOT);
 }
 
+/** Reads the number of a partition; throws `usage`. */
+export function parsePartition(text: string): number {
+  return parseUnsigned(text, '--partition', MAX_PARTITION);
+}
+
 /** Opens an image, and the file of its header where that is another, for as long as `use` runs. Throws `usage` for `-`. */
 export async function withImage<T>(
   io: Io,
   file: string,
-  headerFile: string | undefined,
+  { header: headerFile, partition: wanted }: ImageOptions,
   use: (input: ImageInput) => Promise<T>,
 ): Promise<T> {
   if (file === '-' || headerFile === '-') {
@@ -52,12 +72,16 @@ export async function withImage<T>(
       hint: 'it is read at many places: write it to a file first',
     });
   }
-  return withDisk(resolvePath(io, file), async (image) => {
+  return withDisk(resolvePath(io, file), async (disk) => {
+    const inner = await openQcow2(disk);
+    const detached = headerFile !== undefined;
+    const { disk: image, partition } = await findLuks(inner ?? disk, { partition: wanted, detached });
+    const found = { image, partition, format: inner === undefined ? ('raw' as const) : ('qcow2' as const) };
     if (headerFile === undefined) {
-      return use({ image, headerDisk: image, header: await readHeader(image), detached: false });
+      return use({ ...found, headerDisk: image, header: await readHeader(image), detached: false });
     }
     return withDisk(resolvePath(io, headerFile), async (headerDisk) =>
-      use({ image, headerDisk, header: await readHeader(headerDisk), detached: true }),
+      use({ ...found, headerDisk, header: await readHeader(headerDisk), detached: true }),
     );
   });
 }

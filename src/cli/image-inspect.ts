@@ -1,13 +1,13 @@
 /** @module `bootseal image inspect`: what the header of an image says, without any key. */
 import { Command } from 'commander';
 import { describeImage } from './image-description.ts';
-import { HEADER_HELP, withImage } from './image-input.ts';
+import { HEADER_HELP, type ImageOptions, PARTITION_HELP, parsePartition, withImage } from './image-input.ts';
+import { containerText, describePartition } from './image-partition.ts';
 import { describeTags, tagsLines } from './image-tags.ts';
 import { imageText } from './image-text.ts';
 import type { Io } from './io.ts';
 
-interface Options {
-  readonly header?: string;
+interface Options extends ImageOptions {
   readonly json?: true;
 }
 
@@ -20,6 +20,7 @@ export function imageInspectCommand(io: Io): Command {
     )
     .argument('<image>', 'image, block device, or file of a detached header')
     .option('--header <file>', HEADER_HELP)
+    .option('--partition <number>', PARTITION_HELP, parsePartition)
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
@@ -33,15 +34,13 @@ Examples:
 }
 
 async function inspect(io: Io, file: string, options: Options): Promise<void> {
-  const { tags, ...found } = await withImage(io, file, options.header, async (input) => ({
+  const found = await withImage(io, file, options, async (input) => ({
     ...describeImage(input.header),
+    imageFormat: input.format,
+    partition: describePartition(input.partition),
     tags: await describeTags(input),
   }));
-  if (options.json === true) io.stdout.write(`${JSON.stringify({ ...found, tags })}\n`);
-  else
-    io.stdout.write(
-      `${imageText(found)}${tagsLines(tags)
-        .map((line) => `${line}\n`)
-        .join('')}`,
-    );
+  const tags = tagsLines(found.tags).map((line) => `${line}\n`);
+  const text = `${containerText(found)}${imageText(found)}${tags.join('')}`;
+  io.stdout.write(options.json === true ? `${JSON.stringify(found)}\n` : text);
 }

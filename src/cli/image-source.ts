@@ -31,7 +31,7 @@ export function addSourceOptions(command: Command): Command {
     .option(
       '--size <bytes>',
       'size of the file system, such as 4G (default: what the files need, and a quarter more)',
-      parseSize,
+      (text: string) => parseSize(text, '--size'),
     )
     .addOption(new Option('--owner <who>', 'give all files to root, whoever owns them').choices(['root']))
     .option(

@@ -13,7 +13,9 @@ import {
   KEYSLOT_HELP,
   type OpeningOptions,
   openImage,
+  PARTITION_HELP,
   parseKeyslot,
+  parsePartition,
   withImage,
 } from './image-input.ts';
 import type { Io } from './io.ts';
@@ -56,6 +58,7 @@ export function imageVerifyCommand(io: Io): Command {
     .argument('<image>', 'image or block device')
     .requiredOption('--key-file <file>', KEY_FILE_HELP)
     .option('--header <file>', HEADER_HELP)
+    .option('--partition <number>', PARTITION_HELP, parsePartition)
     .option('--keyslot <number>', KEYSLOT_HELP, parseKeyslot)
     .option('--json', 'print one JSON object')
     .addHelpText(
@@ -69,7 +72,7 @@ Examples:
 }
 
 async function verify(io: Io, file: string, options: Options): Promise<void> {
-  const verdict = await withImage(io, file, options.header, async (input): Promise<Verdict> => {
+  const verdict = await withImage(io, file, options, async (input): Promise<Verdict> => {
     const policy = checkHeaderPolicy(input.header).map(({ message }) => message);
     const { data, volumeKey, keyslot } = await openImage(io, input, options);
     try {

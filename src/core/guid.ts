@@ -33,6 +33,17 @@ export function guidToBytes(guid: Guid): Uint8Array {
 export function guidFromBytes(bytes: Uint8Array, at = 0): Guid {
   const stored = bytes.subarray(at, at + 16);
   if (at < 0 || stored.length !== 16) throw new BootsealError('format', `no room for a GUID at byte ${at}`);
-  const hex = bytesToHex(Uint8Array.from(ORDER, (from) => stored[from] ?? 0));
+  return guidText(bytesToHex(Uint8Array.from(ORDER, (from) => stored[from] ?? 0)));
+}
+
+/** Returns a GUID of 122 random bits (RFC 9562, section 5.4). */
+export function randomGuid(random: (size: number) => Uint8Array): Guid {
+  const raw = random(16);
+  raw[6] = ((raw[6] ?? 0) & 0x0f) | 0x40;
+  raw[8] = ((raw[8] ?? 0) & 0x3f) | 0x80;
+  return guidText(bytesToHex(raw));
+}
+
+function guidText(hex: string): Guid {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }

@@ -20,3 +20,8 @@ export async function readExactly(disk: Disk, at: number, size: number, what: st
 function endsBefore({ size }: Disk, what: string): BootsealError {
   return new BootsealError('format', `the image ends after ${size} bytes, before the end of ${what}`);
 }
+
+/** Returns a part of a disk as a disk of its own. */
+export function slice({ read }: Disk, at: number, size: number): Disk {
+  return { size, read: (from, length) => read(at + from, Math.max(0, Math.min(length, size - from))) };
+}

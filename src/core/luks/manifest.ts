@@ -2,6 +2,8 @@
  * @module The manifest of an image: what the guest checks its copy of the unauthenticated header against, and what the owner's
  * other commands need to know. It holds nothing secret.
  */
+import type { DiskExtent, DiskPlan, PartitionTable } from '../disk/shape.ts';
+import { unusedBytes } from '../disk/units.ts';
 import type { Hashes } from '../hash.ts';
 import { bytesToHex } from '../hex.ts';
 import { SECRET_NAMES } from '../secret/names.ts';
@@ -13,7 +15,10 @@ export type KeyPurpose = 'launch-secret' | 'recovery' | null;
 
 /** What a manifest says besides the plan. */
 export interface ManifestInputs {
+  /** Of the LUKS image by itself. */
   readonly plan: Plan;
+  /** The whole disk. */
+  readonly disk: Pick<DiskPlan, 'extents' | 'imageSize' | 'format' | 'diskSize' | 'partitionTable'>;
   readonly options: PlanOptions;
   /** Of the plan's keys, in their order. */
   readonly purposes: readonly KeyPurpose[];
@@ -33,6 +38,12 @@ export interface Manifest {
   readonly format: 'bootseal-image-1';
   readonly image: string;
   readonly imageBytes: number;
+  /** Of the file; `format` is that of this manifest. */
+  readonly imageFormat: 'raw' | 'qcow2';
+  /** What the guest sees. */
+  readonly diskBytes: number;
+  /** Null where the disk is the LUKS image and nothing else; what is said below of offsets counts from the start of the LUKS image. */
+  readonly partitionTable: PartitionTable | null;
   readonly luks: { readonly version: 1 | 2; readonly uuid: string; readonly label: string | null };
   /** The region of headers and keyslots: the whole file when detached, else the start of the image up to the data. */
   readonly header: { readonly file: string | null; readonly bytes: number; readonly sha256: string };
@@ -45,7 +56,9 @@ export interface Manifest {
     /** The kind of tags that every sector has, or null; `keyBits` are with their key. */
     readonly integrity: string | null;
     /** Whether every sector is encrypted, also those that hold nothing. */
-    readonly everySector: true;
+    readonly everySector: boolean;
+    /** Bytes of free blocks that were left out, so that the host sees which they are. */
+    readonly skippedBytes: number;
   };
   readonly payload: { readonly bytes: number; readonly what: string | null };
   readonly keyslots: readonly { readonly keyslot: number; readonly kdf: string; readonly purpose: KeyPurpose }[];
@@ -55,13 +68,17 @@ export interface Manifest {
 
 /** Returns the manifest of an image. */
 export function imageManifest(
-  { plan, options, purposes, image, header, payload }: ManifestInputs,
+  { plan, disk, options, purposes, image, header, payload }: ManifestInputs,
   hashes: Pick<Hashes, 'startSha256'>,
 ): Manifest {
+  const skipped = skippedBytes(disk.extents);
   return {
     format: 'bootseal-image-1',
     image,
-    imageBytes: plan.imageSize,
+    imageBytes: disk.imageSize,
+    imageFormat: disk.format,
+    diskBytes: disk.diskSize,
+    partitionTable: disk.partitionTable ?? null,
     luks: { version: options.version, uuid: plan.uuid, label: options.label ?? null },
     header: {
       file: header ?? null,
@@ -75,12 +92,19 @@ export function imageManifest(
       keyBits: plan.sectors.key.length * 8,
       sectorSize: options.sectorSize,
       integrity: plan.sectors.tags?.integrity ?? null,
-      everySector: true,
+      everySector: skipped === 0,
+      skippedBytes: skipped,
     },
     payload: { bytes: payload.size, what: payload.what ?? null },
     keyslots: options.keys.map(({ kdf }, id) => ({ keyslot: id, kdf: kdf.type, purpose: purposes[id] ?? null })),
     key: { name: 'disk-passphrase', guid: SECRET_NAMES['disk-passphrase'] },
   };
+}
+
+function skippedBytes(extents: readonly DiskExtent[]): number {
+  return extents.reduce((sum, extent) => {
+    return extent.kind !== 'data' || extent.used === undefined ? sum : sum + unusedBytes(extent.used, extent.size);
+  }, 0);
 }
 
 /** Returns the text of a manifest file. */

@@ -3,9 +3,9 @@
  * one seed gives one image.
  */
 import { wipe } from '../bytes.ts';
+import type { Units } from '../disk/units.ts';
 import { BootsealError } from '../errors.ts';
-import { parseGuid } from '../guid.ts';
-import { bytesToHex } from '../hex.ts';
+import { parseGuid, randomGuid } from '../guid.ts';
 import type { IntegrityLayout } from './integrity/layout.ts';
 import type { LuksCrypto } from './keyslot.ts';
 import type { HeaderParts } from './plan-header.ts';
@@ -71,6 +71,8 @@ export interface DataExtent {
   readonly file: 'image';
   readonly at: number;
   readonly size: number;
+  /** The units of it that are written, where not all are; counted from its start. */
+  readonly used?: Units;
 }
 
 /** Superblock and journal of data with tags. */
@@ -104,7 +106,7 @@ const ALIGNMENT = 4096;
  */
 export async function plan(options: PlanOptions, random: Random, crypto: LuksCrypto): Promise<Plan> {
   checkOptions(options);
-  const uuid = options.uuid === undefined ? randomUuid(random) : parseGuid(options.uuid);
+  const uuid = options.uuid === undefined ? randomGuid(random) : parseGuid(options.uuid);
   const sectors = planSectors(options, random);
   const { key } = sectors;
   const given = { options, uuid, sectors, random, crypto };
@@ -159,13 +161,4 @@ function checkKdfChoice(kdf: KdfChoice, id: number): void {
         ];
   const broken = rules.find(([holds]) => !holds);
   if (broken !== undefined) throw new BootsealError('usage', `key ${id}: ${kdf.type} takes ${broken[1]}`);
-}
-
-/** Returns a UUID of random bits (RFC 9562 section 5.4). */
-export function randomUuid(random: Random): string {
-  const raw = random(16);
-  raw[6] = ((raw[6] ?? 0) & 0x0f) | 0x40;
-  raw[8] = ((raw[8] ?? 0) & 0x3f) | 0x80;
-  const hex = bytesToHex(raw);
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }

@@ -1,7 +1,8 @@
 /** @module From archives to a file system: their files are read and checked, measured, and made. */
 
 import { fitExt4 } from '../../core/disk/ext4-size.ts';
-import { type Random, randomUuid } from '../../core/luks/plan.ts';
+import { randomGuid } from '../../core/guid.ts';
+import type { Random } from '../../core/luks/plan.ts';
 import { type ReadTreeOptions, readTree } from '../archive/read-tree.ts';
 import type { TarFile } from '../archive/tar-file.ts';
 import type { RawSource } from '../image/source.ts';
@@ -28,7 +29,7 @@ export async function withFilesystemOf<T>(
   const { size, scratch, time, random, onProgress, stop } = options;
   const { tree, bytes, contents } = await readTree(archives, options);
   const fitted = fitExt4(tree, size);
-  const [uuid, hashSeed] = [randomUuid(random), randomUuid(random)];
+  const [uuid, hashSeed] = [randomGuid(random), randomGuid(random)];
   const progress = (done: number) => onProgress?.(done, bytes);
   const made = { ...fitted, tree, contents, uuid, hashSeed, time, stop, onProgress: progress };
   const handle = await makeExt4(made, scratch);

@@ -26,7 +26,7 @@ const YOUNG_GENERATION = 32;
 const WORKER = new URL('../../../dist/image-worker.cjs', import.meta.url);
 
 /**
- * Encrypts every sector; none is left out, also not when it is all zeros. Returns when all is written, or when nothing is being
+ * Encrypts every sector; none is left out, also not when it is all zeros, but those in units that the target says are not used. Returns when all is written, or when nothing is being
  * written any more.
  *
  * @throws `io` when a file cannot be read or written, `tool` when this machine's encryption is wrong; what `stop` was aborted with

@@ -1,4 +1,5 @@
 /** @module What the thread that encrypts shares with the one that started it. */
+import type { Units } from '../../core/disk/units.ts';
 import type { ErrorKind } from '../../core/errors.ts';
 import type { IntegrityLayout } from '../../core/luks/integrity/layout.ts';
 import type { TagScheme } from '../../core/luks/integrity/schemes.ts';
@@ -27,6 +28,8 @@ export interface WorkerData {
     readonly at: number;
     /** Bytes: whole sectors, at least as many as the source has; the rest are zeros, encrypted as everything. */
     readonly size: number;
+    /** The units of it that are written; undefined for all. */
+    readonly used?: Units | undefined;
   };
   /** Of three numbers, at the places of {@link SHARED}. */
   readonly shared: Int32Array;

@@ -5,6 +5,7 @@
 import * as fs from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { wipe } from '../../core/bytes.ts';
+import { runsOf } from '../../core/disk/units.ts';
 import { BootsealError } from '../../core/errors.ts';
 import { dataPlace, tagPlace } from '../../core/luks/integrity/layout.ts';
 import { ioError } from '../files.ts';
@@ -23,14 +24,18 @@ function encryptBlocks({ key, sectorSize, tagging, source, target, shared }: Wor
     while (Atomics.load(shared, SHARED.stop) === 0) {
       const at = Atomics.add(shared, SHARED.next, 1) * BLOCK_SIZE;
       if (at >= target.size) return;
-      const block = sealer.block.subarray(0, Math.min(BLOCK_SIZE, target.size - at));
-      const present = Math.max(0, Math.min(block.length, source.size - at));
-      readBlock(source, block.subarray(0, present), at);
-      block.fill(0, present);
-      const tags = sealer.seal(at, block.length);
-      write(block, place(at));
-      // Not past the page cache: they are neither as large nor as aligned as that takes.
-      if (tagging !== undefined) writeAll(target, tags, target.at + tagPlace(tagging.layout, at));
+      const end = Math.min(at + BLOCK_SIZE, target.size);
+      const runs = target.used === undefined ? [[at, end] as const] : runsOf(target.used, at, end);
+      for (const [from, to] of runs) {
+        const block = sealer.block.subarray(0, to - from);
+        const present = Math.max(0, Math.min(block.length, source.size - from));
+        readBlock(source, block.subarray(0, present), from);
+        block.fill(0, present);
+        const tags = sealer.seal(from, block.length);
+        write(block, place(from));
+        // Not past the page cache: they are neither as large nor as aligned as that takes.
+        if (tagging !== undefined) writeAll(target, tags, target.at + tagPlace(tagging.layout, from));
+      }
       Atomics.add(shared, SHARED.done, 1);
     }
   } finally {

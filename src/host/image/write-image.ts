@@ -1,10 +1,12 @@
 /** @module A planned image on the disk: what the plan says goes where it says, and the files get their names together. */
+import type { DiskPlan } from '../../core/disk/shape.ts';
 import { BootsealError } from '../../core/errors.ts';
 import { integrityStart } from '../../core/luks/integrity/start.ts';
-import type { BytesExtent, IntegrityExtent, Plan } from '../../core/luks/plan.ts';
+import type { BytesExtent, DataExtent, IntegrityExtent } from '../../core/luks/plan.ts';
 import { ioError } from '../files.ts';
 import { type NewPart, type PartFile, writeParts } from '../part-file.ts';
 import type { SectorSize } from '../xts/xts.ts';
+import { copyFile } from './copy-file.ts';
 import { encrypt } from './encrypt.ts';
 import type { RawSource } from './source.ts';
 
@@ -29,7 +31,12 @@ export interface Watching {
  * @throws `io` when a file cannot be read, changes meanwhile, exists or cannot be written; `tool` when this machine's encryption is
  * wrong; what `stop` was aborted with. Nothing is left in any of these cases
  */
-export async function writeImage(plan: Plan, source: RawSource, files: ImageFiles, watching: Watching): Promise<void> {
+export async function writeImage(
+  plan: DiskPlan,
+  source: RawSource,
+  files: ImageFiles,
+  watching: Watching,
+): Promise<void> {
   const { image, header, besides } = files;
   const wanted = [...besides, ...(header === undefined ? [] : [header]), image];
   const before = await source.handle.stat({ bigint: true });
@@ -46,7 +53,9 @@ export async function writeImage(plan: Plan, source: RawSource, files: ImageFile
     for (const extent of plan.extents) {
       if (extent.kind === 'data') await encryptExtent(plan, source, imagePart, extent, watching);
       else if (extent.kind === 'integrity') await writeStart(imagePart, extent);
-      else await write(find(targetOf(extent, files)), extent.bytes, extent.at);
+      else if (extent.kind === 'file') {
+        await copyFile(extent.source, extent.size, (bytes, at) => write(imagePart, bytes, extent.at + at));
+      } else await write(find(targetOf(extent, files)), extent.bytes, extent.at);
     }
     await checkUnchanged(source, before);
     watching.stop?.throwIfAborted();
@@ -58,10 +67,10 @@ function targetOf({ file }: BytesExtent, { image, header }: ImageFiles): string 
 }
 
 async function encryptExtent(
-  { sectors }: Plan,
+  { sectors }: DiskPlan,
   { file, handle, size }: RawSource,
   target: PartFile,
-  extent: { readonly at: number; readonly size: number },
+  { at, size: length, used }: DataExtent,
   watching: Watching,
 ): Promise<void> {
   await encrypt({
@@ -70,7 +79,7 @@ async function encryptExtent(
     tagging:
       sectors.tags === undefined ? undefined : { tags: sectors.tags, layout: sectors.layout, ivKey: sectors.ivKey },
     source: { file, fd: handle.fd, size },
-    target: { file: target.file, fd: target.handle.fd, directFd: target.direct?.fd, at: extent.at, size: extent.size },
+    target: { file: target.file, fd: target.handle.fd, directFd: target.direct?.fd, at, size: length, used },
     ...watching,
   });
 }

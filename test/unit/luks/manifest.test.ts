@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { bareDisk } from '../../../src/core/disk/shape.ts';
 import { imageManifest, printManifest } from '../../../src/core/luks/manifest.ts';
 import { type PlanOptions, plan } from '../../../src/core/luks/plan.ts';
 import { nodeHashes } from '../../../src/host/node-hashes.ts';
@@ -28,6 +29,7 @@ async function manifestOf(wanted: PlanOptions, header?: string) {
   const manifest = imageManifest(
     {
       plan: planned,
+      disk: bareDisk(planned),
       options: wanted,
       purposes: ['launch-secret', 'recovery'],
       image: 'disk.img',
@@ -59,6 +61,9 @@ describe('imageManifest', () => {
       format: 'bootseal-image-1',
       image: 'disk.img',
       imageBytes: (1 << 20) + 8192,
+      imageFormat: 'raw',
+      diskBytes: (1 << 20) + 8192,
+      partitionTable: null,
       luks: { version: 2, uuid: UUID, label: 'root' },
       header: { file: null, bytes: 1 << 20, sha256 },
       data: {
@@ -69,6 +74,7 @@ describe('imageManifest', () => {
         sectorSize: 4096,
         integrity: null,
         everySector: true,
+        skippedBytes: 0,
       },
       payload: { bytes: 8000, what: 'ext4' },
       keyslots: [{ keyslot: 0, kdf: 'pbkdf2', purpose: 'launch-secret' }],

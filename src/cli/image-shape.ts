@@ -1,0 +1,74 @@
+/** @module Options of `bootseal image build` about the shape of the disk around the encrypted data. */
+import { type Command, Option } from 'commander';
+import { ext4Units } from '../core/disk/ext4-blocks.ts';
+import { ARCHITECTURES, type Architecture } from '../core/disk/partition-types.ts';
+import { qcow2Image } from '../core/disk/qcow2.ts';
+import { bareDisk, type DiskPlan, gptDisk, sparseDisk } from '../core/disk/shape.ts';
+import { BootsealError } from '../core/errors.ts';
+import type { Manifest } from '../core/luks/manifest.ts';
+import type { Plan } from '../core/luks/plan.ts';
+import { readEspFolder } from '../host/image/esp-folder.ts';
+import { type RawSource, sourceDisk } from '../host/image/source.ts';
+import { type Io, resolvePath } from './io.ts';
+import { parseSize } from './size.ts';
+
+/** What commander makes of them. */
+export interface ShapeOptions {
+  readonly shape?: 'luks' | 'gpt';
+  readonly arch?: Architecture;
+  readonly esp?: string;
+  readonly espSize?: string;
+  readonly format?: 'raw' | 'qcow2';
+  readonly sparse?: boolean;
+}
+
+const SPARSE_HELP =
+  'leave out the free blocks of ext4. The host then sees which blocks are in use, how much that is, that it is ext4, and later how it grows';
+
+/** Adds the options. */
+export function addShapeOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--shape <shape>', 'only the LUKS image, or a GPT in which it is the root (default: luks)').choices([
+        'luks',
+        'gpt',
+      ]),
+    )
+    .addOption(new Option('--arch <name>', 'whose root it is, in a GPT (default: x86-64)').choices(ARCHITECTURES))
+    .option('--esp <folder>', 'put an EFI system partition with these files into the GPT; they are not encrypted')
+    .option('--esp-size <bytes>', 'its size, such as 512M (default: twice its files, 64M at least)')
+    .addOption(
+      new Option('--format <format>', 'of the file that the disk is in (default: raw)').choices(['raw', 'qcow2']),
+    )
+    .option('--sparse', SPARSE_HELP);
+}
+
+/** Puts shape and format around a plan; throws `usage` for options that do not go together. */
+export async function shapeDisk(io: Io, options: ShapeOptions, plan: Plan, source: RawSource): Promise<DiskPlan> {
+  const whole = await partitioned(io, options, plan);
+  const disk = options.sparse === true ? sparseDisk(whole, await ext4Units(sourceDisk(source))) : whole;
+  return options.format === 'qcow2' ? qcow2Image(disk) : disk;
+}
+
+async function partitioned(io: Io, options: ShapeOptions, plan: Plan): Promise<DiskPlan> {
+  const { shape, arch = 'x86-64', esp, espSize } = options;
+  if (shape !== 'gpt') {
+    const needless = options.arch ?? esp ?? espSize;
+    if (needless !== undefined) throw new BootsealError('usage', '--arch, --esp and --esp-size need --shape gpt');
+    return bareDisk(plan);
+  }
+  if (espSize !== undefined && esp === undefined) throw new BootsealError('usage', '--esp-size needs --esp');
+  const files = esp === undefined ? undefined : await readEspFolder(resolvePath(io, esp));
+  const size = espSize === undefined ? undefined : parseSize(espSize, '--esp-size');
+  return gptDisk(plan, { architecture: arch, esp: files === undefined ? undefined : { files, size } }, io.randomBytes);
+}
+
+/** Returns lines about format and partitions, for people. */
+export function shapeLines({ imageFormat, diskBytes, partitionTable }: Manifest): string[][] {
+  const format = imageFormat === 'raw' ? [] : [[imageFormat, `a disk of ${diskBytes} bytes`]];
+  const partitions = (partitionTable?.partitions ?? []).map(({ number, name, offset, bytes }) => [
+    number === 1 ? 'GPT' : '',
+    `partition ${number}, ${name}: ${bytes} bytes at ${offset}`,
+  ]);
+  return [...format, ...partitions];
+}
