@@ -20,6 +20,7 @@ const PACKAGES = {
   e2fsprogs: '/usr/sbin/mke2fs',
   cpio: '/usr/bin/cpio',
   bzip2: '/usr/bin/bzip2',
+  keyutils: '/usr/bin/keyctl',
   lz4: '/usr/bin/lz4',
   lzop: '/usr/bin/lzop',
   'xz-utils': '/usr/bin/xz',

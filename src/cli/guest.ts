@@ -1,8 +1,12 @@
 /** @module `bootseal guest`: what runs inside the guest. */
 import { Command } from 'commander';
+import { guestBridgeCommand } from './guest-bridge.ts';
 import { guestEraseCommand } from './guest-erase.ts';
+import { guestKeyringCommand } from './guest-keyring.ts';
 import { guestListCommand } from './guest-list.ts';
 import { guestReadCommand } from './guest-read.ts';
+import { guestRequestKeyCommand } from './guest-request-key.ts';
+import { guestUnlockCommand } from './guest-unlock.ts';
 import type { Io } from './io.ts';
 
 /** Returns the command. */
@@ -11,5 +15,9 @@ export function guestCommand(io: Io): Command {
     .description('Read, use and erase the secrets that were injected into this guest.')
     .addCommand(guestListCommand(io))
     .addCommand(guestReadCommand(io))
-    .addCommand(guestEraseCommand(io));
+    .addCommand(guestEraseCommand(io))
+    .addCommand(guestUnlockCommand(io))
+    .addCommand(guestKeyringCommand(io))
+    .addCommand(guestRequestKeyCommand(io))
+    .addCommand(guestBridgeCommand(io));
 }

@@ -71,7 +71,7 @@ describe('the installed package', () => {
       expect(fs.existsSync(installed(name)), name).toBe(true);
     }
     expect(fs.readdirSync(installed()).sort()).toEqual(
-      ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'docs', 'man', 'package.json'].sort(),
+      ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'docs', 'man', 'package.json', 'templates'].sort(),
     );
     expect(fs.readdirSync(installed('bin')).sort()).toEqual(['bootseal.js', 'bundle.js', 'package.json']);
     expect(fs.existsSync(installed('dist', '.made-from'))).toBe(false);

@@ -1,0 +1,241 @@
+import { describe, expect, it } from 'vitest';
+import { BootsealError } from '../../../src/core/errors.ts';
+import type { Guest } from '../../../src/guest/guest.ts';
+import {
+  addKey,
+  checkDescription,
+  checkKeyring,
+  hasKey,
+  instantiateKey,
+  linkIntoSession,
+  type NewKey,
+  rejectKey,
+  removeKey,
+  requestKey,
+} from '../../../src/guest/keyring.ts';
+import { answerRequest, parseBackend, type RequestRule } from '../../../src/guest/request-key.ts';
+import { failure } from '../../failure.ts';
+import { DISK } from '../../guest-tree.ts';
+
+interface Call {
+  readonly args: string;
+  readonly input: string;
+}
+
+/** A guest whose keyctl answers as `answer` says, and what it was asked. */
+function keyctl(answer: (args: readonly string[]) => string = () => '4711\n'): { guest: Guest; calls: Call[] } {
+  const calls: Call[] = [];
+  const guest: Guest = {
+    root: '/',
+    isRootUser: true,
+    async run(program, { args }, input = '') {
+      expect(program.name).toBe('keyctl');
+      calls.push({ args: args.join(' '), input: Buffer.from(input).toString() });
+      return { stdout: answer(args) };
+    },
+  };
+  return { guest, calls };
+}
+
+const fails =
+  (verb: string, message = 'keyctl failed (status 1): no') =>
+  (args: readonly string[]) => {
+    if (args[0] === verb) throw new BootsealError('tool', message);
+    return '4711\n';
+  };
+
+const secret = new Uint8Array(Buffer.from('correct horse'));
+const key: NewKey = { type: 'user', description: 'bootseal:disk', keyring: '@u' };
+
+describe('addKey', () => {
+  it('gives the payload to standard input, and sets the limits after', async () => {
+    const { guest, calls } = keyctl();
+    expect(await addKey(guest, { ...key, timeout: 60, permissions: 0x3f010000 }, secret)).toBe('4711');
+    expect(calls).toEqual([
+      { args: 'padd user bootseal:disk @u', input: 'correct horse' },
+      { args: 'timeout 4711 60', input: '' },
+      { args: 'setperm 4711 0x3f010000', input: '' },
+    ]);
+  });
+
+  it('removes the key when a limit cannot be set', async () => {
+    for (const verb of ['timeout', 'setperm']) {
+      const { guest, calls } = keyctl(fails(verb));
+      await expect(addKey(guest, { ...key, timeout: 1, permissions: 1 }, secret)).rejects.toMatchObject({
+        kind: 'tool',
+      });
+      expect(calls.slice(-2).map(({ args }) => args)).toEqual(['revoke 4711', 'unlink 4711 @u']);
+    }
+  });
+
+  it('wants a number from keyctl', async () => {
+    for (const printed of ['', 'hello', '0', '-1', '1 2']) {
+      await expect(addKey(keyctl(() => printed).guest, key, secret)).rejects.toMatchObject({ kind: 'tool' });
+    }
+  });
+
+  it.each([0, 32768])('refuses %i bytes', async (size) => {
+    const { guest, calls } = keyctl();
+    await expect(addKey(guest, key, new Uint8Array(size))).rejects.toMatchObject({ kind: 'usage' });
+    expect(calls).toEqual([]);
+  });
+
+  it('takes 32767 bytes', async () => {
+    expect(await addKey(keyctl().guest, key, new Uint8Array(32767))).toBe('4711');
+  });
+});
+
+describe('descriptions and keyrings', () => {
+  it.each(['', 'a\0b', 'x'.repeat(4096)])('refuses the description %j', (text) => {
+    expect(failure(() => checkDescription('user', text)).kind).toBe('usage');
+  });
+  it.each(['disk', ':disk'])('refuses %j for a logon key', (text) => {
+    expect(failure(() => checkDescription('logon', text)).kind).toBe('usage');
+    expect(() => checkDescription('user', text)).not.toThrow();
+  });
+  it('takes the longest, and a logon key with a name before the colon', () => {
+    expect(() => checkDescription('user', 'x'.repeat(4095))).not.toThrow();
+    expect(() => checkDescription('logon', 'a:b')).not.toThrow();
+  });
+  it.each(['@u', '@us', '@s', '1', '4294967295'])('takes %s', (keyring) => {
+    expect(() => checkKeyring(keyring)).not.toThrow();
+  });
+  it.each(['@t', '@p', '', '0', '-3', '@', 'u', '12345678901'])('refuses %j', (keyring) => {
+    expect(failure(() => checkKeyring(keyring)).kind).toBe('usage');
+  });
+});
+
+describe('other uses of keyctl', () => {
+  it('asks, links, looks and removes', async () => {
+    const { guest, calls } = keyctl();
+    expect(await requestKey(guest, 'user', 'a:b', 'efi:x')).toBe('4711');
+    await linkIntoSession(guest, '4711');
+    expect(await hasKey(guest, 'user', 'a:b')).toBe(true);
+    await removeKey(guest, '4711', '@u');
+    await rejectKey(guest, '5', 30);
+    expect(calls.map(({ args }) => args)).toEqual([
+      'request2 user a:b efi:x @u',
+      'link 4711 @s',
+      'search @u user a:b',
+      'revoke 4711',
+      'unlink 4711 @u',
+      'reject 5 30 rejected 0',
+    ]);
+  });
+  it('takes a refusal for one', async () => {
+    expect(await hasKey(keyctl(fails('search')).guest, 'user', 'a:b')).toBe(false);
+    await linkIntoSession(keyctl(fails('link')).guest, '1');
+    await removeKey(keyctl(fails('unlink')).guest, '1', '@u');
+    await expect(removeKey(keyctl(fails('revoke')).guest, '1', '@u')).rejects.toMatchObject({ kind: 'tool' });
+    await expect(requestKey(keyctl(fails('request2')).guest, 'user', 'a:b', '')).rejects.toMatchObject({ kind: 'key' });
+    await expect(
+      requestKey(keyctl(fails('request2', 'keyctl is not installed')).guest, 'user', 'a:b', ''),
+    ).rejects.toMatchObject({ kind: 'tool' });
+    await expect(requestKey(keyctl(() => 'x').guest, 'user', 'a:b', '')).rejects.toMatchObject({ kind: 'tool' });
+  });
+  it('limits a key before it has its value', async () => {
+    const { guest, calls } = keyctl();
+    await instantiateKey(guest, '9', secret, { timeout: 5, permissions: 0x3f000000 });
+    expect(calls).toEqual([
+      { args: 'timeout 9 5', input: '' },
+      { args: 'setperm 9 0x3f000000', input: '' },
+      { args: 'pinstantiate 9 0', input: 'correct horse' },
+    ]);
+  });
+});
+
+describe('parseBackend', () => {
+  it('reads both forms', () => {
+    expect(parseBackend('efi:disk-passphrase')).toEqual({ type: 'efi', guid: DISK });
+    expect(parseBackend(`efi:${DISK.toUpperCase()}`)).toEqual({ type: 'efi', guid: DISK });
+    expect(parseBackend('file:/run/a,b=c')).toEqual({ type: 'file', path: '/run/a,b=c' });
+  });
+  it.each(['', 'efi:', 'efi:hello', 'file:', 'file:relative', 'file:/a\0b', '/run/key', 'http://x', DISK])(
+    'refuses %j without repeating it',
+    (text) => {
+      const { kind, message } = failure(() => parseBackend(text));
+      expect(kind).toBe('usage');
+      if (text.length > 5) expect(message).not.toContain(text);
+    },
+  );
+});
+
+describe('answerRequest', () => {
+  const rule: RequestRule = { uids: [0], from: undefined, timeout: 60 };
+  const request = { key: '99', uid: 0, callout: 'efi:disk-passphrase' };
+  const given = () => new Uint8Array(secret);
+  const read = async () => given();
+
+  it('makes the key that is asked for, and wipes what it read', async () => {
+    const { guest, calls } = keyctl();
+    const value = given();
+    expect(await answerRequest(guest, request, rule, async () => value)).toEqual({ type: 'efi', guid: DISK });
+    expect(calls.map(({ args }) => args)).toEqual(['timeout 99 60', 'pinstantiate 99 0']);
+    expect(calls[1]?.input).toBe('correct horse');
+    expect(value.every((byte) => byte === 0)).toBe(true);
+  });
+
+  it.each<[string, object, Partial<RequestRule>]>([
+    ['another user', { uid: 1000 }, {}],
+    ['root where only another user may', { uid: 0 }, { uids: [1000] }],
+    ['a file named by a user who is let in', { uid: 1000, callout: 'file:/etc/shadow' }, { uids: [0, 1000] }],
+    ['a callout that names nothing', { callout: '' }, {}],
+    ['a callout that names something else', { callout: '--help' }, {}],
+  ])('refuses %s, and reads nothing', async (_, asked, over) => {
+    const { guest, calls } = keyctl();
+    let reads = 0;
+    const counted = async () => {
+      reads++;
+      return given();
+    };
+    const answered = answerRequest(guest, { ...request, ...asked }, { ...rule, ...over }, counted);
+    await expect(answered).rejects.toMatchObject({ kind: 'usage' });
+    expect(reads).toBe(0);
+    expect(calls.map(({ args }) => args)).toEqual(['reject 99 30 rejected 0']);
+  });
+
+  it('does not look at the callout where the rule names the source', async () => {
+    const { guest } = keyctl();
+    const from = parseBackend('file:/run/key');
+    const wanted = { ...request, uid: 1000, callout: 'file:/etc/shadow' };
+    expect(await answerRequest(guest, wanted, { ...rule, uids: [1000], from }, read)).toEqual(from);
+  });
+
+  it('lets a user who may ask name a secret, and root a file', async () => {
+    const { guest } = keyctl();
+    expect(await answerRequest(guest, { ...request, uid: 1000 }, { ...rule, uids: [1000] }, read)).toMatchObject({
+      type: 'efi',
+    });
+    expect(await answerRequest(guest, { ...request, callout: 'file:/k' }, rule, read)).toMatchObject({ type: 'file' });
+  });
+
+  it('refuses the key when it cannot be read or made, and says why', async () => {
+    const missing = keyctl();
+    await expect(
+      answerRequest(missing.guest, request, rule, () => Promise.reject(new BootsealError('io', 'gone'))),
+    ).rejects.toThrow('gone');
+    expect(missing.calls.map(({ args }) => args)).toEqual(['reject 99 30 rejected 0']);
+    const failing = keyctl(fails('pinstantiate'));
+    await expect(answerRequest(failing.guest, request, rule, read)).rejects.toMatchObject({ kind: 'tool' });
+    expect(failing.calls.at(-1)?.args).toBe('reject 99 30 rejected 0');
+    const empty = keyctl();
+    await expect(answerRequest(empty.guest, request, rule, async () => new Uint8Array(0))).rejects.toMatchObject({
+      kind: 'usage',
+    });
+    // The first failure is the one that counts.
+    const dead = keyctl(() => {
+      throw new BootsealError('tool', 'keyctl is not installed');
+    });
+    await expect(answerRequest(dead.guest, { ...request, uid: 5 }, rule, read)).rejects.toMatchObject({
+      kind: 'usage',
+    });
+  });
+
+  it.each(['', '0', '-1', 'x', '1 2', '@u'])('refuses the key number %j', async (number) => {
+    const { guest, calls } = keyctl();
+    await expect(answerRequest(guest, { ...request, key: number }, rule, read)).rejects.toMatchObject({
+      kind: 'usage',
+    });
+    expect(calls).toEqual([]);
+  });
+});
