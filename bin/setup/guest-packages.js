@@ -9,15 +9,34 @@ const { attempt, excerpt, fail, say } = require('./steps.js');
 
 /** What is asked for; apt adds what these depend on. */
 const PACKAGES = [
+  'base-files',
+  'base-passwd',
+  'bash',
   'busybox-static',
+  'coreutils',
   'cryptsetup-bin',
   'cryptsetup-initramfs',
+  'dash',
+  'debianutils',
+  'diffutils',
+  'dpkg',
   'dracut-core',
   'e2fsprogs',
+  'findutils',
+  'grep',
+  'gzip',
+  'hostname',
   'initramfs-tools',
+  'libc-bin',
   'linux-image-cloud-amd64',
+  'mawk',
+  'mount',
+  'perl-base',
+  'sed',
   'systemd',
+  'tar',
   'udev',
+  'util-linux',
 ];
 
 /** To be counted up when they are unpacked in another way: the folder then has another name. */
@@ -37,7 +56,7 @@ function fetchGuestPackages() {
   const remove = () => fs.rmSync(part, { recursive: true, force: true });
   process.on('exit', remove);
   const start = Date.now();
-  say('downloading Debian packages for the guests of the tests (55 MB, once) …');
+  say('downloading Debian packages for the guests of the tests (65 MB, once) …');
   const debs = download(part);
   if (debs === undefined) return;
   const tree = path.join(part, 'tree');

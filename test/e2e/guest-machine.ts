@@ -50,22 +50,29 @@ export interface ScriptedGuest {
   /** Other files of the initrd. */
   readonly files?: Readonly<Record<string, string | Buffer>>;
   readonly disks: readonly MachineDisk[];
+  /** More words of the kernel's command line. */
+  readonly cmdline?: string;
+  /** Programs of the tree besides busybox and cryptsetup. */
+  readonly programs?: readonly string[];
 }
 
-/** Milliseconds; a guest needs some 15 s when the machine does nothing else. */
-export const GUEST_DEADLINE = 150_000;
+/** Milliseconds: many times what a guest needs when the machine does nothing else. */
+export const GUEST_DEADLINE = 300_000;
 
 /** Runs the guest and returns the lines of its report. Throws with its console when it does not end by itself. */
-export async function runScript(folder: string, { script, files = {}, disks }: ScriptedGuest): Promise<string[]> {
+export async function runScript(
+  folder: string,
+  { script, files = {}, disks, cmdline = '', programs = [] }: ScriptedGuest,
+): Promise<string[]> {
   const at = (name: string) => path.join(folder, name);
   writeInitrd(at('initrd'), {
-    programs: ['bin/busybox', 'sbin/cryptsetup'],
+    programs: ['bin/busybox', 'sbin/cryptsetup', ...programs],
     modules: MODULES,
     files: { init: INIT, script, ...files },
   });
   const end = await runMachine(
     {
-      boot: { kernel: kernelFile(), initrd: at('initrd'), cmdline: 'console=ttyS0 panic=-1' },
+      boot: { kernel: kernelFile(), initrd: at('initrd'), cmdline: `console=ttyS0 panic=-1 ${cmdline}` },
       memory: 512,
       disks,
       serial: [at('console'), at('report')],

@@ -1,0 +1,162 @@
+import { createHash, randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readGuestTable } from '../../src/core/guest/table.ts';
+import { bootseal, scratch } from '../cli/script.ts';
+import { noise } from '../disk-image/raw-image.ts';
+import { describeWith } from '../needs.ts';
+import { GUEST_DEADLINE, runScript } from './guest-machine.ts';
+import { GUEST } from './guest-tree.ts';
+import { AREA, OTHER, pinOf, type UnlockCase, unlockCases } from './unlock-cases.ts';
+
+const TEMPLATES = path.join(import.meta.dirname, '..', '..', 'templates', 'guest');
+const KEY = randomBytes(32);
+const HEADER = 16 << 20;
+
+/** For each case and shell: writes the area, runs unlock under the case's command line, and reports what came of it. */
+const SCRIPT = `
+mkdir -p /usr/lib/bootseal
+mount -t tmpfs tmpfs /usr/lib/bootseal
+cp /templates/* /usr/lib/bootseal/
+try() {
+  shell=$1 name=$2 device=$(disk "$3")
+  echo "bootseal.disk=\${device:-/dev/none} $(cat "/cases/$name/cmdline")" > /run/cmdline
+  if [ -f "/cases/$name/meanwhile" ]; then
+    cp "/disks/$3" /run/header
+    { echo '#!/bin/sh'; echo 'busybox sha256sum "$1"'; echo "device=$device"; cat "/cases/$name/meanwhile"; } > /usr/lib/bootseal/sha256sum
+    chmod +x /usr/lib/bootseal/sha256sum
+  fi
+  dd if="/cases/$name/area" of=/dev/mem bs=256 seek=$((${AREA.base} / 256)) conv=notrunc 2>/dev/null
+  dmesg -c > /dev/null
+  mount --bind /run/cmdline /proc/cmdline
+  $shell /usr/lib/bootseal/unlock > /run/said 2>&1 < /dev/null
+  status=$?
+  umount /proc/cmdline
+  cipher=$(cryptsetup status root | sed -n 's/ *cipher: *//p')
+  cryptsetup close root 2>/dev/null
+  rm -f /usr/lib/bootseal/sha256sum
+  left=$(ls /run/bootseal 2>/dev/null | wc -l)
+  echo "$shell $name|$status|$cipher|$left|$(dd if=/dev/mem bs=4096 skip=$((${AREA.base} / 4096)) count=1 2>/dev/null | head -c ${AREA.size} | xxd -p -c ${AREA.size})|$(dmesg | grep bootseal: | sed 's/.*bootseal: //' | tr '\\n' ';')|$(tr '\\n' ';' < /run/said)"
+}
+`;
+
+/** What one case came to. */
+interface Outcome {
+  readonly status: number;
+  /** Of the opened disk; empty when it is not open. */
+  readonly cipher: string;
+  /** Files that were left in memory. */
+  readonly left: number;
+  /** The first bytes of the secret area afterwards. */
+  readonly area: Buffer;
+  readonly message: string;
+  readonly printed: string;
+}
+
+describeWith(GUEST, 'unlock, on a real kernel', () => {
+  let folder: string;
+  let remove: () => void;
+  let cases: readonly UnlockCase[];
+  let outcomes: Map<string, Outcome>;
+  let report: readonly string[];
+  const at = (name: string): string => path.join(folder, name);
+
+  async function makeDisk(name: string, ...options: string[]): Promise<Buffer> {
+    const args = ['image', 'build', '--from', 'raw', '--key-file', 'key', '--out', name, ...options];
+    const ran = await bootseal(args, folder);
+    expect(ran.status, ran.stderr).toBe(0);
+    return fs.readFileSync(at(name)).subarray(0, HEADER);
+  }
+
+  beforeAll(async () => {
+    ({ folder, remove } = scratch());
+    fs.writeFileSync(at('raw'), noise(1 << 20));
+    fs.writeFileSync(at('key'), KEY);
+    const header = await makeDisk('root');
+    const tags = await makeDisk('tags');
+    const encryptsNothing = withoutCipher(header);
+    fs.writeFileSync(at('null'), Buffer.concat([encryptsNothing, noise(1 << 20)]));
+    cases = unlockCases({ key: KEY, pin: { root: pinOf(header), null: pinOf(encryptsNothing), tags: pinOf(tags) } });
+    const templates = ['unlock', 'secrets.sh'].map(
+      (name) => [`templates/${name}`, fs.readFileSync(path.join(TEMPLATES, name))] as const,
+    );
+    const tries = cases.flatMap(({ name, disk, both }) =>
+      ['ash', ...(both ? ['dash'] : [])].map((shell) => `try ${shell} ${name} ${disk}\n`),
+    );
+    report = await runScript(folder, {
+      script: SCRIPT + tries.join(''),
+      files: {
+        ...Object.fromEntries(templates),
+        'null-header': encryptsNothing.subarray(0, 1 << 15),
+        'disks/root': header.subarray(0, 1 << 15),
+        ...Object.fromEntries(cases.flatMap(filesOf)),
+      },
+      disks: ['root', 'tags', 'null'].map((name) => ({ file: at(name), serial: name })),
+      cmdline: `memmap=4K$0x${AREA.base.toString(16)}`,
+      programs: ['bin/dash'],
+    });
+    outcomes = new Map(report.map(parseOutcome));
+  }, GUEST_DEADLINE + 60_000);
+  afterAll(() => remove());
+
+  it('does what it should in every case, in both shells, and leaves nothing secret', () => {
+    expect([...outcomes.keys()]).toEqual(
+      cases.flatMap(({ name, both }) => [`ash ${name}`, ...(both ? [`dash ${name}`] : [])]),
+    );
+    for (const [title, outcome] of outcomes) {
+      const says = cases.find(({ name }) => title.endsWith(` ${name}`))?.says;
+      const shown = `${title}: ${JSON.stringify(outcome)}`;
+      expect(outcome.printed, shown).toBe('');
+      expect(outcome.left, shown).toBe(0);
+      // Where the command line points elsewhere, nothing is touched.
+      const isFound = !title.endsWith(' not-reserved');
+      expect(outcome.area.includes(KEY), shown).toBe(!isFound);
+      if (says === null) {
+        expect([outcome.status, outcome.cipher, outcome.message], shown).toEqual([0, 'aes-xts-plain64', '']);
+        // What other services need stays, and can be read.
+        const { shown: entries } = readGuestTable(outcome.area);
+        expect(
+          entries.map(({ guid, value }) => [guid, Buffer.from(value)]),
+          shown,
+        ).toEqual([[OTHER.guid, OTHER.value]]);
+      } else {
+        expect([outcome.status, outcome.cipher], shown).toEqual([1, '']);
+        expect(outcome.message, shown).toMatch(says ?? /./);
+        expect(outcome.area.every((byte) => byte === 0), shown).toBe(isFound);
+      }
+    }
+  });
+});
+
+/** What the guest needs of a case; every case ends with a status, so that the next one can be tried. */
+function filesOf({ name, words, area, meanwhile }: UnlockCase): (readonly [string, string | Buffer])[] {
+  return [
+    [`cases/${name}/cmdline`, `${words.join(' ')} bootseal.on-failure=emergency\n`],
+    [`cases/${name}/area`, area],
+    ...(meanwhile === undefined ? [] : [[`cases/${name}/meanwhile`, `${meanwhile}\n`] as const]),
+  ];
+}
+
+function parseOutcome(line: string): readonly [string, Outcome] {
+  const [name = '', status, cipher = '', left, area = '', message = '', printed = ''] = line.split('|');
+  return [
+    name,
+    { status: Number(status), cipher, left: Number(left), area: Buffer.from(area, 'hex'), message, printed },
+  ];
+}
+
+/** Returns a header that says the data are not encrypted, right in all else: what a host would write. */
+function withoutCipher(header: Buffer): Buffer {
+  const changed = Buffer.from(header);
+  for (const at of [0, 16384]) {
+    const copy = changed.subarray(at, at + 16384);
+    const json = copy.toString('latin1', 4096, copy.indexOf(0, 4096));
+    const segments = /"segments":\{.*?"encryption":"aes-xts-plain64"/.exec(json)?.[0] ?? '';
+    const nothing = json.replace(segments, segments.replace('aes-xts-plain64', 'cipher_null-ecb'));
+    copy.fill(0, 4096).write(nothing, 4096, 'latin1');
+    copy.fill(0, 448, 512);
+    createHash('sha256').update(copy).digest().copy(copy, 448);
+  }
+  return changed;
+}
