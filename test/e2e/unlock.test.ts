@@ -123,7 +123,10 @@ describeWith(GUEST, 'unlock, on a real kernel', () => {
       } else {
         expect([outcome.status, outcome.cipher], shown).toEqual([1, '']);
         expect(outcome.message, shown).toMatch(says ?? /./);
-        expect(outcome.area.every((byte) => byte === 0), shown).toBe(isFound);
+        expect(
+          outcome.area.every((byte) => byte === 0),
+          shown,
+        ).toBe(isFound);
       }
     }
   });
