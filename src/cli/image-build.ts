@@ -79,6 +79,7 @@ The key is what \`secret build --secret disk-passphrase=FILE\` releases to the g
 
 Examples:
   bootseal image build --from rootfs.tar.gz --new-key disk.key --out disk.img
+  docker export web | bootseal image build --from - --new-key disk.key --out disk.img
   bootseal image build --from oci-layout --new-key disk.key --out disk.img
   bootseal image build --from rootfs --owner root --size 4G --new-key disk.key --out disk.img
   bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img

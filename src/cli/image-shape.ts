@@ -46,6 +46,9 @@ export function addShapeOptions(command: Command): Command {
 /** Puts shape and format around a plan; throws `usage` for options that do not go together. */
 export async function shapeDisk(io: Io, options: ShapeOptions, plan: Plan, source: RawSource): Promise<DiskPlan> {
   const whole = await partitioned(io, options, plan);
+  if (options.sparse === true && source.stream !== undefined) {
+    throw new BootsealError('usage', '--sparse needs a file: what is in use is known only at many places of it');
+  }
   const disk = options.sparse === true ? sparseDisk(whole, await ext4Units(sourceDisk(source))) : whole;
   return options.format === 'qcow2' ? qcow2Image(disk) : disk;
 }

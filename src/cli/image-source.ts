@@ -26,11 +26,11 @@ export function addSourceOptions(command: Command): Command {
   return command
     .requiredOption(
       '--from <path>',
-      'folder, tar archive (also gzip, zstd), container image (OCI layout, docker save), or raw image of a file system',
+      'folder, tar archive (also gzip, zstd), container image (OCI layout, docker save), raw image of a file system, or - for an archive or raw image on standard input',
     )
     .option(
       '--size <bytes>',
-      'size of the file system, such as 4G (default: what the files need, and a quarter more)',
+      'size of the file system, such as 4G (default: what the files need, and a quarter more); of a raw image on standard input, how long it is',
       (text: string) => parseSize(text, '--size'),
     )
     .addOption(new Option('--owner <who>', 'give all files to root, whoever owns them').choices(['root']))
@@ -48,6 +48,10 @@ export async function withImageSource<T>(
   checkSource: (source: fs.FileHandle) => Promise<void>,
   use: (source: RawSource) => Promise<T>,
 ): Promise<T> {
+  if (options.from === '-') {
+    const { withStdin } = await import('./image-stdin.ts');
+    return withStdin(io, options, (region, packing) => fromTar(io, options, stop, region, packing, use), use);
+  }
   const file = resolvePath(io, options.from);
   const stat = await fs.stat(file).catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
   if (stat.isDirectory()) {
@@ -103,7 +107,8 @@ async function fromTar<T>(
   }
 }
 
-async function scratchOf(io: Io, { scratch }: SourceOptions): Promise<Scratch> {
+/** Where a build keeps what is in the clear. */
+export async function scratchOf(io: Io, { scratch }: SourceOptions): Promise<Scratch> {
   const { findScratch } = await import('../host/filesystem/scratch.ts');
   return findScratch(scratch === undefined ? undefined : resolvePath(io, scratch));
 }

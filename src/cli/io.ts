@@ -2,7 +2,7 @@
 import { randomFillSync } from 'node:crypto';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
-import { readBounded, readSmallFile, streamFile } from '../host/files.ts';
+import { ioError, readBounded, readSmallFile, streamFile } from '../host/files.ts';
 
 /** Where text goes. */
 export interface Out {
@@ -49,6 +49,15 @@ function takeStdin(io: Io): AsyncIterable<Uint8Array | string> {
   if (stdinTaken.has(io)) throw new BootsealError('usage', 'standard input can be read only once');
   stdinTaken.add(io);
   return io.stdin;
+}
+
+/** Yields standard input, which can be read only once; throws `usage` the second time, `io` when it cannot be read. */
+export async function* streamStdin(io: Io): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of takeStdin(io)) yield typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+  } catch (cause) {
+    throw ioError(cause, 'standard input', 'read');
+  }
 }
 
 /**

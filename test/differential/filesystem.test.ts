@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -15,7 +16,7 @@ let folder: string;
 let remove: () => void;
 beforeEach(() => {
   ({ folder, remove } = scratch());
-  fs.writeFileSync(path.join(folder, 'key'), 'x'.repeat(43));
+  fs.writeFileSync(path.join(folder, 'key'), randomBytes(32).toString('base64'));
 });
 afterEach(() => remove());
 const at = (name: string) => path.join(folder, name);

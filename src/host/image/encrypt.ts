@@ -5,10 +5,13 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { BootsealError } from '../../core/errors.ts';
 import { BLOCK_SIZE } from '../xts/xts.ts';
+import { type Feed, feedBlocks, newFeed } from './feed.ts';
 import { SHARED, type WorkerData, type WorkerFailure } from './worker-data.ts';
 
 /** What is encrypted, and where it goes. */
 export interface Encryption extends Omit<WorkerData, 'shared'> {
+  /** The source, when it is a stream; then nothing is read from its file. */
+  readonly stream?: AsyncIterable<Uint8Array> | undefined;
   /** Told now and then how many bytes are done. */
   readonly onProgress?: ((done: number) => void) | undefined;
   readonly stop?: AbortSignal | undefined;
@@ -31,7 +34,7 @@ const WORKER = new URL('../../../dist/image-worker.cjs', import.meta.url);
  *
  * @throws `io` when a file cannot be read or written, `tool` when this machine's encryption is wrong; what `stop` was aborted with
  */
-export async function encrypt({ key, onProgress, stop, ...rest }: Encryption): Promise<void> {
+export async function encrypt({ key, stream, onProgress, stop, ...rest }: Encryption): Promise<void> {
   const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(SHARED).length));
   const size = rest.target.size;
   const halt = () => Atomics.store(shared, SHARED.stop, 1);
@@ -41,7 +44,11 @@ export async function encrypt({ key, onProgress, stop, ...rest }: Encryption): P
   const timer = setInterval(report, PROGRESS_EVERY_MS);
   const count = Math.min(MAX_WORKERS, availableParallelism(), Math.ceil(size / BLOCK_SIZE));
   try {
-    const outcomes = await Promise.allSettled(Array.from({ length: count }, () => work({ ...rest, key, shared })));
+    const feed = stream === undefined ? undefined : newFeed();
+    const source = { ...rest.source, feed };
+    const works = Array.from({ length: count }, () => work({ ...rest, source, key, shared }));
+    const feeding = stream === undefined || feed === undefined ? [] : [pour(feed, stream, rest.source, shared)];
+    const outcomes = await Promise.allSettled([...works, ...feeding]);
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
     stop?.throwIfAborted();
@@ -49,6 +56,21 @@ export async function encrypt({ key, onProgress, stop, ...rest }: Encryption): P
   } finally {
     clearInterval(timer);
     stop?.removeEventListener('abort', halt);
+  }
+}
+
+/** Hands a stream to the workers, which end when it fails. */
+async function pour(
+  feed: Feed,
+  stream: AsyncIterable<Uint8Array>,
+  source: Encryption['source'],
+  shared: Int32Array,
+): Promise<void> {
+  try {
+    await feedBlocks(feed, stream, source, () => Atomics.load(shared, SHARED.stop) !== 0);
+  } catch (error) {
+    Atomics.store(shared, SHARED.stop, 1);
+    throw error;
   }
 }
 

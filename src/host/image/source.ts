@@ -10,6 +10,8 @@ export interface RawSource {
   readonly handle: fs.FileHandle;
   /** Bytes. */
   readonly size: number;
+  /** All of it, when it comes as a stream, of which `handle` has only the start. */
+  readonly stream?: AsyncIterable<Uint8Array>;
 }
 
 /** Runs `use` with an open raw image and closes it after; throws `io` when it is no file or cannot be read. */

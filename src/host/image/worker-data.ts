@@ -4,6 +4,7 @@ import type { ErrorKind } from '../../core/errors.ts';
 import type { IntegrityLayout } from '../../core/luks/integrity/layout.ts';
 import type { TagScheme } from '../../core/luks/integrity/schemes.ts';
 import type { SectorSize } from '../xts/xts.ts';
+import type { Feed } from './feed.ts';
 
 /** How sectors get tags, and where these go. */
 export interface Tagging {
@@ -18,7 +19,13 @@ export interface WorkerData {
   readonly key: Uint8Array;
   readonly sectorSize: SectorSize;
   readonly tagging?: Tagging | undefined;
-  readonly source: { readonly file: string; readonly fd: number; readonly size: number };
+  readonly source: {
+    readonly file: string;
+    readonly fd: number;
+    readonly size: number;
+    /** Where blocks come from when the source is a stream, and nothing is read from `fd`. */
+    readonly feed?: Feed | undefined;
+  };
   readonly target: {
     readonly file: string;
     readonly fd: number;

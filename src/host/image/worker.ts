@@ -11,6 +11,7 @@ import { dataPlace, tagPlace } from '../../core/luks/integrity/layout.ts';
 import { ioError } from '../files.ts';
 import { BLOCK_SIZE } from '../xts/xts.ts';
 import { checkSealer } from './check-sealer.ts';
+import { takeBlock } from './feed.ts';
 import { openSealer } from './sealer.ts';
 import { SHARED, type WorkerData, type WorkerFailure } from './worker-data.ts';
 
@@ -19,9 +20,10 @@ function encryptBlocks({ key, sectorSize, tagging, source, target, shared }: Wor
   const sealer = openSealer(key, sectorSize, tagging);
   wipe(key);
   const write = blockWriter(target);
+  const stopped = () => Atomics.load(shared, SHARED.stop) !== 0;
   const place = (at: number) => target.at + (tagging === undefined ? at : dataPlace(tagging.layout, at));
   try {
-    while (Atomics.load(shared, SHARED.stop) === 0) {
+    while (!stopped()) {
       const at = Atomics.add(shared, SHARED.next, 1) * BLOCK_SIZE;
       if (at >= target.size) return;
       const end = Math.min(at + BLOCK_SIZE, target.size);
@@ -29,7 +31,9 @@ function encryptBlocks({ key, sectorSize, tagging, source, target, shared }: Wor
       for (const [from, to] of runs) {
         const block = sealer.block.subarray(0, to - from);
         const present = Math.max(0, Math.min(block.length, source.size - from));
-        readBlock(source, block.subarray(0, present), from);
+        if (source.feed === undefined) readBlock(source, block.subarray(0, present), from);
+        // Of a stream every block is taken whole: it is never sparse.
+        else if (present > 0 && !takeBlock(source.feed, at / BLOCK_SIZE, block.subarray(0, present), stopped)) return;
         block.fill(0, present);
         const tags = sealer.seal(from, block.length);
         write(block, place(from));

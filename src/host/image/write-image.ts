@@ -68,7 +68,7 @@ function targetOf({ file }: BytesExtent, { image, header }: ImageFiles): string 
 
 async function encryptExtent(
   { sectors }: DiskPlan,
-  { file, handle, size }: RawSource,
+  { file, handle, size, stream }: RawSource,
   target: PartFile,
   { at, size: length, used }: DataExtent,
   watching: Watching,
@@ -79,6 +79,7 @@ async function encryptExtent(
     tagging:
       sectors.tags === undefined ? undefined : { tags: sectors.tags, layout: sectors.layout, ivKey: sectors.ivKey },
     source: { file, fd: handle.fd, size },
+    stream,
     target: { file: target.file, fd: target.handle.fd, directFd: target.direct?.fd, at, size: length, used },
     ...watching,
   });
