@@ -132,7 +132,12 @@ function check(
       continue;
     }
     const fits = kind === 'string' ? typeof value === 'string' : Number.isInteger(value);
-    if (!fits) throw new QmpFailure(`Invalid parameter type for '${name}', expected: ${kind}`);
+    if (fits) continue;
+    throw new QmpFailure(
+      kind === 'string'
+        ? `Invalid parameter type for '${name}', expected: string`
+        : `Parameter '${name}' expects uint64`,
+    );
   }
   const unknown = Object.keys(args).find((name) => !(name in required) && !(name in optional));
   if (unknown !== undefined) throw new QmpFailure(`Parameter '${unknown}' is unexpected`);

@@ -1,0 +1,115 @@
+/** The lab's QMP front against the real QEMU behind it: the same words where both can speak, and nothing left when launches end. */
+import { spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { findProfile } from '../../src/core/measurement/profiles.ts';
+import { QmpClient, QmpRefusal } from '../../src/host/qmp/client.ts';
+import { type LabMachine, startLab } from '../../src/lab/machine.ts';
+import { openLabPlatform } from '../../src/lab/psp/platform.ts';
+import { scratch } from '../cli/script.ts';
+import { describeWith } from '../needs.ts';
+import { GUEST } from './guest-tree.ts';
+import { writeFirmware } from './lab-guest-files.ts';
+
+describeWith(GUEST, "the lab's QMP", () => {
+  let folder: string;
+  let remove: () => void;
+  let count = 0;
+  const at = (name: string) => path.join(folder, name);
+  beforeAll(() => {
+    ({ folder, remove } = scratch());
+    writeFirmware(at('fw'));
+    fs.writeFileSync(at('kernel'), 'kernel');
+  });
+  afterAll(() => remove());
+
+  async function start(): Promise<{ machine: LabMachine; qmp: string; upstream: string }> {
+    const place = { folder: fs.mkdtempSync(at('m')), qmp: at(`q${count++}`), deadline: 60_000 };
+    const machine = await startLab(
+      {
+        ...{ platform: await openLabPlatform(at('lab')), policy: 1, owner: undefined, firmware: at('fw') },
+        boot: { kernel: at('kernel'), initrd: undefined, cmdline: Buffer.of() },
+        ...{ profile: findProfile('qemu'), cpu: { signature: 0, features: 0n }, vcpus: 1, memory: 256, disks: [] },
+      },
+      place,
+    );
+    return { machine, qmp: place.qmp, upstream: path.join(place.folder, 'upstream') };
+  }
+
+  it('refuses malformed arguments in the words of the QEMU behind it', async () => {
+    const { machine, qmp, upstream } = await start();
+    const cases: [string, Record<string, unknown>][] = [
+      ['sev-inject-launch-secret', {}],
+      ['sev-inject-launch-secret', { 'packet-header': 'AAAA' }],
+      ['sev-inject-launch-secret', { 'packet-header': 1, secret: 'AAAA' }],
+      ['sev-inject-launch-secret', { 'packet-header': 'AAAA', secret: [] }],
+      ['sev-inject-launch-secret', { 'packet-header': 'AAAA', secret: 'AAAA', gpa: 'x' }],
+      ['sev-inject-launch-secret', { 'packet-header': 'AAAA', secret: 'AAAA', more: 1 }],
+      ['query-sev-attestation-report', {}],
+      ['query-sev-attestation-report', { mnonce: 7 }],
+      ['query-sev', { a: 1 }],
+      ['query-sev-capabilities', { a: 1 }],
+      ['query-sev-launch-measure', { a: 1 }],
+    ];
+    const ask = async (socket: string) => {
+      const client = await QmpClient.connect(socket);
+      const words: string[] = [];
+      for (const [command, args] of cases) {
+        words.push(
+          await client.execute(command, args).then(
+            () => 'accepted',
+            (error) => (error instanceof QmpRefusal ? error.words : `${error}`),
+          ),
+        );
+      }
+      client.close();
+      return words;
+    };
+    try {
+      expect(await ask(qmp)).toEqual(await ask(upstream));
+    } finally {
+      await machine.stop();
+    }
+  }, 60_000);
+
+  it('gives what a launch needs, and lets a guest run that nobody brought a secret', async () => {
+    const { machine, qmp } = await start();
+    try {
+      const client = await QmpClient.connect(qmp);
+      expect(await client.execute('query-sev')).toMatchObject({ enabled: true, state: 'launch-secret', policy: 1 });
+      expect(await client.execute('query-sev-capabilities')).toMatchObject({ cbitpos: 51, 'reduced-phys-bits': 1 });
+      expect(
+        await client.execute('query-sev-attestation-report', { mnonce: Buffer.alloc(16).toString('base64') }),
+      ).toEqual({
+        data: expect.stringMatching(/^[A-Za-z0-9+/=]{280}$/),
+      });
+      await client.execute('cont');
+      expect(await client.execute('query-sev')).toMatchObject({ state: 'running' });
+      expect(await client.execute('query-status')).toMatchObject({ running: true });
+      client.close();
+    } finally {
+      await machine.stop();
+    }
+  }, 60_000);
+
+  const LAUNCHES = process.env['SLOW'] === undefined ? 5 : 100;
+  it(
+    `leaves no process, socket or growing memory after ${LAUNCHES} launches`,
+    async () => {
+      const children = () =>
+        spawnSync('ps', ['--ppid', `${process.pid}`, '-o', 'comm='], { encoding: 'utf8' }).stdout.match(/qemu/g);
+      const sizes: number[] = [];
+      for (let i = 0; i < LAUNCHES; i++) {
+        const { machine, qmp } = await start();
+        await machine.stop();
+        expect(fs.existsSync(qmp)).toBe(false);
+        sizes.push(process.memoryUsage().rss);
+      }
+      expect(children()).toBeNull();
+      const [first = 0, last = 0] = [sizes[Math.floor(LAUNCHES / 4)], sizes.at(-1)];
+      expect(last - first).toBeLessThan(200 << 20);
+    },
+    LAUNCHES * 20_000,
+  );
+});

@@ -1,0 +1,117 @@
+/** The lab from end to end: real QEMU, real firmware, a real kernel, and a guest that finds its secret in memory. */
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { findProfile } from '../../src/core/measurement/profiles.ts';
+import { QmpClient } from '../../src/host/qmp/client.ts';
+import { followConsole } from '../../src/lab/console.ts';
+import { type BootedKernel, type LabGuest, startLab } from '../../src/lab/machine.ts';
+import { openLabPlatform } from '../../src/lab/psp/platform.ts';
+import { bootseal, scratch } from '../cli/script.ts';
+import { describeWith } from '../needs.ts';
+import { GUEST, kernelFile } from './guest-tree.ts';
+import { ACCEPT, shownMemory, writeFirmware, writeLabInitrd } from './lab-guest-files.ts';
+
+const DEADLINE = 240_000;
+const PASSPHRASE = 'correct horse battery';
+
+describeWith(GUEST, 'a guest of the lab', () => {
+  let folder: string;
+  let remove: () => void;
+  const at = (name: string) => path.join(folder, name);
+
+  beforeAll(() => {
+    ({ folder, remove } = scratch());
+    writeFirmware(at('fw'));
+    writeLabInitrd(at('initrd'));
+    writeLabInitrd(at('evil-initrd'), 'another file');
+    fs.writeFileSync(at('pass.secret'), PASSPHRASE);
+    const lines = ['platform: sev-es', 'policy: [nodbg, noks, nosend, es]', 'firmware: fw', `kernel: ${kernelFile()}`];
+    const more = ['initrd: initrd', 'cmdline: console=ttyS0 quiet', 'vcpus: 2', 'cpu: EPYC-v4', 'memory: 512M'];
+    fs.writeFileSync(at('launch.yaml'), [...lines, ...more, 'secrets:', '  disk-passphrase: pass.secret\n'].join('\n'));
+  });
+  afterAll(() => remove());
+
+  const leftovers = () => fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith('bootseal-lab-'));
+
+  it(
+    'finds the secret where its firmware says, and leaves nothing behind',
+    async () => {
+      const before = leftovers();
+      const ran = await bootseal(['lab', 'up', 'launch.yaml', ...ACCEPT, '--json', '--deadline', '200'], folder);
+      expect(ran.status, `${ran.stdout}${ran.stderr}`).toBe(0);
+      const events = ran.stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+      expect(events.filter(({ event }) => event !== 'console')).toMatchObject([
+        { event: 'paused', encrypted: false },
+        { event: 'injected', secrets: ['736869e5-84f0-4973-92ec-06879ce3da0b'] },
+        { event: 'ended' },
+      ]);
+      const lines = events.flatMap(({ line }) => line ?? []);
+      expect(lines.join('\n')).toContain('bootseal.secret=0x810000,0xc00');
+      const memory = shownMemory(lines);
+      expect(memory.subarray(0, 4).toString('hex')).toBe('42f5741e');
+      expect(memory.includes(PASSPHRASE)).toBe(true);
+      expect(ran.stderr).toContain('NOT encrypted');
+      expect(leftovers()).toEqual(before);
+    },
+    DEADLINE,
+  );
+
+  it(
+    'does not start when its initrd is another than the one in the hash table, also when nobody verifies',
+    async () => {
+      const boot: BootedKernel = {
+        kernel: kernelFile(),
+        initrd: at('initrd'),
+        cmdline: Buffer.from('console=ttyS0 quiet'),
+      };
+      const guest: Omit<LabGuest, 'boot'> = {
+        platform: await openLabPlatform(at('lab')),
+        policy: 1,
+        owner: undefined,
+        firmware: at('fw'),
+        profile: findProfile('qemu'),
+        cpu: { signature: 0, features: 0n },
+        vcpus: 1,
+        memory: 512,
+        disks: [],
+      };
+      const run = async (over: Pick<LabGuest, 'boot' | 'hashed'>, name: string, deadline: number) => {
+        fs.mkdirSync(at(name));
+        const machine = await startLab({ ...guest, ...over }, { folder: at(name), qmp: at(`${name}/qmp`), deadline });
+        const lines: string[] = [];
+        try {
+          const client = await QmpClient.connect(at(`${name}/qmp`));
+          await client.execute('cont');
+          client.close();
+          const start = Date.now();
+          await followConsole(machine.console, machine.ended, (line) => lines.push(line));
+          return {
+            lines: lines.join('\n'),
+            end: await machine.ended,
+            time: Date.now() - start,
+            digest: machine.digest,
+          };
+        } finally {
+          await machine.stop();
+        }
+      };
+      const good = await run({ boot }, 'good', 120_000);
+      expect(good).toMatchObject({ end: 'ended', lines: expect.stringContaining('GUEST command line') });
+      // The platform measures the same, since the host put the right hashes into memory.
+      const evil = await run(
+        { boot: { ...boot, initrd: at('evil-initrd') }, hashed: boot },
+        'evil',
+        good.time + 10_000,
+      );
+      expect(evil.digest).toEqual(good.digest);
+      expect(evil.end).toBe('deadline');
+      expect(evil.lines).not.toContain('GUEST');
+    },
+    DEADLINE,
+  );
+});
