@@ -7,12 +7,12 @@ export {
   type ChainBytes,
   ECDH_SHA256,
   ECDSA_SHA256,
-  ecKey,
   RSA_SHA256,
   resign,
   sevCertificate,
   USAGE,
 } from '../src/lab/psp/certificates.ts';
+export { ecKey } from '../src/lab/psp/new-key.ts';
 export const ECDSA_SHA384 = 0x102;
 export const RSA_SHA384 = 0x101;
 

@@ -3,6 +3,7 @@
  * on node:crypto alone, not on src/core, which has to read them.
  */
 import * as crypto from 'node:crypto';
+import { ecKey, rsaKey } from './new-key.ts';
 
 /** Codes of AMD SEV API 55766, appendix C.1. */
 export const USAGE = { ark: 0, ask: 0x13, none: 0x1000, oca: 0x1001, pek: 0x1002, pdh: 0x1003, cek: 0x1004 } as const;
@@ -121,8 +122,7 @@ export interface MadePlatform {
 
 /** Makes a complete chain, right in every signature, under a root of its own with these key ids (16 bytes each). */
 export function makePlatform(ids: { readonly ark: Uint8Array; readonly ask: Uint8Array }): MadePlatform {
-  const rsa = () => crypto.generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
-  const keys = { ark: rsa(), ask: rsa(), cek: ecKey(), oca: ecKey(), pek: ecKey(), pdh: ecKey() };
+  const keys = { ark: rsaKey(), ask: rsaKey(), cek: ecKey(), oca: ecKey(), pek: ecKey(), pdh: ecKey() };
   const by = (usage: 'ask' | 'cek' | 'oca' | 'pek', algorithm = ECDSA_SHA256): SignedBy => ({
     usage: USAGE[usage],
     algorithm,
@@ -137,11 +137,6 @@ export function makePlatform(ids: { readonly ark: Uint8Array; readonly ask: Uint
     pdh: sevCertificate(USAGE.pdh, ECDH_SHA256, keys.pdh, [by('pek')]),
   };
   return { chain, keys, pdhKey: number(keys.pdh.export({ format: 'jwk' }).d) };
-}
-
-/** Returns a new private key on P-384 (or another curve, by OpenSSL's name). */
-export function ecKey(namedCurve = 'P-384'): crypto.KeyObject {
-  return crypto.generateKeyPairSync('ec', { namedCurve }).privateKey;
 }
 
 /** Returns a JWK's number, big-endian. */
