@@ -6,7 +6,7 @@ import { kernelFile } from './guest-tree.ts';
 import { writeInitrd } from './initrd.ts';
 
 /** What a disk that is opened needs, besides its driver. */
-const MODULES = [
+export const DISK_MODULES = [
   ...['virtio_pci', 'virtio_blk', 'ext4', 'crc32c_generic', 'dm_mod', 'dm_crypt', 'dm_integrity'],
   ...[
     'aesni_intel',
@@ -67,7 +67,7 @@ export async function runScript(
   const at = (name: string) => path.join(folder, name);
   writeInitrd(at('initrd'), {
     programs: ['bin/busybox', 'sbin/cryptsetup', ...programs],
-    modules: MODULES,
+    modules: DISK_MODULES,
     files: { init: INIT, script, ...files },
   });
   const end = await runMachine(
