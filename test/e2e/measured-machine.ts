@@ -61,8 +61,9 @@ export async function runMeasured(folder: string, guest: MeasuredGuest, deadline
     },
     deadline,
   );
-  // The firmware clears the screens of all its consoles.
-  const printed = fs.readFileSync(at('report'), 'latin1').replaceAll(/\u001b\[[0-9;=]*[A-Za-z]/g, '');
-  const report = printed.split(/\r*\n/).filter(Boolean);
+  // The firmware clears the screens of all its consoles; what follows the last such sequence is the guest's.
+  const printed = fs.readFileSync(at('report'), 'latin1');
+  const own = printed.slice(printed.lastIndexOf('\u001b[') + 1).replace(/^\[[0-9;=]*[A-Za-z]/, '');
+  const report = own.split(/\r*\n/).filter(Boolean);
   return { end, console: fs.readFileSync(at('console'), 'latin1'), report };
 }

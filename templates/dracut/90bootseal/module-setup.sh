@@ -1,0 +1,36 @@
+#!/bin/bash
+# dracut.modules(7): opens the disk of a confidential guest with the injected key.
+# To be installed with its neighbours as /usr/lib/dracut/modules.d/90bootseal; `unlock` and `secrets.sh` in /usr/lib/bootseal.
+
+# shellcheck disable=SC2154 # moddir and hostonly are dracut's
+
+# Only where it is asked for: add_dracutmodules+=" bootseal "
+check() {
+  require_binaries cryptsetup sha256sum || return 1
+  return 255
+}
+
+depends() {
+  echo 'dm rootfs-block'
+}
+
+installkernel() {
+  hostonly='' instmods dm_crypt dm_integrity virtio_pci virtio_blk algif_skcipher
+  hostonly='' instmods aesni_intel xts gcm ctr ecb authenc hmac sha256_generic sha256_ssse3 ghash_clmulni_intel
+  hostonly='' instmods -s efi_secret
+}
+
+install() {
+  inst_multiple cryptsetup dd head tail wc tr cut sha256sum sync sleep mount cat rm mkdir
+  # Argon2 runs in threads, which ask for this library only when they end.
+  inst_libdir_file 'libgcc_s.so.1*'
+  inst_simple /usr/lib/bootseal/unlock
+  inst_simple /usr/lib/bootseal/secrets.sh
+  # Memory is read by one of these: on kernels without efi_secret, one must be there.
+  if [ -x /usr/lib/bootseal/bootseal-devmem ]; then
+    inst_simple /usr/lib/bootseal/bootseal-devmem
+  else
+    inst_multiple -o busybox
+  fi
+  inst_hook initqueue/settled 10 "$moddir/bootseal-open.sh"
+}

@@ -1,0 +1,53 @@
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readGuestTable } from '../../src/core/guest/table.ts';
+import { scratch } from '../cli/script.ts';
+import { describeWith } from '../needs.ts';
+import { buildDevmem, dracut, initramfsTools, installedTree } from './distribution-initrd.ts';
+import { makeRoot, type RootDisk, SERVICE_SECRET } from './encrypted-root.ts';
+import { GUEST_DEADLINE } from './guest-machine.ts';
+import { GUEST } from './guest-tree.ts';
+import { runMeasured, SECRET_WORD } from './measured-machine.ts';
+
+describeWith(GUEST, "initrds of Debian's own programs, on real firmware", () => {
+  let folder: string;
+  let remove: () => void;
+  let root: RootDisk;
+  let tree: string;
+  beforeAll(async () => {
+    ({ folder, remove } = scratch());
+    root = await makeRoot(folder);
+    tree = installedTree(folder);
+  }, 120_000);
+  afterAll(() => remove());
+
+  async function boots(initrd: string): Promise<void> {
+    const words = 'root=/dev/mapper/root rootfstype=ext4 ro console=ttyS0 panic=-1';
+    const { end, report, console } = await runMeasured(
+      folder,
+      {
+        initrd,
+        cmdline: `${words} ${SECRET_WORD} ${root.words}`,
+        secrets: root.secrets,
+        disks: [{ file: root.file, serial: 'root' }],
+      },
+      GUEST_DEADLINE,
+    );
+    expect(end, console).toBe('ended');
+    expect(report[0], console).toMatch(/^root \/dev\/(mapper\/root|dm-0)$/);
+    expect(report[2], console).toBe('left ');
+    const area = Buffer.from(report[1]?.slice('area '.length) ?? '', 'hex');
+    expect(area.includes(root.key)).toBe(false);
+    expect(readGuestTable(area).shown.map(({ guid }) => guid)).toEqual([SERVICE_SECRET.guid]);
+  }
+
+  it('of initramfs-tools opens its root, with the devmem of busybox', async () => boots(initramfsTools(tree)), 600_000);
+
+  it('of dracut opens its root, with our own devmem', async () => {
+    const devmem = path.join(tree, 'usr/lib/bootseal/bootseal-devmem');
+    buildDevmem(devmem);
+    expect(fs.statSync(devmem).size).toBeLessThan(2048);
+    await boots(dracut(tree));
+  }, 600_000);
+});
