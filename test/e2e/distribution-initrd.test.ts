@@ -20,7 +20,7 @@ describeWith(GUEST, "initrds of Debian's own programs, on real firmware", () => 
     root = await makeRoot(folder);
     tree = installedTree(folder);
   }, 120_000);
-  afterAll(() => remove());
+  afterAll(() => remove(), 60_000);
 
   async function boots(initrd: string): Promise<void> {
     const words = 'root=/dev/mapper/root rootfstype=ext4 ro console=ttyS0 panic=-1';

@@ -6,6 +6,7 @@ import { DISK_PASSPHRASE } from '../../src/core/secret/names.ts';
 import { buildSecretTable } from '../../src/core/secret/table.ts';
 import { bootseal } from '../cli/script.ts';
 import { inTree } from './guest-tree.ts';
+import { REPORT } from './measured-machine.ts';
 
 /** A secret for a service, besides the disk's. */
 export const SERVICE_SECRET = { guid: 'e6f5a162-d67f-4750-a67c-5d065f2a9910', value: Buffer.from('for a service') };
@@ -13,9 +14,10 @@ export const SERVICE_SECRET = { guid: 'e6f5a162-d67f-4750-a67c-5d065f2a9910', va
 /** The first program of the encrypted root: says where it runs and what is left of the secrets. */
 const INIT = `#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
-/bin/busybox mount -t devtmpfs devtmpfs /dev
+[ -c /dev/ttyS1 ] || /bin/busybox mount -t devtmpfs devtmpfs /dev
 exec >/dev/ttyS1 2>&1
 busybox stty -F /dev/ttyS1 raw
+echo "${REPORT}"
 echo "root $(busybox awk '$2 == "/" { print $1 }' /proc/mounts | busybox tail -n 1)"
 echo "area $(busybox dd if=/dev/mem bs=4096 skip=$((0x810)) count=1 2>/dev/null | busybox head -c 3072 | busybox xxd -p -c 3072)"
 echo "left $(busybox ls -A /run/bootseal 2>/dev/null)"

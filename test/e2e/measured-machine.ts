@@ -17,6 +17,9 @@ const HASH_AREA = 0x810c00;
 /** The word of the command line that says where the secrets are. */
 export const SECRET_WORD = 'bootseal.secret=0x810000,0xc00';
 
+/** The line that a report begins with. */
+export const REPORT = '-- report --';
+
 /** A guest as its owner wants it. */
 export interface MeasuredGuest {
   /** File of the initrd; the kernel is that of the guests' tree. */
@@ -32,7 +35,7 @@ export interface MeasuredRun {
   readonly end: MachineEnd;
   /** What stood on the console, ttyS0. */
   readonly console: string;
-  /** Lines that were written to ttyS1. */
+  /** Lines that were written to ttyS1, raw, after {@link REPORT}. */
   readonly report: readonly string[];
 }
 
@@ -61,9 +64,8 @@ export async function runMeasured(folder: string, guest: MeasuredGuest, deadline
     },
     deadline,
   );
-  // The firmware clears the screens of all its consoles; what follows the last such sequence is the guest's.
-  const printed = fs.readFileSync(at('report'), 'latin1');
-  const own = printed.slice(printed.lastIndexOf('\u001b[') + 1).replace(/^\[[0-9;=]*[A-Za-z]/, '');
-  const report = own.split(/\r*\n/).filter(Boolean);
+  // Firmware and kernel write to all consoles; what follows this line is the guest's.
+  const [, own = ''] = fs.readFileSync(at('report'), 'latin1').split(`${REPORT}\n`);
+  const report = own.split('\n').filter(Boolean);
   return { end, console: fs.readFileSync(at('console'), 'latin1'), report };
 }
