@@ -12,6 +12,7 @@ const PACKAGES = {
   'python3-lxml': '/usr/lib/python3/dist-packages/lxml/__init__.py',
   'python3-libvirt': '/usr/lib/python3/dist-packages/libvirt.py',
   'python3-cryptography': '/usr/lib/python3/dist-packages/cryptography/__init__.py',
+  gcc: '/usr/bin/gcc',
   'groff-base': '/usr/bin/groff',
   'cryptsetup-bin': '/usr/sbin/cryptsetup',
   'qemu-system-x86': '/usr/bin/qemu-system-x86_64',

@@ -10,7 +10,9 @@ import { GUEST_DEADLINE } from './guest-machine.ts';
 import { GUEST } from './guest-tree.ts';
 import { runMeasured, SECRET_WORD } from './measured-machine.ts';
 
-describeWith(GUEST, "initrds of Debian's own programs, on real firmware", () => {
+const WITH_COMPILER = { ...GUEST, name: `${GUEST.name} or a C compiler`, files: [...GUEST.files, '/usr/bin/gcc'] };
+
+describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware", () => {
   let folder: string;
   let remove: () => void;
   let root: RootDisk;

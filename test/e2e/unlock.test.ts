@@ -74,7 +74,7 @@ describeWith(GUEST, 'unlock, on a real kernel', () => {
     fs.writeFileSync(at('raw'), noise(1 << 20));
     fs.writeFileSync(at('key'), KEY);
     const header = await makeDisk('root');
-    const tags = await makeDisk('tags');
+    const tags = await makeDisk('tags', '--integrity', 'hmac');
     const encryptsNothing = withoutCipher(header);
     fs.writeFileSync(at('null'), Buffer.concat([encryptsNothing, noise(1 << 20)]));
     cases = unlockCases({ key: KEY, pin: { root: pinOf(header), null: pinOf(encryptsNothing), tags: pinOf(tags) } });
