@@ -1,13 +1,12 @@
 /** @module A host that is reached through libvirt's virsh (libvirt docs/manpages/virsh.rst: domlaunchsecinfo, domsetlaunchsecstate). */
-import { spawn } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import type { ApiVersion } from '../core/measurement/api-version.ts';
 import type { GuestStanding, InjectedPacket, LaunchHost } from './launch-host.ts';
+import { runProgram } from './program.ts';
 
-const PRINTED = 1 << 16;
 const TIME = 60_000;
 
 /** Which domain of which libvirt. */
@@ -96,20 +95,26 @@ async function withFiles(
   }
 }
 
-function run(program: string, args: readonly string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: TIME, killSignal: 'SIGKILL' });
-    const printed = { stdout: '', stderr: '' };
-    for (const name of ['stdout', 'stderr'] as const) {
-      child[name].on('data', (bytes: Buffer) => {
-        if (printed[name].length < PRINTED) printed[name] += bytes.toString('utf8');
-      });
-    }
-    child.on('error', (cause) => reject(new BootsealError('tool', `${program} cannot be started`, { cause })));
-    child.on('close', (status) => {
-      if (status === 0) return resolve(printed.stdout);
-      const why = printed.stderr.trim().slice(-300) || `status ${status}`;
-      return reject(new BootsealError('tool', `virsh failed: ${why}`));
-    });
-  });
+/** What libvirt and the ssh that it may start need of their user's environment. */
+const KEPT = [
+  'HOME',
+  'USER',
+  'XDG_CONFIG_HOME',
+  'XDG_RUNTIME_DIR',
+  'SSH_AUTH_SOCK',
+  'LIBVIRT_DEFAULT_URI',
+  'LIBVIRT_AUTH_FILE',
+];
+
+async function run(name: string, args: readonly string[]): Promise<string> {
+  const env = Object.fromEntries(
+    KEPT.flatMap((key) => (process.env[key] === undefined ? [] : [[key, process.env[key]]])),
+  );
+  const stop = AbortSignal.timeout(TIME);
+  try {
+    return (await runProgram({ name, package: 'libvirt-clients' }, { args, env, stop })).stdout;
+  } catch (error) {
+    if (!stop.aborted) throw error;
+    throw new BootsealError('io', `virsh did not answer in ${TIME / 1000} s`, { cause: error });
+  }
 }
