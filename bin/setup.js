@@ -3,6 +3,7 @@
 // what is missing, so that it can stand before every `npm test` and `npm run demo`.
 'use strict';
 const { fetchDemoData } = require('./setup/demo-data.js');
+const { buildEfiSecret } = require('./setup/efi-secret-driver.js');
 const { fetchGuestPackages } = require('./setup/guest-packages.js');
 const { installPeers } = require('./setup/peers.js');
 const { build, installPackages } = require('./setup/project.js');
@@ -17,6 +18,7 @@ const MODES = {
   test: () => {
     installPeers();
     fetchGuestPackages();
+    buildEfiSecret();
   },
   demo: fetchDemoData,
 };

@@ -31,6 +31,7 @@ const PACKAGES = {
   dosfstools: '/usr/sbin/fsck.vfat',
   mtools: '/usr/bin/mcopy',
   'qemu-utils': '/usr/bin/qemu-img',
+  make: '/usr/bin/make',
   zsh: '/usr/bin/zsh',
   fish: '/usr/bin/fish',
 };
