@@ -18,6 +18,7 @@ import {
   parsePartition,
   withImage,
 } from './image-input.ts';
+import { pinProblems } from './image-pinned.ts';
 import type { Io } from './io.ts';
 
 interface Options extends OpeningOptions {
@@ -73,7 +74,10 @@ Examples:
 
 async function verify(io: Io, file: string, options: Options): Promise<void> {
   const verdict = await withImage(io, file, options, async (input): Promise<Verdict> => {
-    const policy = checkHeaderPolicy(input.header).map(({ message }) => message);
+    const policy = [
+      ...(await pinProblems(io, file, input.headerDisk, input.header)),
+      ...checkHeaderPolicy(input.header).map(({ message }) => message),
+    ];
     const { data, volumeKey, keyslot } = await openImage(io, input, options);
     try {
       const plain = await unencryptedData(input.image, data);

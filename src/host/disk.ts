@@ -40,7 +40,8 @@ export async function withDisk<T>(file: string, use: (disk: Disk) => Promise<T>)
   }
 }
 
-function reader(handle: fs.FileHandle, file: string): Disk['read'] {
+/** Returns how an open file is read at any place. */
+export function reader(handle: fs.FileHandle, file: string): Disk['read'] {
   return async (at, size) => {
     try {
       const bytes = new Uint8Array(size);

@@ -6,7 +6,11 @@ import { runScript } from './script.ts';
 const scripts = fs.readdirSync(import.meta.dirname).filter((name) => name.endsWith('.txt'));
 
 describe('command-line scripts', () => {
-  it.each(scripts)('%s', async (name) => {
-    await runScript(fs.readFileSync(path.join(import.meta.dirname, name), 'utf8'));
-  });
+  it.each(scripts)(
+    '%s',
+    async (name) => {
+      await runScript(fs.readFileSync(path.join(import.meta.dirname, name), 'utf8'));
+    },
+    60_000,
+  );
 });

@@ -96,6 +96,34 @@ export async function unlock(
   );
 }
 
+/**
+ * Returns every keyslot that a passphrase opens, those of priority 0 too, with the volume key of each, which are the caller's to
+ * wipe. Keyslots that are broken or too costly are passed by.
+ *
+ * @throws `format` when all keyslots together are too costly; `io`
+ */
+export async function unlockAll(
+  header: LuksHeader,
+  disk: Disk,
+  passphrase: Uint8Array,
+  crypto: LuksCrypto,
+): Promise<readonly Unlocked[]> {
+  const slots = passphraseSlots(header);
+  let spent = 0;
+  const opened: Unlocked[] = [];
+  for (const slot of slots) {
+    spent += shareOf(slot, crypto.limits);
+    if (spent > MAX_SHARES) throw tooManyKeyslots(slot);
+    try {
+      const volumeKey = await trySlot(slot, disk, passphrase, crypto);
+      if (volumeKey !== undefined) opened.push({ keyslot: slot.id, volumeKey });
+    } catch (error) {
+      if (!(error instanceof BootsealError) || error.kind !== 'format') throw error;
+    }
+  }
+  return opened;
+}
+
 /** What a keyslot asks for, of what one may; a keyslot above its own limit costs nothing, since it is refused before. */
 function shareOf({ kdf, digest }: PassphraseSlot, limits: KdfLimits): number {
   const parts = [kdf, { type: 'pbkdf2', ...digest } as const];

@@ -4,11 +4,12 @@ import { BootsealError } from '../errors.ts';
 import { computeDigest } from './digest.ts';
 import { type CopyName, encodeHeaderCopy } from './header.ts';
 import { sealKeyslot } from './keyslot.ts';
+import { keyslotJson } from './keyslot-json.ts';
 import { BINARY_HEADER_SIZE, HEADER_SIZES } from './metadata/config.ts';
 import { type JsonObject, type JsonValue, type Plain, toJson } from './metadata/json.ts';
 import { type KnownKdf, MAX_KEYSLOTS, SALT_SIZE, STRIPES, stripesSize } from './metadata/keyslots.ts';
 import { printMetadata, validateMetadata } from './metadata.ts';
-import type { KdfChoice, NewKey, Random } from './plan.ts';
+import type { KdfChoice, Random } from './plan.ts';
 import { AREA_ENCRYPTION, DIGEST_ITERATIONS, HASH, type HeaderInputs, type HeaderParts } from './plan-header.ts';
 import { encryptionOf } from './plan-sectors.ts';
 import { tokenJson } from './token.ts';
@@ -33,16 +34,17 @@ export async function planLuks2Header(inputs: HeaderInputs): Promise<HeaderParts
   }
   // Random from end to end: unused keyslots do not tell that they are.
   const keyslotsArea = random(keyslotsSize);
-  const keyslots: Record<string, Plain> = {};
+  const keyslots: [string, JsonValue][] = [];
   for (const [id, key] of options.keys.entries()) {
     const at = id * areaSize;
     const kdf = newKdf(key.kdf, random);
-    const area = { encryption: AREA_ENCRYPTION, encryptionKeySize: options.keySize };
-    const format = { where: `keyslot ${id}`, kdf, afHash: HASH, ...area };
+    const cipher = { encryption: AREA_ENCRYPTION, encryptionKeySize: options.keySize };
+    const format = { where: `keyslot ${id}`, kdf, afHash: HASH, ...cipher };
     const filler = random((STRIPES - 1) * volumeKey.length);
     const keyed = { ...format, keySize: volumeKey.length };
     keyslotsArea.set(await sealKeyslot(keyed, volumeKey, key.passphrase, filler, crypto), at);
-    keyslots[id] = keyslotPlain(key, kdf, { offset: 2 * COPY_SIZE + at, size: areaSize }, inputs);
+    const area = { offset: 2 * COPY_SIZE + at, size: areaSize };
+    keyslots.push([String(id), keyslotJson({ ...keyed, area, priority: key.priority })]);
   }
   const json = metadata(inputs, keyslots, keyslotsSize, await digestPlain(inputs));
   validateMetadata(json, COPY_SIZE);
@@ -65,32 +67,6 @@ function newKdf(choice: KdfChoice, random: Random): KnownKdf {
   return choice.type === 'pbkdf2' ? { ...choice, hash: HASH, salt } : { ...choice, salt };
 }
 
-function keyslotPlain(
-  { priority }: NewKey,
-  kdf: KnownKdf,
-  area: { readonly offset: number; readonly size: number },
-  { sectors, options }: HeaderInputs,
-): Plain {
-  const salt = bytesToBase64(kdf.salt);
-  return {
-    type: 'luks2',
-    key_size: sectors.key.length,
-    af: { type: 'luks1', stripes: STRIPES, hash: HASH },
-    area: {
-      type: 'raw',
-      offset: String(area.offset),
-      size: String(area.size),
-      encryption: AREA_ENCRYPTION,
-      key_size: options.keySize,
-    },
-    kdf:
-      kdf.type === 'pbkdf2'
-        ? { type: kdf.type, hash: kdf.hash, iterations: kdf.iterations, salt }
-        : { type: kdf.type, time: kdf.time, memory: kdf.memory, cpus: kdf.cpus, salt },
-    ...(priority === undefined ? {} : { priority }),
-  };
-}
-
 async function digestPlain({ options, sectors, random, crypto }: HeaderInputs): Promise<Plain> {
   const salt = random(SALT_SIZE);
   const parameters = { hash: HASH, iterations: DIGEST_ITERATIONS, salt };
@@ -108,7 +84,7 @@ async function digestPlain({ options, sectors, random, crypto }: HeaderInputs): 
 
 function metadata(
   { options, sectors }: HeaderInputs,
-  keyslots: { readonly [id: string]: Plain },
+  keyslots: readonly (readonly [string, JsonValue])[],
   keyslotsSize: number,
   digest: Plain,
 ): JsonObject {
@@ -127,7 +103,7 @@ function metadata(
   };
   const config = { json_size: String(COPY_SIZE - BINARY_HEADER_SIZE), keyslots_size: String(keyslotsSize) };
   return new Map<string, JsonValue>([
-    ['keyslots', toJson(keyslots)],
+    ['keyslots', new Map(keyslots)],
     ['tokens', new Map(tokens)],
     ['segments', toJson({ 0: segment })],
     ['digests', toJson({ 0: digest })],

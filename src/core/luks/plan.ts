@@ -150,7 +150,7 @@ function checkOptions({ version, dataSize, sectorSize, headerSize, keys, tokens 
 }
 
 /** What cryptsetup accepts for new keyslots (lib/crypto_backend/pbkdf_check.c, crypt_pbkdf_get_limits). */
-function checkKdfChoice(kdf: KdfChoice, id: number): void {
+export function checkKdfChoice(kdf: KdfChoice, id: number): void {
   const rules: readonly (readonly [boolean, string])[] =
     kdf.type === 'pbkdf2'
       ? [[kdf.iterations >= 1000 && kdf.iterations <= 0xffffffff, 'at least 1000 iterations']]

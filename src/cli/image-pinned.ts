@@ -1,0 +1,84 @@
+/** @module The manifest beside an image, and whether the header is the one that it pins. */
+import { createHash } from 'node:crypto';
+import { dirname } from 'node:path';
+import { BootsealError } from '../core/errors.ts';
+import type { Disk } from '../core/luks/disk.ts';
+import { headerState } from '../core/luks/header-change.ts';
+import { type LuksHeader, passphraseSlots } from '../core/luks/image.ts';
+import type { KeyPurpose } from '../core/luks/manifest.ts';
+import {
+  judgeHeader,
+  manifestAfter,
+  type PinnedHeader,
+  type PinVerdict,
+  parsePinnedHeader,
+} from '../core/luks/manifest-change.ts';
+import { readSmallFile, syncFolder, writeNewFile } from '../host/files.ts';
+import { type Io, resolvePath } from './io.ts';
+
+/** A manifest and what it says of the header that is there. */
+export interface Pinned extends PinnedHeader {
+  /** As it was given, with .json behind it, and as an absolute path. */
+  readonly name: string;
+  readonly file: string;
+  readonly verdict: PinVerdict;
+}
+
+/** Bytes. */
+const MAX_MANIFEST = 1 << 20;
+const PIECE = 1 << 20;
+
+/** Reads the manifest of an image, `IMG.json`; undefined when there is none. Throws `format` when it is something else, `io`. */
+export async function readPinned(io: Io, image: string, disk: Disk, header: LuksHeader): Promise<Pinned | undefined> {
+  const name = `${image}.json`;
+  const file = resolvePath(io, name);
+  let bytes: Uint8Array;
+  try {
+    bytes = await readSmallFile(file, MAX_MANIFEST);
+  } catch (error) {
+    if (error instanceof BootsealError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT')
+      return undefined;
+    throw error;
+  }
+  const pinned = parsePinnedHeader(bytes, name);
+  const found = { sha256: await hashHeader(disk, pinned.bytes), state: headerState(header) };
+  return { ...pinned, name, file, verdict: judgeHeader(pinned, found) };
+}
+
+/** Says what is wrong when the header is not the one of the manifest; nothing when there is no manifest. Throws as readPinned. */
+export async function pinProblems(io: Io, image: string, disk: Disk, header: LuksHeader): Promise<readonly string[]> {
+  const pinned = await readPinned(io, image, disk, header);
+  if (pinned === undefined || pinned.verdict === 'pinned') return [];
+  return pinned.verdict === 'another'
+    ? [`the header is not the one that ${pinned.name} pins`]
+    : ['a change of keys was interrupted: image repair brings it to an end'];
+}
+
+/** Returns the SHA-256 of the first bytes of a disk, in hexadecimal. */
+export async function hashHeader(disk: Disk, size: number): Promise<string> {
+  const hash = createHash('sha256');
+  for (let at = 0; at < size; at += PIECE) hash.update(await disk.read(at, Math.min(PIECE, size - at)));
+  return hash.digest('hex');
+}
+
+/** Puts a manifest into the place of the old one. */
+export async function replaceManifest({ file }: Pinned, text: string): Promise<void> {
+  await writeNewFile(file, text, 0o644, true);
+  // What is written to the header after this must not be on the disk before it.
+  await syncFolder(dirname(file));
+}
+
+/** Returns the text of the manifest for the header that is there now; `added` is a keyslot that is new in it. */
+export function pinAnew(
+  pinned: PinnedHeader,
+  header: LuksHeader,
+  sha256: string,
+  added?: { readonly keyslot: number; readonly purpose: KeyPurpose },
+): string {
+  const keyslots = passphraseSlots(header).map(({ id, kdf }) => ({
+    keyslot: id,
+    kdf: kdf.type === 'foreign' ? kdf.name : kdf.type,
+    purpose: id === added?.keyslot ? added.purpose : (pinned.purposes.get(id) ?? null),
+  }));
+  return manifestAfter(pinned, sha256, keyslots);
+}

@@ -1,0 +1,74 @@
+/** @module The file that holds a header, open for a change that nobody else makes at the same time. */
+import * as fs from 'node:fs';
+import { open } from 'node:fs/promises';
+import { BootsealError } from '../../core/errors.ts';
+import type { Disk } from '../../core/luks/disk.ts';
+import type { Stage } from '../../core/luks/header-change.ts';
+import { reader } from '../disk.ts';
+import { ioError } from '../files.ts';
+import { runProgram } from '../program.ts';
+
+/** A header's file; `disk` reads it. */
+export interface HeaderFile {
+  readonly file: string;
+  readonly disk: Disk;
+  /** Writes the stages, each on the disk before the next begins. Throws `io`. */
+  apply(stages: readonly Stage[]): void;
+}
+
+const FLOCK = { name: 'flock', package: 'util-linux' };
+/** cryptsetup holds the lock no longer than it takes to read or write a header. */
+const PATIENCE_SECONDS = 5;
+
+/**
+ * Opens the file of a header for as long as `use` runs, under the lock that cryptsetup takes for images in files: flock(2) on the
+ * file itself (lib/utils_device_locking.c). The kernel gives it up when this process ends, however it ends.
+ *
+ * @throws `io` when it cannot be opened, `usage` for a device, `tool` when somebody else has the lock or flock(1) is missing
+ */
+export async function withHeaderFile<T>(file: string, use: (header: HeaderFile) => Promise<T>): Promise<T> {
+  const handle = await open(file, 'r+').catch((cause: unknown) => Promise.reject(ioError(cause, file, 'change')));
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile()) {
+      throw new BootsealError('usage', `${file} is no regular file`, {
+        hint: 'keys of a block device are changed with cryptsetup, which locks devices in its own way',
+      });
+    }
+    await lock(handle.fd, file);
+    const disk = { size: stat.size, read: reader(handle, file) };
+    return await use({ file, disk, apply: (stages) => apply(handle.fd, file, stages) });
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Node has no flock(2). A lock belongs to the open file, not to a process: the one of a child that ends stays ours. */
+async function lock(fd: number, file: string): Promise<void> {
+  try {
+    await runProgram(FLOCK, { args: ['--exclusive', '--timeout', `${PATIENCE_SECONDS}`, '3'], files: [fd] });
+  } catch (cause) {
+    // Only a program that is missing comes with a hint.
+    if (!(cause instanceof BootsealError) || cause.hint !== undefined) throw cause;
+    throw new BootsealError('tool', `cannot change ${file}: another program has it locked`, {
+      hint: 'wait until that program is done',
+      cause,
+    });
+  }
+}
+
+/** Without giving way: a signal waits until the header is whole. */
+function apply(fd: number, file: string, stages: readonly Stage[]): void {
+  try {
+    for (const stage of stages) {
+      for (const { at, bytes } of stage) {
+        for (let done = 0; done < bytes.length; ) {
+          done += fs.writeSync(fd, bytes, done, bytes.length - done, at + done);
+        }
+      }
+      fs.fsyncSync(fd);
+    }
+  } catch (cause) {
+    throw ioError(cause, file, 'write');
+  }
+}
