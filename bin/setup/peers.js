@@ -16,7 +16,6 @@ const PACKAGES = {
   'groff-base': '/usr/bin/groff',
   'cryptsetup-bin': '/usr/sbin/cryptsetup',
   'grub-common': '/usr/bin/grub-fstest',
-  'qemu-utils': '/usr/bin/qemu-img',
   'qemu-system-x86': '/usr/bin/qemu-system-x86_64',
   seabios: '/usr/share/seabios/bios-256k.bin',
   shellcheck: '/usr/bin/shellcheck',
