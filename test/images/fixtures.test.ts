@@ -21,13 +21,19 @@ describe('the fixtures', () => {
     expect({ size: bytes.length, sha256: sha256(bytes) }).toEqual({ size, sha256: expected });
   });
 
-  it('are all in the list, but for licences and disks, which have a list of their own', () => {
-    const there = fs
-      .readdirSync(ROOT, { recursive: true, withFileTypes: true })
+  const folders = new Set(fixtures.map((listed) => listed.path.split('/')[0] ?? ''));
+
+  it('are all in the list, but for licences', () => {
+    const there = [...folders]
+      .flatMap((folder) => fs.readdirSync(path.join(ROOT, folder), { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile() && !entry.name.startsWith('copyright-'))
-      .map((entry) => path.relative(ROOT, path.join(entry.parentPath, entry.name)).replace(/\.br$/, ''))
-      .filter((name) => !name.startsWith('luks/'));
+      .map((entry) => path.relative(ROOT, path.join(entry.parentPath, entry.name)).replace(/\.br$/, ''));
     expect(there.sort()).toEqual(fixtures.map((listed) => listed.path).sort());
+  });
+
+  it('say where they are from in the README of the tests, folder by folder', () => {
+    const text = fs.readFileSync(path.join(ROOT, '..', 'README.md'), 'utf8');
+    for (const folder of fs.readdirSync(ROOT)) expect(text).toContain(`| \`${folder}/\` |`);
   });
 });
 
