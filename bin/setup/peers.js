@@ -20,6 +20,7 @@ const PACKAGES = {
   seabios: '/usr/share/seabios/bios-256k.bin',
   shellcheck: '/usr/bin/shellcheck',
   e2fsprogs: '/usr/sbin/mke2fs',
+  'erofs-utils': '/usr/bin/mkfs.erofs',
   cpio: '/usr/bin/cpio',
   bzip2: '/usr/bin/bzip2',
   keyutils: '/usr/bin/keyctl',

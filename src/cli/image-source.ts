@@ -16,6 +16,7 @@ import { parseSize } from './size.ts';
 /** What commander makes of the options. */
 export interface SourceOptions {
   readonly from: string;
+  readonly filesystem?: 'ext4' | 'erofs';
   readonly size?: number;
   readonly owner?: 'root';
   readonly scratch?: string;
@@ -27,6 +28,12 @@ export function addSourceOptions(command: Command): Command {
     .requiredOption(
       '--from <path>',
       'folder, tar archive (also gzip, zstd), container image (OCI layout, docker save), raw image of a file system, or - for an archive or raw image on standard input',
+    )
+    .addOption(
+      new Option(
+        '--filesystem <kind>',
+        'what files become: ext4, or erofs, which nobody can write to and which takes the room of its files (default: ext4)',
+      ).choices(['ext4', 'erofs']),
     )
     .option(
       '--size <bytes>',
@@ -49,6 +56,7 @@ export async function withImageSource<T>(
   use: (source: RawSource) => Promise<T>,
 ): Promise<T> {
   if (options.from === '-') {
+    if (options.filesystem === 'erofs') throw onlyFolders(options);
     const { withStdin } = await import('./image-stdin.ts');
     return withStdin(io, options, (region, packing) => fromTar(io, options, stop, region, packing, use), use);
   }
@@ -61,6 +69,10 @@ export async function withImageSource<T>(
     ]);
     return withFolderFiles(file, async (files) => {
       const layers = await containerLayers(files, stop);
+      if (options.filesystem === 'erofs') {
+        if (layers !== undefined) throw onlyFolders(options);
+        return withErofs(io, options, stop, file, use);
+      }
       const folder = tarOfFolder(file, (line) => remark(io, 'note', line), stop);
       return withFilesystem(io, options, stop, layers ?? [folder], layers !== undefined, use);
     });
@@ -70,6 +82,7 @@ export async function withImageSource<T>(
     const start = await readStart(source, TAR_BLOCK);
     const packing = packingOf(start, file);
     if (packing === 'none' && !isTar(start)) return use(checkRaw(options, source));
+    if (options.filesystem === 'erofs') throw onlyFolders(options);
     return fromTar(io, options, stop, { name: file, handle: source.handle, at: 0, size: source.size }, packing, use);
   });
 }
@@ -114,8 +127,9 @@ export async function scratchOf(io: Io, { scratch }: SourceOptions): Promise<Scr
 }
 
 /** A file system that is there already is taken as it is. */
-function checkRaw({ size, owner, from }: SourceOptions, source: RawSource): RawSource {
-  const option = size !== undefined ? '--size' : owner !== undefined ? '--owner' : undefined;
+function checkRaw({ filesystem, size, owner, from }: SourceOptions, source: RawSource): RawSource {
+  const given = { '--filesystem': filesystem, '--size': size, '--owner': owner };
+  const option = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
   if (option === undefined) return source;
   throw new BootsealError('usage', `${option} is for folders and archives, and ${from} is a raw image`);
 }
@@ -148,6 +162,37 @@ async function withFilesystem<T>(
     progress?.end();
     return use(source);
   }).finally(() => progress?.end());
+}
+
+/** A folder as EROFS, read by the program that makes it. */
+async function withErofs<T>(
+  io: Io,
+  options: SourceOptions,
+  stop: AbortSignal,
+  folder: string,
+  use: (source: RawSource) => Promise<T>,
+): Promise<T> {
+  if (options.size !== undefined) {
+    throw new BootsealError('usage', '--size is for ext4: EROFS has the size of its files');
+  }
+  const { withErofsOf } = await import('../host/filesystem/erofs.ts');
+  const wanted = {
+    folder,
+    ownedByRoot: options.owner === 'root',
+    scratch: await scratchOf(io, options),
+    time: buildTime(io),
+    random: io.randomBytes,
+    onRemark: (line: string) => remark(io, 'note', line),
+    stop,
+  };
+  return withErofsOf(wanted, use);
+}
+
+function onlyFolders({ from }: SourceOptions): BootsealError {
+  const what = from === '-' ? 'standard input' : from;
+  return new BootsealError('tool', `EROFS is made of a folder with the files of the disk, and ${what} is none`, {
+    hint: 'unpack it as root (tar --xattrs --xattrs-include=* --numeric-owner -xpf), or take --filesystem ext4',
+  });
 }
 
 /** Seconds since 1970; SOURCE_DATE_EPOCH is what reproducible builds agree on (reproducible-builds.org/specs/source-date-epoch). */

@@ -33,8 +33,11 @@ export async function withStdin<T>(
 }
 
 /** The header is made before the last byte is there, and a stream that is cut off must not pass for a whole one. */
-function rawSize({ size, owner }: SourceOptions, start: Uint8Array): number {
-  if (owner !== undefined) throw new BootsealError('usage', '--owner is for folders and archives, not for a raw image');
+function rawSize({ filesystem, size, owner }: SourceOptions, start: Uint8Array): number {
+  const option = filesystem !== undefined ? '--filesystem' : owner !== undefined ? '--owner' : undefined;
+  if (option !== undefined) {
+    throw new BootsealError('usage', `${option} is for folders and archives, not for a raw image`);
+  }
   const found = size ?? payloadSize(start);
   if (found !== undefined) return found;
   throw new BootsealError('usage', 'how long is the raw image on standard input?', {
