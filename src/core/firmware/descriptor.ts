@@ -59,10 +59,10 @@ export function address(value: number | bigint): string {
   return `0x${value.toString(16)}`;
 }
 
-/** Says whether a file given as firmware is a descriptor: JSON starts with a brace, an image never does. */
+/** Says whether a file given as firmware is a descriptor: it starts with a brace, and no JSON has a NUL, which every image has. */
 export function isDescriptor(file: Uint8Array): boolean {
   const start = file.findIndex((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d);
-  return file[start] === 0x7b;
+  return file[start] === 0x7b && !file.includes(0);
 }
 
 /** Reads either form. Throws `format` and names the key when anything is missing, unknown or of the wrong form. */

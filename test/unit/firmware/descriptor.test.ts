@@ -287,6 +287,8 @@ describe('isDescriptor', () => {
     expect(isDescriptor(bytes('x{'))).toBe(false);
     expect(isDescriptor(bytes('   '))).toBe(false);
     expect(isDescriptor(new Uint8Array())).toBe(false);
-    expect(isDescriptor(fixture('debian-ovmf/OVMF.amdsev_2026.08.fd'))).toBe(false);
+    const image = fixture('debian-ovmf/OVMF.amdsev_2026.08.fd');
+    expect(isDescriptor(image)).toBe(false);
+    expect(isDescriptor(Uint8Array.from([0x7b, ...image.subarray(image.length - 4096)]))).toBe(false);
   });
 });
