@@ -88,14 +88,15 @@ secret_measure() {
 }
 
 # Erases the secret that was found last, as Linux's driver does: zeros, and the NULL GUID before them. The length stays, so that
-# what follows in the table can still be read.
+# what follows in the table can still be read. The value goes before its name: what is interrupted can be found and erased again.
 # $1: the GUID that was found
 secret_erase() {
   if [ "$source" != memory ]; then
     rm -f "$source/$1" && [ ! -e "$source/$1" ]
     return
   fi
-  area_zero $((value_at - 20)) 16 && area_zero "$value_at" "$value_size" && area_is_zero "$value_at" "$value_size"
+  area_zero "$value_at" "$value_size" && area_is_zero "$value_at" "$value_size" || return 1
+  area_zero $((value_at - 20)) 16 && area_is_zero $((value_at - 20)) 16
 }
 
 # Erases everything there is: all entries, or in memory all of the area, whatever is in it.

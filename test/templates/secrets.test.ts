@@ -119,6 +119,38 @@ describeWith(GUEST, "the initrd's reader", () => {
       SLOW,
     );
 
+    it(
+      'finds a secret again whose erasing was interrupted, and erases the rest',
+      () => {
+        const area = buildSecretTable(
+          [
+            { guid: DISK_PASSPHRASE, value: Buffer.alloc(20, 'k'), form: 'raw' },
+            { guid: OTHER, value: Buffer.from('other'), form: 'raw' },
+          ],
+          { room: AREA_SIZE },
+        );
+        // Stops for good after so many writes.
+        const stopping = (writes: number) => `
+        writes=${writes}
+        devmem_find() { devmem=stopping; }
+        stopping() {
+          if [ $# -eq 3 ]; then [ $writes -gt 0 ] || return 1; writes=$((writes - 1)); fi
+          fake "$@"
+        }
+        `;
+        const erase = `secrets_find 65536,3072; secret_find ${DISK_PASSPHRASE} && secret_erase ${DISK_PASSPHRASE}`;
+        for (const writes of [0, 1, 2]) {
+          writeArea(area);
+          expect(run(`${stopping(writes)} ${erase} || echo stopped`).toString()).toBe('stopped\n');
+          expect(fs.readFileSync(at('area')).includes('k')).toBe(true);
+          expect(run(`${erase} && echo erased`).toString()).toBe('erased\n');
+          expect(fs.readFileSync(at('area')).includes('k')).toBe(false);
+          expect(readGuestTable(fs.readFileSync(at('area'))).shown.map(({ guid }) => guid)).toEqual([OTHER]);
+        }
+      },
+      SLOW,
+    );
+
     it('says what is missing', () => {
       writeArea(buildSecretTable([{ guid: OTHER, value: Buffer.from('x'), form: 'raw' }], { room: AREA_SIZE }));
       expect(run(`secrets_find 65536,3072; secret_find ${DISK_PASSPHRASE} || echo "$problem"`).toString()).toBe(
