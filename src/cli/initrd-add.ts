@@ -1,15 +1,18 @@
 /** @module `bootseal initrd add`: files into an initrd, as a segment behind it. */
-import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { BootsealError } from '../core/errors.ts';
-import { ioError } from '../host/files.ts';
 import { type Added, type AddedFile, addSegment } from '../host/initrd/add-segment.ts';
+import { isElf } from '../host/initrd/elf.ts';
+import { ADDITIONS, type Addition, additionFiles } from '../host/initrd/templates.ts';
+import { devmemFile, devmemOption } from './devmem-file.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 
 interface Options {
   readonly base: string;
   readonly out: string;
+  readonly with?: Addition;
+  readonly devmem?: string;
   readonly file?: readonly AddedFile[];
   readonly module?: readonly string[];
   readonly force?: true;
@@ -31,6 +34,13 @@ export function initrdAddCommand(io: Io): Command {
     )
     .requiredOption('--base <file>', 'initrd to start from')
     .requiredOption('--out <file>', 'new file for the longer initrd')
+    .addOption(
+      new Option(
+        '--with <what>',
+        'add the script that opens the disk: unlock for an init that calls /usr/lib/bootseal/unlock, dracut for an initrd of dracut, which will call it',
+      ).choices(ADDITIONS),
+    )
+    .addOption(devmemOption())
     .option('--file <dest=path[,mode]>', 'add this file as DEST; can be repeated', collect(parseFile))
     .option(
       '--module <path.ko>',
@@ -42,8 +52,11 @@ export function initrdAddCommand(io: Io): Command {
     .addHelpText(
       'after',
       `
+Programs are not added with --with: the initrd has to have cryptsetup, sha256sum and others (docs/guest.md).
+
 Examples:
-  bootseal initrd add --base initrd.img --file etc/motd=motd --out new.img
+  bootseal initrd add --base initrd.img --with unlock --out new.img
+  bootseal initrd add --base initrd.img --with dracut --devmem bootseal-devmem --out new.img
   bootseal initrd add --base initrd.img --file usr/bin/unlock=unlock.sh,0755 --module dm-crypt.ko --out new.img`,
     )
     .action(async (options: Options) => add(io, options));
@@ -60,8 +73,9 @@ function parseFile(text: string): AddedFile {
 async function add(io: Io, options: Options): Promise<void> {
   const { base, out, force, json } = options;
   const modules = await Promise.all((options.module ?? []).map((file, i) => moduleFile(resolvePath(io, file), i)));
-  const files = [...(options.file ?? []).map((file) => ({ ...file, from: resolvePath(io, file.from) })), ...modules];
-  if (files.length === 0) throw new BootsealError('usage', 'there is nothing to add: give --file or --module');
+  const given = (options.file ?? []).map((file) => ({ ...file, from: resolvePath(io, file.from) }));
+  const files = [...(await withFiles(io, options)), ...given, ...modules];
+  if (files.length === 0) throw new BootsealError('usage', 'there is nothing to add: give --with, --file or --module');
   if (base === '-' || out === '-') throw new BootsealError('usage', '--base and --out name files');
   const [from, to] = [resolvePath(io, base), resolvePath(io, out)];
   const added = await addSegment(from, to, files, force === true);
@@ -71,22 +85,17 @@ async function add(io: Io, options: Options): Promise<void> {
   io.stdout.write(json === true ? `${JSON.stringify({ out, ...added })}\n` : printText(out, added));
 }
 
-const ELF = Uint8Array.of(0x7f, 0x45, 0x4c, 0x46);
+async function withFiles(io: Io, options: Options): Promise<readonly AddedFile[]> {
+  const devmem = await devmemFile(io, options.devmem);
+  if (options.with !== undefined) return additionFiles(options.with, devmem);
+  if (devmem !== undefined) throw new BootsealError('usage', '--devmem belongs to --with');
+  return [];
+}
 
 /** Throws `usage` for more modules than two digits number, and for what a plain insmod cannot load. */
 async function moduleFile(file: string, index: number): Promise<AddedFile> {
   if (index > 99) throw new BootsealError('usage', '--module: at most 100 modules');
-  const start = await fs
-    .open(file, 'r')
-    .then(async (handle) => {
-      try {
-        return (await handle.read(new Uint8Array(4), 0, 4, 0)).buffer;
-      } finally {
-        await handle.close();
-      }
-    })
-    .catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
-  if (!ELF.every((byte, i) => start[i] === byte)) {
+  if (!(await isElf(file))) {
     throw new BootsealError('usage', `${file} is no plain kernel module`, {
       hint: 'a compressed one (.ko.xz, .ko.zst) has to be unpacked first: an initrd may have no program for it',
     });

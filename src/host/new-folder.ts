@@ -8,6 +8,7 @@ import { withSignals } from './signals.ts';
 
 /** A file of the folder. */
 export interface NewFile {
+  /** Its path from the folder; folders on the way are made. */
   readonly name: string;
   readonly bytes: Uint8Array | string;
   /** Permission bits; 0600 where it holds keys. */
@@ -16,20 +17,31 @@ export interface NewFile {
 
 /**
  * Writes a folder of files. Throws `io` when the name is taken, unless `replace` is set and what is there is a folder with
- * nothing in it but files of these names; after any error what was there before is there again.
+ * nothing in it but files of these names; after any error what was there before is there again. With `folderMode` the folder is
+ * for others too: folders have that mode and files theirs, whatever this process's umask is.
  */
-export async function writeNewFolder(folder: string, files: readonly NewFile[], replace = false): Promise<void> {
+export async function writeNewFolder(
+  folder: string,
+  files: readonly NewFile[],
+  replace = false,
+  folderMode?: number,
+): Promise<void> {
   // A signal waits until nothing half done is left: among the files are keys.
-  await withSignals(() => writeFolder(folder, files, replace));
+  await withSignals(() => writeFolder(folder, files, replace, folderMode));
 }
 
-async function writeFolder(folder: string, files: readonly NewFile[], replace: boolean): Promise<void> {
+async function writeFolder(folder: string, files: readonly NewFile[], replace: boolean, folderMode?: number) {
   const names = files.map(({ name }) => name);
   const beside = `${folder}.${randomBytes(6).toString('hex')}.part`;
   try {
     await checkNewFolder(folder, names, replace);
     await fs.mkdir(beside, { mode: 0o700 });
+    for (const name of foldersOf(names)) await fs.mkdir(path.join(beside, name), { mode: 0o700 });
     for (const file of files) await writeThrough(path.join(beside, file.name), file.mode, (write) => write(file.bytes));
+    if (folderMode !== undefined) {
+      for (const file of files) await fs.chmod(path.join(beside, file.name), file.mode);
+      for (const name of [...foldersOf(names), '']) await fs.chmod(path.join(beside, name), folderMode);
+    }
     if (replace && (await statOf(folder)) !== undefined) await exchange(beside, folder, names);
     // A rename takes the place of an empty folder, and of nothing else.
     else await fs.rename(beside, folder);
@@ -98,23 +110,64 @@ async function putBack(old: string, folder: string): Promise<void> {
 }
 
 async function refuseStrangers(folder: string, names: readonly string[], calledBefore = folder): Promise<void> {
-  const entries = await fs.readdir(folder, { withFileTypes: true });
-  const stranger = entries.find((entry) => !entry.isFile() || !names.includes(entry.name));
+  const stranger = await strangerIn(folder, names);
   if (stranger === undefined) return;
   throw new BootsealError(
     'io',
-    `cannot replace ${calledBefore}: it holds ${JSON.stringify(stranger.name)}, which this command does not write`,
+    `cannot replace ${calledBefore}: it holds ${JSON.stringify(stranger)}, which this command does not write`,
     { hint: ELSEWHERE },
   );
+}
+
+/** Returns the first thing that is neither a file of these names nor a folder on the way to one. */
+async function strangerIn(folder: string, names: readonly string[]): Promise<string | undefined> {
+  const folders = foldersOf(names);
+  for (const below of ['', ...folders]) {
+    for (const entry of await entriesOf(path.join(folder, below))) {
+      const name = path.join(below, entry.name);
+      if (!(entry.isFile() ? names : entry.isDirectory() ? folders : []).includes(name)) return name;
+    }
+  }
+  return undefined;
+}
+
+/** Returns the folders that lie on the way to these names, outermost first. */
+function foldersOf(names: readonly string[]): readonly string[] {
+  const found = new Set<string>();
+  for (const name of names) {
+    const parts = path.dirname(name).split('/');
+    parts.forEach((part, i) => {
+      if (part !== '.') found.add(parts.slice(0, i + 1).join('/'));
+    });
+  }
+  return [...found];
+}
+
+/** Returns what is in a folder; nothing when it is not there. */
+async function entriesOf(folder: string) {
+  try {
+    return await fs.readdir(folder, { withFileTypes: true });
+  } catch (cause) {
+    if (codeOf(cause) === 'ENOENT') return [];
+    throw cause;
+  }
 }
 
 /** Removes the files of these names and the folder; not recursively, so that nothing else can go with them. */
 async function removeFolder(folder: string, names: readonly string[]): Promise<void> {
   try {
     for (const name of names) await fs.rm(path.join(folder, name), { force: true });
-    await fs.rmdir(folder);
+    for (const name of [...foldersOf(names).toReversed(), '']) await removeEmpty(path.join(folder, name));
   } catch (cause) {
     if (!ABSENT.includes(codeOf(cause))) throw ioError(cause, folder, 'remove');
+  }
+}
+
+async function removeEmpty(folder: string): Promise<void> {
+  try {
+    await fs.rmdir(folder);
+  } catch (cause) {
+    if (!ABSENT.includes(codeOf(cause))) throw cause;
   }
 }
 

@@ -2,9 +2,9 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readGuestTable } from '../../src/core/guest/table.ts';
-import { scratch } from '../cli/script.ts';
+import { bootseal, scratch } from '../cli/script.ts';
 import { describeWith } from '../needs.ts';
-import { buildDevmem, dracut, initramfsTools, installedTree } from './distribution-initrd.ts';
+import { buildDevmem, dracut, dracutWithoutUs, initramfsTools, installedTree } from './distribution-initrd.ts';
 import { makeRoot, type RootDisk, SERVICE_SECRET } from './encrypted-root.ts';
 import { GUEST_DEADLINE } from './guest-machine.ts';
 import { GUEST } from './guest-tree.ts';
@@ -20,7 +20,7 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
   beforeAll(async () => {
     ({ folder, remove } = scratch());
     root = await makeRoot(folder);
-    tree = installedTree(folder);
+    tree = await installedTree(folder);
   }, 120_000);
   afterAll(() => remove(), 60_000);
 
@@ -51,5 +51,15 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
     buildDevmem(devmem);
     expect(fs.statSync(devmem).size).toBeLessThan(2048);
     await boots(dracut(tree));
+  }, 600_000);
+
+  it('of dracut, finished without us, opens its root with what `initrd add --with dracut` adds', async () => {
+    buildDevmem(path.join(folder, 'devmem'));
+    const base = dracutWithoutUs(tree);
+    const words = ['initrd', 'add', '--base', base, '--with', 'dracut', '--devmem', 'devmem', '--out', 'with'];
+    const { status, stdout, stderr } = await bootseal(words, folder);
+    expect(status, stderr).toBe(0);
+    expect(stdout).toMatch(/^0755 {2}usr\/lib\/dracut\/hooks\/initqueue\/settled\/10-bootseal-open\.sh, /m);
+    await boots(path.join(folder, 'with'));
   }, 600_000);
 });

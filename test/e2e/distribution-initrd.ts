@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { bootseal } from '../cli/script.ts';
 import { inTree, kernelVersion } from './guest-tree.ts';
 
 const TEMPLATES = path.join(import.meta.dirname, '..', '..', 'templates');
@@ -14,20 +15,14 @@ mount --rbind /proc "$tree/proc"
 mount --rbind /dev "$tree/dev"
 exec chroot "$tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"`;
 
-/** Makes a copy of the tree with bootseal's files where their heads say that they belong; returns where it is. */
-export function installedTree(folder: string): string {
+/** Makes a copy of the tree with what `initrd hooks` writes copied into it as it says; returns where it is. */
+export async function installedTree(folder: string): Promise<string> {
   const tree = path.join(folder, 'tree');
   execFileSync('cp', ['-a', inTree('.'), tree]);
-  const install = (from: string, to: string) => {
-    fs.mkdirSync(path.dirname(path.join(tree, to)), { recursive: true });
-    fs.copyFileSync(path.join(TEMPLATES, from), path.join(tree, to));
-  };
-  for (const name of ['unlock', 'secrets.sh']) install(`guest/${name}`, `usr/lib/bootseal/${name}`);
-  install('initramfs-tools/keyscript', 'usr/lib/bootseal/keyscript');
-  install('initramfs-tools/hook', 'etc/initramfs-tools/hooks/bootseal');
-  install('initramfs-tools/local-top', 'etc/initramfs-tools/scripts/local-top/bootseal');
-  for (const name of ['module-setup.sh', 'bootseal-open.sh']) {
-    install(`dracut/90bootseal/${name}`, `usr/lib/dracut/modules.d/90bootseal/${name}`);
+  for (const maker of ['initramfs-tools', 'dracut']) {
+    const { status, stderr } = await bootseal(['initrd', 'hooks', '--for', maker, '--out', maker], folder);
+    if (status !== 0) throw new Error(stderr);
+    execFileSync('cp', ['-r', `${path.join(folder, maker)}/.`, tree]);
   }
   // What the packages' own scripts would set up.
   fs.symlinkSync('mawk', path.join(tree, 'usr/bin/awk'));
@@ -59,11 +54,24 @@ export function initramfsTools(tree: string): string {
   return path.join(tree, 'tmp/initramfs-tools');
 }
 
+const DRACUT_MODULES = 'base rootfs-block dm kernel-modules udev-rules dash';
+
 /** Makes an initrd with dracut; returns its file. */
 export function dracut(tree: string): string {
-  const modules = ['-m', 'bootseal base rootfs-block dm kernel-modules udev-rules dash'];
-  const drivers = ['--drivers', 'virtio_pci virtio_blk ext4', '--filesystems', 'ext4'];
-  const plain = ['--no-hostonly', '--no-hostonly-cmdline', '--no-compress'];
-  runInTree(tree, 'dracut', [...plain, ...modules, ...drivers, '--kver', kernelVersion(), '/tmp/dracut']);
-  return path.join(tree, 'tmp/dracut');
+  return runDracut(tree, 'dracut', ['-m', `bootseal ${DRACUT_MODULES}`, '--drivers', 'virtio_pci virtio_blk ext4']);
+}
+
+/** Makes an initrd with dracut that has the programs and drivers for an encrypted disk, and nothing of bootseal. */
+export function dracutWithoutUs(tree: string): string {
+  const programs = 'cryptsetup dd head tail wc tr cut sha256sum sync sleep mount cat rm mkdir';
+  const libgcc = '/usr/lib/x86_64-linux-gnu/libgcc_s.so.1';
+  const drivers = 'virtio_pci virtio_blk ext4 dm_crypt algif_skcipher aesni_intel xts';
+  const content = ['-m', DRACUT_MODULES, '--drivers', drivers, '--install', `${programs} ${libgcc}`];
+  return runDracut(tree, 'dracut-without-us', content);
+}
+
+function runDracut(tree: string, name: string, content: readonly string[]): string {
+  const plain = ['--no-hostonly', '--no-hostonly-cmdline', '--no-compress', '--filesystems', 'ext4'];
+  runInTree(tree, 'dracut', [...plain, ...content, '--kver', kernelVersion(), `/tmp/${name}`]);
+  return path.join(tree, 'tmp', name);
 }

@@ -64,6 +64,14 @@ describe('the installed package', () => {
     expect(fs.existsSync(installed('dist', 'index.d.ts'))).toBe(true);
   });
 
+  it('finds its templates', () => {
+    const { status, stdout, stderr } = command('initrd', 'hooks', '--for', 'initramfs-tools', '--out', 'hooks');
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/^0755 {2}usr\/lib\/bootseal\/unlock, /m);
+    const unlock = (folder: string) => fs.readFileSync(path.join(folder, 'unlock'), 'utf8');
+    expect(unlock(path.join(folder, 'hooks/usr/lib/bootseal'))).toBe(unlock(path.join(ROOT, 'templates/guest')));
+  });
+
   it('has every man page, the documents and the licence, and no trace of how it was built', () => {
     const pages = fs.readdirSync(path.join(ROOT, 'man')).map((name) => `./man/${name}`);
     expect(man.toSorted()).toEqual(pages.toSorted());

@@ -1,6 +1,7 @@
 /** @module Appends an archive to an initrd. The base is copied as it is, and never unpacked to a disk. */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
 import { encodeMember, encodeTrailer, FILE_TYPE, fill } from '../../core/archive/cpio.ts';
 import { InitrdTree } from '../../core/archive/initrd-tree.ts';
 import { zerosBeforeNext } from '../../core/archive/segments.ts';
@@ -20,6 +21,8 @@ export interface AddedFile {
   readonly from: string;
   /** Permission bits; those of the content's file decide between 0755 and 0644 when this is undefined. */
   readonly mode: number | undefined;
+  /** The program that made the folder where the file goes: it has to be there. */
+  readonly folderOf?: string;
 }
 
 /** What was added. */
@@ -101,10 +104,13 @@ async function plan(tree: InitrdTree, files: readonly AddedFile[]) {
   const parts: Part[] = [];
   const added: Added['files'][number][] = [];
   const seen = new Set<string>();
-  for (const { name: wanted, from, mode: given } of files) {
+  for (const { name: wanted, from, mode: given, folderOf } of files) {
     const stat = await fs.stat(from).catch((cause: unknown) => Promise.reject(ioError(cause, from, 'read')));
     if (!stat.isFile()) throw new BootsealError('io', `cannot add ${from}: no regular file`);
     const { name, newFolders, replaces } = tree.place(wanted);
+    if (folderOf !== undefined && newFolders.length > 0) {
+      throw new BootsealError('usage', `the initrd has no folder ${path.dirname(wanted)}: ${folderOf} did not make it`);
+    }
     if (seen.has(name)) throw new BootsealError('usage', `two files are to be added as ${JSON.stringify(name)}`);
     seen.add(name);
     const mode = given ?? ((stat.mode & 0o111) === 0 ? 0o644 : 0o755);

@@ -173,6 +173,59 @@ describe('writeNewFolder with replace', () => {
   });
 });
 
+describe('writeNewFolder with folders in it', () => {
+  const TREE = [
+    { name: 'etc/a/hook', bytes: 'hook', mode: 0o755 },
+    { name: 'etc/a/b/conf', bytes: 'conf', mode: 0o664 },
+    { name: 'readme', bytes: 'readme', mode: 0o444 },
+  ];
+  const modeOf = (name: string) => fs.statSync(path.join(target, name)).mode & 0o777;
+
+  it('makes them, with exactly the modes that were asked for', async () => {
+    await writeNewFolder(target, TREE, false, 0o775);
+    expect(['', 'etc', 'etc/a', 'etc/a/b'].map(modeOf)).toEqual([0o775, 0o775, 0o775, 0o775]);
+    expect(TREE.map(({ name }) => modeOf(name))).toEqual(TREE.map(({ mode }) => mode));
+    expect(written('etc/a/b/conf')).toBe('conf');
+    expect(fs.readdirSync(folder)).toEqual(['launch']);
+  });
+
+  it('makes them for their owner alone when nothing is asked for', async () => {
+    await writeNewFolder(target, TREE);
+    expect(['', 'etc', 'etc/a/b'].map(modeOf)).toEqual([0o700, 0o700, 0o700]);
+  });
+
+  it('replaces what it wrote before, or a part of that', async () => {
+    put('etc/a/hook', 'old');
+    await writeNewFolder(target, TREE, true);
+    expect(written('etc/a/hook')).toBe('hook');
+    expect(fs.readdirSync(folder)).toEqual(['launch']);
+  });
+
+  it.each([
+    ['etc/a/b/notes.txt', 'etc/a/b/notes.txt'],
+    ['etc/c/notes.txt', 'etc/c'],
+    ['etc/a/hook/notes.txt', 'etc/a/hook'],
+    ['etc', 'etc'],
+  ])('refuses a folder that also holds %s', async (name, named) => {
+    put(name);
+    await expect(writeNewFolder(target, TREE, true)).rejects.toMatchObject({
+      kind: 'io',
+      message: `cannot replace ${target}: it holds "${named}", which this command does not write`,
+    });
+    expect(written(name)).toBe('kept');
+    expect(fs.readdirSync(folder)).toEqual(['launch']);
+  });
+
+  it('refuses a link in the place of a folder', async () => {
+    fs.mkdirSync(path.join(folder, 'elsewhere', 'a'), { recursive: true });
+    fs.writeFileSync(path.join(folder, 'elsewhere', 'a', 'hook'), 'kept');
+    fs.mkdirSync(target);
+    fs.symlinkSync('../elsewhere', path.join(target, 'etc'));
+    await expect(writeNewFolder(target, TREE, true)).rejects.toMatchObject({ kind: 'io' });
+    expect(fs.readFileSync(path.join(folder, 'elsewhere', 'a', 'hook'), 'utf8')).toBe('kept');
+  });
+});
+
 describe('liesIn', () => {
   it('sees through links and dots, and knows a name that only begins alike', async () => {
     put('tk');

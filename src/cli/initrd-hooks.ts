@@ -1,0 +1,107 @@
+/** @module `bootseal initrd hooks`: what a system needs so that its own program puts bootseal into its initrds. */
+import * as fs from 'node:fs/promises';
+import { Command, Option } from 'commander';
+import { ioError } from '../host/files.ts';
+import type { AddedFile } from '../host/initrd/add-segment.ts';
+import { hookFiles, MAKERS, type Maker } from '../host/initrd/templates.ts';
+import { type NewFile, writeNewFolder } from '../host/new-folder.ts';
+import { devmemFile, devmemOption } from './devmem-file.ts';
+import { type Io, remark } from './io.ts';
+import { outFolder } from './out-folder.ts';
+
+interface Options {
+  readonly for: Maker;
+  readonly out: string;
+  readonly devmem?: string;
+  readonly force?: true;
+  readonly json?: true;
+}
+
+/** What to do with the folder, after it was copied into the system. */
+const NEXT: Readonly<Record<Maker, readonly string[]>> = {
+  'initramfs-tools': [
+    'there must be cryptsetup, and busybox or bootseal-devmem',
+    'put root=/dev/mapper/root and the words for bootseal on the command line (docs/guest.md)',
+    'update-initramfs -u',
+  ],
+  dracut: [
+    'there must be cryptsetup, and busybox or bootseal-devmem',
+    'put root=/dev/mapper/root and the words for bootseal on the command line (docs/guest.md)',
+    "dracut --force --add bootseal, or add_dracutmodules+=' bootseal ' in /etc/dracut.conf.d",
+  ],
+  mkinitcpio: [
+    'there must be cryptsetup, and on kernels without efi_secret bootseal-devmem',
+    'put root=/dev/mapper/root and the words for bootseal on the command line (docs/guest.md)',
+    'put bootseal before filesystems in HOOKS of /etc/mkinitcpio.conf, then mkinitcpio -P',
+  ],
+  systemd: [
+    'have the program that makes the initrd put all of these files into it, and cryptsetup, sha256sum, dd, head, tail, tr and wc',
+    'in the initrd, link ../bootseal-unlock.service into /usr/lib/systemd/system/cryptsetup-pre.target.requires',
+    'put root=/dev/mapper/root and the words for bootseal on the command line (docs/guest.md)',
+  ],
+};
+
+/** Those whose files no test has booted yet. */
+const NOT_RUN: readonly Maker[] = ['mkinitcpio', 'systemd'];
+
+/** Returns the command. */
+export function initrdHooksCommand(io: Io): Command {
+  return new Command('hooks')
+    .summary('write the hooks for a program that makes initrds')
+    .description(
+      "Write a folder with what has to be copied into a guest's system, so that the program that makes its initrds puts the script that opens the disk into them, and what calls it. The same call gives the same files.",
+    )
+    .addOption(new Option('--for <program>', 'what makes or runs the initrd').choices(MAKERS).makeOptionMandatory())
+    .requiredOption('--out <folder>', 'new folder, laid out as the root of the system')
+    .addOption(devmemOption())
+    .option('--force', 'replace the folder, when only files of these names are in it')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+The folder is no part of a system yet: what to do with it is printed.
+
+Examples:
+  bootseal initrd hooks --for initramfs-tools --out hooks
+  bootseal initrd hooks --for dracut --devmem bootseal-devmem --out hooks`,
+    )
+    .action(async (options: Options) => hooks(io, options));
+}
+
+async function hooks(io: Io, options: Options): Promise<void> {
+  const devmem = await devmemFile(io, options.devmem);
+  const out = await outFolder(io, options.out, { '--devmem': options.devmem });
+  const files = await Promise.all(hookFiles(options.for, devmem).map(readFile));
+  await writeNewFolder(out, files, options.force === true, 0o755);
+  if (NOT_RUN.includes(options.for)) {
+    remark(
+      io,
+      'warning',
+      `the files for ${options.for} have not been run in a guest yet: try them before you rely on them`,
+    );
+  }
+  const made = files.map(({ name, mode, bytes }) => ({
+    name,
+    mode: mode.toString(8).padStart(4, '0'),
+    bytes: bytes.length,
+  }));
+  const next = [`as root, in the guest's system: cp -r ${options.out}/. /`, ...NEXT[options.for]];
+  if (options.json === true) {
+    io.stdout.write(`${JSON.stringify({ out: options.out, for: options.for, files: made, next })}\n`);
+    return;
+  }
+  const lines = [
+    ...made.map(({ name, mode, bytes }) => `${mode}  ${name}, ${bytes} bytes`),
+    'what to do next:',
+    ...next.map((step, i) => `  ${i + 1}. ${step}`),
+  ];
+  io.stdout.write(`${lines.join('\n')}\n`);
+}
+
+async function readFile({ name, from, mode = 0o644 }: AddedFile): Promise<NewFile> {
+  try {
+    return { name, mode, bytes: await fs.readFile(from) };
+  } catch (cause) {
+    throw ioError(cause, from, 'read');
+  }
+}

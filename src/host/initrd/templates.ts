@@ -1,0 +1,85 @@
+/** @module The files of templates/, and where each belongs: in an initrd, or in the system that an initrd is made on. */
+import { fileURLToPath } from 'node:url';
+import type { AddedFile } from './add-segment.ts';
+
+/** Where templates/ is: as far up from the sources as from dist, where the bundle says that it stands. */
+const TEMPLATES = fileURLToPath(new URL('../../../templates/', import.meta.url));
+
+/** A file of templates/, and its path from the root of where it belongs. */
+interface Template {
+  readonly template: string;
+  readonly name: string;
+  readonly mode: number;
+}
+
+const UNLOCK: readonly Template[] = [
+  { template: 'guest/unlock', name: 'usr/lib/bootseal/unlock', mode: 0o755 },
+  { template: 'guest/secrets.sh', name: 'usr/lib/bootseal/secrets.sh', mode: 0o644 },
+];
+
+/** Programs that make initrds, and systemd in one. */
+export const MAKERS = ['initramfs-tools', 'dracut', 'mkinitcpio', 'systemd'] as const;
+/** One of them. */
+export type Maker = (typeof MAKERS)[number];
+
+const HOOKS: Readonly<Record<Maker, readonly Template[]>> = {
+  'initramfs-tools': [
+    { template: 'initramfs-tools/hook', name: 'etc/initramfs-tools/hooks/bootseal', mode: 0o755 },
+    {
+      template: 'initramfs-tools/local-top',
+      name: 'etc/initramfs-tools/scripts/local-top/bootseal',
+      mode: 0o755,
+    },
+    { template: 'initramfs-tools/keyscript', name: 'usr/lib/bootseal/keyscript', mode: 0o755 },
+  ],
+  dracut: ['module-setup.sh', 'bootseal-open.sh'].map((name) => ({
+    template: `dracut/90bootseal/${name}`,
+    name: `usr/lib/dracut/modules.d/90bootseal/${name}`,
+    mode: 0o755,
+  })),
+  mkinitcpio: [
+    { template: 'mkinitcpio/install', name: 'etc/initcpio/install/bootseal', mode: 0o644 },
+    { template: 'mkinitcpio/hook', name: 'etc/initcpio/hooks/bootseal', mode: 0o644 },
+  ],
+  systemd: [
+    {
+      template: 'systemd/bootseal-unlock.service',
+      name: 'usr/lib/systemd/system/bootseal-unlock.service',
+      mode: 0o644,
+    },
+  ],
+};
+
+/** What a finished initrd can be given: `unlock` for an init that calls it, `dracut` also with what calls it there. */
+export const ADDITIONS = ['unlock', 'dracut'] as const;
+/** One of them. */
+export type Addition = (typeof ADDITIONS)[number];
+
+/** Returns what a system needs so that `maker` puts bootseal into its initrds; `devmem` is the file of a bootseal-devmem. */
+export function hookFiles(maker: Maker, devmem: string | undefined): readonly AddedFile[] {
+  return [...[...HOOKS[maker], ...UNLOCK].map(fromTemplate), ...devmemFile(devmem)];
+}
+
+/** Returns what a finished initrd needs; `devmem` is the file of a bootseal-devmem. */
+export function additionFiles(addition: Addition, devmem: string | undefined): readonly AddedFile[] {
+  return [
+    ...UNLOCK.map(fromTemplate),
+    ...devmemFile(devmem),
+    ...(addition === 'dracut' ? [{ ...fromTemplate(DRACUT_QUEUE), folderOf: 'dracut' }] : []),
+  ];
+}
+
+/** As `inst_hook initqueue/settled 10` of dracut would place it; what stands in that folder is run, whoever put it there. */
+const DRACUT_QUEUE: Template = {
+  template: 'dracut/90bootseal/bootseal-open.sh',
+  name: 'lib/dracut/hooks/initqueue/settled/10-bootseal-open.sh',
+  mode: 0o755,
+};
+
+function fromTemplate({ template, name, mode }: Template): AddedFile {
+  return { name, from: `${TEMPLATES}${template}`, mode };
+}
+
+function devmemFile(file: string | undefined): readonly AddedFile[] {
+  return file === undefined ? [] : [{ name: 'usr/lib/bootseal/bootseal-devmem', from: file, mode: 0o755 }];
+}
