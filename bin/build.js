@@ -3,7 +3,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const esbuild = require('esbuild');
-const { COMPILED, loadBundle } = require('./bundle.js');
+const { QUICK, filesOf, loadBundle } = require('./bundle.js');
 
 /** commander loads node:child_process (7 ms) for a feature that bootseal does not use: subcommands that are programs of their own. */
 const withoutSubprograms = {
@@ -19,15 +19,28 @@ const withoutSubprograms = {
 /** A firmware of one page is enough to run every function of a measurement once, so that its code is in the cache. */
 const SAMPLE = path.join(__dirname, '..', 'test', 'fixtures', 'sev-snp-measure', 'ovmf_AmdSev_suffix.bin');
 
-/** Writes what V8 compiles for the most usual commands beside the bundle. */
-async function compile() {
-  fs.rmSync(COMPILED, { force: true });
-  const { exports, store } = loadBundle();
+/** Leaves out of a bundle every command but some. */
+const onlyCommands = (commands) => ({
+  name: 'only-commands',
+  setup(build) {
+    build.onResolve({ filter: /^\.\/[a-z]+\.ts$/ }, (found) => {
+      const isCommand = found.kind === 'dynamic-import' && found.importer.endsWith(path.join('cli', 'main.ts'));
+      return isCommand && !commands.includes(path.basename(found.path, '.ts'))
+        ? { path: found.path, external: true }
+        : undefined;
+    });
+  },
+});
+
+/** Writes what V8 compiles for the most usual commands beside a bundle. */
+async function compile(name) {
+  fs.rmSync(filesOf(name).compiled, { force: true });
+  const { exports, store } = loadBundle(name);
   const silent = { write() {}, isTTY: false };
   const io = { stdin: [], stdout: silent, stderr: silent, cwd: process.cwd(), now: () => new Date(0) };
   const guest = ['--firmware', SAMPLE, '--kernel', SAMPLE, '--cpu', 'EPYC'];
   for (const platform of ['sev', 'sev-es', 'snp']) await exports.run(['measure', platform, ...guest], io);
-  await exports.run(['--help'], io);
+  if (name !== QUICK.name) await exports.run(['--help'], io);
   store();
 }
 
@@ -41,17 +54,18 @@ const OPTIONS = {
   logLevel: 'warning',
 };
 
-/** Bundles the command. */
-function buildCommand() {
-  return esbuild.build({
+/** Bundles the command: all of it, or what starts quickly. */
+async function buildCommand(name, plugins) {
+  await esbuild.build({
     ...OPTIONS,
     entryPoints: ['src/cli/start.ts'],
-    outfile: 'dist/bootseal.cjs',
-    plugins: [withoutSubprograms],
+    outfile: filesOf(name).bundle,
+    plugins: [withoutSubprograms, ...plugins],
     // What CommonJS has not: every module in the bundle says that it stands in dist/host/image, as the one that asks does in the library.
     define: { 'import.meta.url': 'MODULE_URL' },
     banner: { js: 'const MODULE_URL=require("node:url").pathToFileURL(__dirname+"/host/image/").href;' },
   });
+  await compile(name);
 }
 
 /** Bundles the thread that encrypts images, for the command, the library and the tests alike. */
@@ -62,7 +76,8 @@ function buildWorker() {
 module.exports = { buildWorker };
 
 if (require.main === module) {
-  Promise.all([buildCommand().then(compile), buildWorker()]).catch((error) => {
+  const commands = [buildCommand('bootseal', []), buildCommand(QUICK.name, [onlyCommands(QUICK.commands)])];
+  Promise.all([...commands, buildWorker()]).catch((error) => {
     if (!('errors' in error)) console.error(error); // esbuild has printed its own
     process.exitCode = 1;
   });

@@ -54,6 +54,10 @@ describe('the installed package', () => {
     expect(command('--version')).toEqual(works());
   });
 
+  it.each(['firmware', 'measure', 'image'])('has %s, whichever bundle that is in', (name) => {
+    expect(command(name, '--help').stdout).toMatch(new RegExp(`^Usage: bootseal ${name} `));
+  });
+
   it('is a library', () => {
     const script = "import * as all from 'bootseal'; console.log(all.PROFILES[0].name, typeof all.measure)";
     const printed = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
