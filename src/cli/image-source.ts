@@ -198,7 +198,8 @@ function onlyFolders({ from }: SourceOptions): BootsealError {
 /** Seconds since 1970; SOURCE_DATE_EPOCH is what reproducible builds agree on (reproducible-builds.org/specs/source-date-epoch). */
 function buildTime(io: Io): number {
   const given = process.env['SOURCE_DATE_EPOCH'];
-  if (given === undefined || given === '') return Math.floor(io.now().getTime() / 1000);
+  // The second that begins next: mkfs.erofs takes no file to be younger than the build, and one may be of this very second.
+  if (given === undefined || given === '') return Math.floor(io.now().getTime() / 1000) + 1;
   if (/^[0-9]{1,10}$/.test(given) && Number(given) < 2 ** 32) return Number(given);
   throw new BootsealError('usage', 'SOURCE_DATE_EPOCH in the environment is no number of seconds');
 }
