@@ -101,6 +101,7 @@ describeWith(DRIVER, "Linux's own driver of secrets", () => {
   it('has nothing left after a key that does not open the disk', () => {
     expect(report.get('unlock-wrong')).toBe('1');
     const area = Buffer.from(report.get('area-wrong') ?? '', 'hex');
+    expect(area).toHaveLength(512);
     expect(area.includes('staple')).toBe(false);
     expect(area.includes(SERVICE_SECRET.value)).toBe(false);
   });

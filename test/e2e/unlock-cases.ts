@@ -26,8 +26,10 @@ export interface UnlockCase {
   readonly says: RegExp | null;
   /** Whether it is tried in both shells. */
   readonly both?: true;
-  /** Shell that runs while the header's hash is computed, as the host would act just then. */
-  readonly meanwhile?: string;
+  /** Shell in the place of a program, for what happens while that runs; $device is the disk. */
+  readonly instead?: Readonly<Partial<Record<'sha256sum' | 'cryptsetup', string>>>;
+  /** Whether nothing can be written to the console. */
+  readonly mute?: true;
 }
 
 /** Returns a secret area with these secrets. */
@@ -59,7 +61,25 @@ export function unlockCases({ key, pin }: Made): readonly UnlockCase[] {
     { ...root, name: 'opens', both: true },
     { ...root, name: 'nul', area: area([DISK_PASSPHRASE, key, 'nul'], other) },
     { ...root, name: 'integrity', disk: 'tags', words: [where, pin.tags] },
-    { ...root, name: 'changed-after-check', meanwhile: 'cat /null-header > "$device"' },
+    {
+      ...root,
+      name: 'changed-after-check',
+      instead: { sha256sum: 'busybox sha256sum "$1"; cat /null-header > "$device"' },
+    },
+    {
+      ...root,
+      name: 'ended-while-opening',
+      both: true,
+      instead: { cryptsetup: '/usr/sbin/cryptsetup "$@"; status=$?; [ $1 = open ] && kill $PPID; exit $status' },
+      says: /interrupted/,
+    },
+    { ...root, name: 'mute', both: true, words: [where], mute: true, says: /^$/ },
+    {
+      ...root,
+      name: 'key-of-dashes',
+      words: [...right, `bootseal.key=1${'-'.repeat(35)}`],
+      says: /bootseal\.key=1-+ is no GUID in lower case/,
+    },
     { ...root, name: 'no-pin', words: [where], says: /bootseal\.header is not on the command line/ },
     { ...root, name: 'null-cipher', disk: 'null', says: /header of .* is not the owner's/ },
     {

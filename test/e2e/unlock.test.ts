@@ -22,20 +22,29 @@ cp /templates/* /usr/lib/bootseal/
 try() {
   shell=$1 name=$2 device=$(disk "$3")
   echo "bootseal.disk=\${device:-/dev/none} $(cat "/cases/$name/cmdline")" > /run/cmdline
-  if [ -f "/cases/$name/meanwhile" ]; then
-    cp "/disks/$3" /run/header
-    { echo '#!/bin/sh'; echo 'busybox sha256sum "$1"'; echo "device=$device"; cat "/cases/$name/meanwhile"; } > /usr/lib/bootseal/sha256sum
-    chmod +x /usr/lib/bootseal/sha256sum
+  for program in sha256sum cryptsetup; do
+    if [ -f "/cases/$name/$program" ]; then
+      { echo '#!/bin/sh'; echo "device=$device"; cat "/cases/$name/$program"; } > /usr/lib/bootseal/$program
+      chmod +x /usr/lib/bootseal/$program
+    fi
+  done
+  : > /run/said
+  exec 3>>/run/said
+  if [ -f "/cases/$name/mute" ]; then
+    mount --bind /dev/full /dev/kmsg
+    exec 3>/dev/full
   fi
   dd if="/cases/$name/area" of=/dev/mem bs=256 seek=$((${AREA.base} / 256)) conv=notrunc 2>/dev/null
   dmesg -c > /dev/null
   mount --bind /run/cmdline /proc/cmdline
-  $shell /usr/lib/bootseal/unlock > /run/said 2>&1 < /dev/null
+  $shell /usr/lib/bootseal/unlock >&3 2>&3 3>&- < /dev/null
   status=$?
+  exec 3>&-
   umount /proc/cmdline
+  umount /dev/kmsg 2>/dev/null
   cipher=$(cryptsetup status root | sed -n 's/ *cipher: *//p')
   cryptsetup close root 2>/dev/null
-  rm -f /usr/lib/bootseal/sha256sum
+  rm -f /usr/lib/bootseal/sha256sum /usr/lib/bootseal/cryptsetup
   left=$(ls /run/bootseal 2>/dev/null | wc -l)
   echo "$shell $name|$status|$cipher|$left|$(dd if=/dev/mem bs=4096 skip=$((${AREA.base} / 4096)) count=1 2>/dev/null | head -c ${AREA.size} | xxd -p -c ${AREA.size})|$(dmesg | grep bootseal: | sed 's/.*bootseal: //' | tr '\\n' ';')|$(tr '\\n' ';' < /run/said)"
 }
@@ -89,7 +98,6 @@ describeWith(GUEST, 'unlock, on a real kernel', () => {
       files: {
         ...Object.fromEntries(templates),
         'null-header': encryptsNothing.subarray(0, 1 << 15),
-        'disks/root': header.subarray(0, 1 << 15),
         ...Object.fromEntries(cases.flatMap(filesOf)),
       },
       disks: ['root', 'tags', 'null'].map((name) => ({ file: at(name), serial: name })),
@@ -109,6 +117,7 @@ describeWith(GUEST, 'unlock, on a real kernel', () => {
       const shown = `${title}: ${JSON.stringify(outcome)}`;
       expect(outcome.printed, shown).toBe('');
       expect(outcome.left, shown).toBe(0);
+      expect(outcome.area, shown).toHaveLength(AREA.size);
       // Where the command line points elsewhere, nothing is touched.
       const isFound = !title.endsWith(' not-reserved');
       expect(outcome.area.includes(KEY), shown).toBe(!isFound);
@@ -133,11 +142,12 @@ describeWith(GUEST, 'unlock, on a real kernel', () => {
 });
 
 /** What the guest needs of a case; every case ends with a status, so that the next one can be tried. */
-function filesOf({ name, words, area, meanwhile }: UnlockCase): (readonly [string, string | Buffer])[] {
+function filesOf({ name, words, area, instead = {}, mute }: UnlockCase): (readonly [string, string | Buffer])[] {
   return [
     [`cases/${name}/cmdline`, `${words.join(' ')} bootseal.on-failure=emergency\n`],
     [`cases/${name}/area`, area],
-    ...(meanwhile === undefined ? [] : [[`cases/${name}/meanwhile`, `${meanwhile}\n`] as const]),
+    ...Object.entries(instead).map(([program, shell]) => [`cases/${name}/${program}`, `${shell}\n`] as const),
+    ...(mute === undefined ? [] : [[`cases/${name}/mute`, ''] as const]),
   ];
 }
 
