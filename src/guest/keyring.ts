@@ -5,7 +5,7 @@
  * `@s` is a keyring that is made for keyctl alone and is gone when it ends, and the key with it.
  */
 import { BootsealError } from '../core/errors.ts';
-import type { Program } from '../host/program.ts';
+import { FailedProgram, type Program } from '../host/program.ts';
 import type { Guest } from './guest.ts';
 
 const KEYCTL: Program = { name: 'keyctl', package: 'keyutils' };
@@ -121,7 +121,7 @@ export async function requestKey(guest: Guest, type: KeyType, description: strin
     const serial = (await guest.run(KEYCTL, { args })).stdout.trim();
     if (SERIAL.test(serial)) return serial;
   } catch (cause) {
-    if (!(cause instanceof BootsealError) || !/\(status /.test(cause.message)) throw cause;
+    if (!(cause instanceof FailedProgram)) throw cause;
     throw new BootsealError(
       'key',
       `the request for the key ${JSON.stringify(description)} was refused: ${cause.message}`,

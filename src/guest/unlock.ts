@@ -2,7 +2,7 @@
 import { BootsealError } from '../core/errors.ts';
 import type { Luks2Header } from '../core/luks/luks2.ts';
 import { tokenMeaning } from '../core/luks/token.ts';
-import type { Program } from '../host/program.ts';
+import { FailedProgram, type Program } from '../host/program.ts';
 import type { Guest } from './guest.ts';
 import { addKey, hasKey, linkIntoSession, removeKey, requestKey } from './keyring.ts';
 
@@ -96,7 +96,7 @@ function cryptsetupArguments({ device, header, name, token, readonly }: Opening)
 
 function explain(error: unknown): never {
   // cryptsetup(8): 1 is wrong parameters, also for a token without its key; 2 is no permission, that is a wrong passphrase.
-  if (error instanceof BootsealError && /\(status [12]\)/.test(error.message)) {
+  if (error instanceof FailedProgram && (error.status === 1 || error.status === 2)) {
     throw new BootsealError('key', `the key of the token does not open the disk: ${error.message}`, { cause: error });
   }
   throw error;

@@ -13,6 +13,16 @@ export interface Program {
   readonly package: string;
 }
 
+/** A program that ran and ended with a status other than 0. */
+export class FailedProgram extends BootsealError {
+  readonly status: number;
+
+  constructor(name: string, status: number, words = '') {
+    super('tool', `${name} failed (status ${status})${words}`);
+    this.status = status;
+  }
+}
+
 /** How a program is run. */
 export interface Run {
   readonly args: readonly string[];
@@ -52,7 +62,7 @@ const FIRST_INHERITED = 3;
  * Runs a program to its end and returns what it printed, at most 1 MiB of it.
  *
  * @param input for its standard input, which else is empty
- * @throws `tool` when it is missing or fails; what `stop` was aborted with
+ * @throws `tool` when it is missing or fails, {@link FailedProgram} when that was its own verdict; what `stop` was aborted with
  */
 export async function runProgram(
   program: Program,
@@ -154,12 +164,10 @@ async function outcome(program: Program, { stop }: Run, child: PromiseLike<Ended
       hint: `on Debian: apt-get install ${program.package}`,
     });
   }
-  const why = ended.isTerminated
-    ? `ended by ${ended.signal}`
-    : ended.exitCode === undefined
-      ? ended.code
-      : `status ${ended.exitCode}`;
-  throw new BootsealError('tool', `${program.name} failed (${why})${lastWords(`${ended.stderr ?? ''}`)}`);
+  const words = lastWords(`${ended.stderr ?? ''}`);
+  if (!ended.isTerminated && ended.exitCode !== undefined) throw new FailedProgram(program.name, ended.exitCode, words);
+  const why = ended.isTerminated ? `ended by ${ended.signal}` : ended.code;
+  throw new BootsealError('tool', `${program.name} failed (${why})${words}`);
 }
 
 /** What a failed program said last. */

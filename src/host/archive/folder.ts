@@ -1,7 +1,7 @@
 /** @module A folder of this machine as an archive that GNU tar makes of it: owners, attributes, hard links and devices as they are. */
 import { streamSource } from '../../core/archive/source.ts';
 import { BootsealError } from '../../core/errors.ts';
-import { startProgram } from '../program.ts';
+import { FailedProgram, startProgram } from '../program.ts';
 import type { TarFile } from './tar-file.ts';
 
 const TAR = { name: 'tar', package: 'tar' };
@@ -43,7 +43,7 @@ export function tarOfFolder(folder: string, onRemark: (line: string) => void, st
 
 /** A file that cannot be read, or that changes meanwhile. */
 function unreadable(folder: string, cause: unknown): unknown {
-  if (!(cause instanceof BootsealError) || !cause.message.includes('(status ')) return cause;
+  if (!(cause instanceof FailedProgram)) return cause;
   return new BootsealError('io', `cannot read ${folder}: ${cause.message}`, {
     hint: 'all files must be readable and stay as they are',
   });

@@ -5,7 +5,7 @@ import { createGunzip } from 'node:zlib';
 import type { Packing } from '../../core/archive/packing.ts';
 import { BootsealError } from '../../core/errors.ts';
 import { ioError } from '../files.ts';
-import { filterProgram } from '../program.ts';
+import { FailedProgram, filterProgram } from '../program.ts';
 
 /** Part of an open file. */
 export interface Region {
@@ -67,8 +67,7 @@ async function* unzstd(
   try {
     yield* filterProgram(ZSTD, { args: ['-dcq'], stop }, packed);
   } catch (cause) {
-    const failed = cause instanceof BootsealError && cause.kind === 'tool' && cause.message.includes('(status ');
-    if (!failed) throw cause;
+    if (!(cause instanceof FailedProgram)) throw cause;
     throw new BootsealError('format', `${name}: broken zstd data`, { cause });
   }
 }

@@ -14,6 +14,7 @@ import {
   requestKey,
 } from '../../../src/guest/keyring.ts';
 import { answerRequest, parseBackend, type RequestRule } from '../../../src/guest/request-key.ts';
+import { FailedProgram } from '../../../src/host/program.ts';
 import { failure } from '../../failure.ts';
 import { DISK } from '../../guest-tree.ts';
 
@@ -38,11 +39,13 @@ function keyctl(answer: (args: readonly string[]) => string = () => '4711\n'): {
 }
 
 const fails =
-  (verb: string, message = 'keyctl failed (status 1): no') =>
+  (verb: string, error: BootsealError = new FailedProgram('keyctl', 1, ': no')) =>
   (args: readonly string[]) => {
-    if (args[0] === verb) throw new BootsealError('tool', message);
+    if (args[0] === verb) throw error;
     return '4711\n';
   };
+
+const notInstalled = new BootsealError('tool', 'keyctl is not installed');
 
 const secret = new Uint8Array(Buffer.from('correct horse'));
 const key: NewKey = { type: 'user', description: 'bootseal:disk', keyring: '@u' };
@@ -128,9 +131,9 @@ describe('other uses of keyctl', () => {
     await removeKey(keyctl(fails('unlink')).guest, '1', '@u');
     await expect(removeKey(keyctl(fails('revoke')).guest, '1', '@u')).rejects.toMatchObject({ kind: 'tool' });
     await expect(requestKey(keyctl(fails('request2')).guest, 'user', 'a:b', '')).rejects.toMatchObject({ kind: 'key' });
-    await expect(
-      requestKey(keyctl(fails('request2', 'keyctl is not installed')).guest, 'user', 'a:b', ''),
-    ).rejects.toMatchObject({ kind: 'tool' });
+    await expect(requestKey(keyctl(fails('request2', notInstalled)).guest, 'user', 'a:b', '')).rejects.toMatchObject({
+      kind: 'tool',
+    });
     await expect(requestKey(keyctl(() => 'x').guest, 'user', 'a:b', '')).rejects.toMatchObject({ kind: 'tool' });
   });
   it('limits a key before it has its value', async () => {
@@ -224,7 +227,7 @@ describe('answerRequest', () => {
     });
     // The first failure is the one that counts.
     const dead = keyctl(() => {
-      throw new BootsealError('tool', 'keyctl is not installed');
+      throw notInstalled;
     });
     await expect(answerRequest(dead.guest, { ...request, uid: 5 }, rule, read)).rejects.toMatchObject({
       kind: 'usage',

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { filterProgram, inheritedFile, runProgram, startProgram } from '../../../src/host/program.ts';
+import { FailedProgram, filterProgram, inheritedFile, runProgram, startProgram } from '../../../src/host/program.ts';
 import { scratch } from '../../cli/script.ts';
 
 const program = (name: string) => ({ name, package: 'coreutils' });
@@ -72,6 +72,7 @@ describe('runProgram', () => {
   it('tells the status of what failed and its last words', async () => {
     await expect(runProgram(program('ls'), { args: ['/none'] })).rejects.toMatchObject({
       kind: 'tool',
+      status: 2,
       message: "ls failed (status 2): ls: cannot access '/none': No such file or directory",
     });
     await expect(runProgram(program('false'), { args: [] })).rejects.toMatchObject({
@@ -81,7 +82,9 @@ describe('runProgram', () => {
 
   it('tells the signal that ended it', async () => {
     const args = ['-c', 'kill -9 $$'];
-    await expect(runProgram(program('sh'), { args })).rejects.toMatchObject({
+    const killed = runProgram(program('sh'), { args });
+    await expect(killed).rejects.not.toBeInstanceOf(FailedProgram);
+    await expect(killed).rejects.toMatchObject({
       message: 'sh failed (ended by SIGKILL)',
     });
   });
