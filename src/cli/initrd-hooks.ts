@@ -85,7 +85,7 @@ async function hooks(io: Io, options: Options): Promise<void> {
     mode: mode.toString(8).padStart(4, '0'),
     bytes: bytes.length,
   }));
-  const next = [`as root, in the guest's system: cp -r ${options.out}/. /`, ...NEXT[options.for]];
+  const next = [`as root, in the guest's system: cp -r ${forShell(options.out)}/. /`, ...NEXT[options.for]];
   if (options.json === true) {
     io.stdout.write(`${JSON.stringify({ out: options.out, for: options.for, files: made, next })}\n`);
     return;
@@ -96,6 +96,12 @@ async function hooks(io: Io, options: Options): Promise<void> {
     ...next.map((step, i) => `  ${i + 1}. ${step}`),
   ];
   io.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** Returns a path as one word of a shell's command that is no option. */
+function forShell(path: string): string {
+  const file = path.startsWith('-') ? `./${path}` : path;
+  return /^[\w./+,:@%-]+$/.test(file) ? file : `'${file.replaceAll("'", "'\\''")}'`;
 }
 
 async function readFile({ name, from, mode = 0o644 }: AddedFile): Promise<NewFile> {
