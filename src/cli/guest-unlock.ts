@@ -73,8 +73,8 @@ async function unlock(io: Io, device: string, name: string | undefined, options:
   if (name !== undefined && !/^[A-Za-z0-9_.+:-]{1,127}$/.test(name)) {
     throw new BootsealError('usage', 'the name of an opened disk has letters, digits and _ . + : -');
   }
-  if (request !== undefined && options.erase === true) {
-    throw new BootsealError('usage', '--request and --erase exclude each other');
+  if (options.erase === true && (request !== undefined || test === true)) {
+    throw new BootsealError('usage', `${test === true ? '--test' : '--request'} and --erase exclude each other`);
   }
   const description =
     request === undefined

@@ -3,14 +3,14 @@
  * it between the check and the use.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import type { Disk } from '../core/luks/disk.ts';
 import { readHeader } from '../core/luks/image.ts';
 import type { Luks2Header } from '../core/luks/luks2.ts';
 import { checkHeaderPolicy } from '../core/luks/policy.ts';
-import { ioError } from '../host/files.ts';
+import { discard, ioError, writeThrough } from '../host/files.ts';
+import { withSignals } from '../host/signals.ts';
 import { type Guest, inGuest } from './guest.ts';
 
 /** A checked copy. */
@@ -64,21 +64,24 @@ function diskOf(bytes: Uint8Array): Disk {
   return { size: bytes.length, read: async (at, size) => new Uint8Array(bytes.subarray(at, at + size)) };
 }
 
-/** Runs `use` with the copy as a file in /run, which is memory, readable by root only, and removes it after. Throws `io`. */
+/**
+ * Runs `use` with the copy as a file in /run, which is memory, readable by root only, and removes it after; a signal waits for that.
+ * Throws `io`.
+ */
 export async function withHeaderFile<T>(
   guest: Guest,
   { bytes }: HeaderCopy,
   use: (file: string) => Promise<T>,
 ): Promise<T> {
   const file = path.join(inGuest(guest, '/run'), `bootseal-${randomBytes(8).toString('hex')}.header`);
-  try {
-    await fs.writeFile(file, bytes, { mode: 0o600, flag: 'wx' });
-  } catch (cause) {
-    throw ioError(cause, file, 'write');
-  }
-  try {
-    return await use(file);
-  } finally {
-    await fs.rm(file, { force: true });
-  }
+  return withSignals(async () => {
+    try {
+      await writeThrough(file, 0o600, (write) => write(bytes)).catch((cause: unknown) => {
+        throw ioError(cause, file, 'write');
+      });
+      return await use(file);
+    } finally {
+      await discard(file);
+    }
+  });
 }

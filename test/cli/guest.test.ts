@@ -146,6 +146,16 @@ describe('guest read', () => {
   });
 });
 
+describe('guest unlock', () => {
+  it.each([['--test'], ['data', '--request', 'efi:disk-passphrase']])(
+    'erases no secret of a disk that it does not open with it: %s',
+    async (...words) => {
+      const ran = await guest('unlock', 'table.bin', ...words, '--erase', '--root', 'tree');
+      expect(ran).toMatchObject({ status: 2, stderr: expect.stringContaining('--erase exclude each other') });
+    },
+  );
+});
+
 describe('guest erase', () => {
   it('erases what is named, and finds it gone', async () => {
     const ran = await guest('erase', 'disk-passphrase', '--root', 'tree');
