@@ -86,14 +86,27 @@ export interface NewMember {
  * Returns header and name of the member numbered `inode`, up to where its data begin; its data and `fill(size)` zeros follow.
  * Nothing in it depends on when or where it is written. Throws `format` for names and sizes that Linux would pass over.
  */
-export function encodeMember({ name, mode, size }: NewMember, inode: number): Uint8Array {
+export function encodeMember(member: NewMember, inode: number): Uint8Array {
+  const { name, mode, size } = member;
   const encoded = encodeUtf8(name);
   if (encoded.length === 0 || encoded.length >= MAX_NAME || encoded.includes(0)) {
     throw new BootsealError('format', `cpio: a name needs 1 to ${MAX_NAME - 1} bytes without NUL`);
   }
+  if (name === TRAILER)
+    throw new BootsealError('format', `cpio: no file can be called ${TRAILER}, which ends an archive`);
   if ((mode & FILE_TYPE.mask) === FILE_TYPE.link && size > MAX_NAME) {
     throw new BootsealError('format', `cpio: the target of a link has at most ${MAX_NAME} bytes`);
   }
+  return encodeHead(member, inode);
+}
+
+/** Returns the member that ends an archive. */
+export function encodeTrailer(): Uint8Array {
+  return encodeHead({ name: TRAILER, mode: 0, size: 0 }, 0);
+}
+
+function encodeHead({ name, mode, size }: NewMember, inode: number): Uint8Array {
+  const encoded = encodeUtf8(name);
   const header = CpioHeader.pack({
     form: 1,
     inode,
@@ -111,9 +124,4 @@ export function encodeMember({ name, mode, size }: NewMember, inode: number): Ui
     checksum: 0,
   });
   return concat(header, encoded, new Uint8Array(1 + fill(header.length + encoded.length + 1)));
-}
-
-/** Returns the member that ends an archive. */
-export function encodeTrailer(): Uint8Array {
-  return encodeMember({ name: TRAILER, mode: 0, size: 0 }, 0);
 }

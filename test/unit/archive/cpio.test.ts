@@ -69,6 +69,7 @@ describe('a member', () => {
   it.each<[string, NewMember]>([
     ['no name', { name: '', mode: 0o100644, size: 0 }],
     ['a name of 4096 bytes', { name: 'x'.repeat(4096), mode: 0o100644, size: 0 }],
+    ['the name that ends an archive', { name: 'TRAILER!!!', mode: 0o100644, size: 0 }],
     ['a NUL in its name', { name: 'a\0b', mode: 0o100644, size: 0 }],
     ['a target of 4097 bytes', { name: 'a', mode: 0o120777, size: 4097 }],
     ['4 GiB of data', { name: 'a', mode: 0o100644, size: 2 ** 32 }],
