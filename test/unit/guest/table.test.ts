@@ -57,21 +57,19 @@ describe("what Linux's efi_secret was seen to show", () => {
       't01_normal',
       [
         [DISK, 'alpha-secret'],
-        [KBC, '{"k":"Fg==","}'],
+        [KBC, '{"k":"dg=="}'],
       ],
     ],
     [
       't08_empty_data',
       [
         [DISK, ''],
-        [KBC, '{"k":"Fg==","}'],
+        [KBC, '{"k":"dg=="}'],
       ],
     ],
-  ])('%s has these values', (id, _) => {
+  ])('%s has these values', (id, values) => {
     const { shown } = observed(cases.find((one) => one.id === id)?.area ?? '');
-    expect(shown.map(({ guid }) => guid)).toEqual([DISK, KBC]);
-    expect(Buffer.from(shown[0]?.value ?? []).toString()).toBe(id === 't01_normal' ? 'alpha-secret' : '');
-    expect(shown[1]?.value.length).toBe(12);
+    expect(shown.map(({ guid, value }) => [guid, Buffer.from(value).toString()])).toEqual(values);
     expect(shown[0]?.at).toBe(20);
   });
 
