@@ -2,6 +2,7 @@
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
+import { readSmallFile } from '../host/files.ts';
 import { type Program, type Run, runProgram } from '../host/program.ts';
 
 /** What a command inside the guest touches. */
@@ -22,19 +23,16 @@ export function inGuest({ root }: Guest, file: string): string {
   return path.join(root, file);
 }
 
-/** Characters that a file of the kernel's may have. */
+/** Bytes that a file of the kernel's may have. */
 const MAX_TEXT = 1 << 22;
 
-/** Returns a file of the kernel's as text; undefined when it is not there. Throws `io`. */
+/** Returns a file of the kernel's as text; undefined when it is not there. Throws `io`, `format` when it is longer than any. */
 export async function kernelText(guest: Guest, file: string): Promise<string | undefined> {
   try {
-    const text = await fs.readFile(inGuest(guest, file), 'latin1');
-    if (text.length > MAX_TEXT) throw new BootsealError('io', `${file} is larger than the kernel makes it`);
-    return text;
-  } catch (cause) {
-    if (cause instanceof BootsealError) throw cause;
-    if (isAbsent(cause)) return undefined;
-    throw new BootsealError('io', `cannot read ${file}: ${codeOf(cause)}`, { cause });
+    return Buffer.from(await readSmallFile(inGuest(guest, file), MAX_TEXT, file)).toString('latin1');
+  } catch (error) {
+    if (error instanceof BootsealError && isAbsent(error.cause)) return undefined;
+    throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 /** @module Secrets as files of Linux's driver efi_secret (linux Documentation/security/secrets/coco.rst). */
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
+import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import type { Guid } from '../core/guid.ts';
 import { MAX_PAYLOAD } from '../core/secret/limits.ts';
@@ -58,14 +59,13 @@ function securityfsSource(guest: Guest, place: string): SecretSource {
 
   async function erase(guid: Guid): Promise<void> {
     const file = path.join(folder, guid);
-    const gone = await fs.unlink(file).catch((cause: unknown) => {
+    await fs.unlink(file).catch((cause: unknown) => {
       const why = isAbsent(cause) ? 'there is no such secret' : codeOf(cause);
       throw new BootsealError('io', `cannot erase ${place}/${guid}: ${why}`, { cause });
     });
     if ((await names()).includes(guid)) {
       throw new BootsealError('io', `${place}/${guid} is still there after it was erased`);
     }
-    return gone;
   }
 
   return {
@@ -73,7 +73,12 @@ function securityfsSource(guest: Guest, place: string): SecretSource {
     place,
     async read() {
       const entries: TableEntry[] = [];
-      for (const guid of await names()) entries.push(await readEntry(guid));
+      try {
+        for (const guid of await names()) entries.push(await readEntry(guid));
+      } catch (error) {
+        wipe(...entries.map(({ value }) => value));
+        throw error;
+      }
       return { entries, table: undefined };
     },
     erase,

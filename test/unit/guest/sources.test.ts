@@ -202,6 +202,21 @@ describe('memory', () => {
     expect(await why(guestWith(folder, new Uint8Array(0xc00), over))).toContain(message);
   });
 
+  it('is not looked for in a list longer than any kernel makes', async () => {
+    writeTree(folder, driverless);
+    fs.truncateSync(path.join(folder, 'proc/iomem'), (1 << 22) + 1);
+    await expect(findSecrets(guestWith(folder, new Uint8Array(0xc00)))).rejects.toMatchObject({
+      kind: 'format',
+      message: '/proc/iomem is larger than 4194304 bytes, the most that is accepted here',
+    });
+    fs.rmSync(path.join(folder, 'proc/iomem'));
+    fs.mkdirSync(path.join(folder, 'proc/iomem'));
+    await expect(findSecrets(guestWith(folder, new Uint8Array(0xc00)))).rejects.toMatchObject({
+      kind: 'io',
+      message: 'cannot read /proc/iomem: is a directory',
+    });
+  });
+
   it('is open where lockdown is none', async () => {
     writeTree(folder, { ...driverless, 'sys/kernel/security/lockdown': '[none] integrity confidentiality\n' });
     expect(await why(guestWith(folder, new Uint8Array(0xc00)))).toBe('found');
