@@ -35,7 +35,7 @@ const NEXT: Readonly<Record<Maker, readonly string[]>> = {
     'put bootseal before filesystems in HOOKS of /etc/mkinitcpio.conf, then mkinitcpio -P',
   ],
   systemd: [
-    'have the program that makes the initrd put all of these files into it, and cryptsetup, sha256sum, dd, head, tail, tr and wc',
+    'have the program that makes the initrd put all of these files into it, and cryptsetup, sha256sum, cat, dd, head, mkdir, mount, rm, sleep, sync, tail, tr and wc',
     'in the initrd, link ../bootseal-unlock.service into /usr/lib/systemd/system/cryptsetup-pre.target.requires',
     'put root=/dev/mapper/root and the words for bootseal on the command line (docs/guest.md)',
   ],

@@ -110,8 +110,10 @@ secrets_erase_all() {
     *)
       set +f
       rm -f "$source"/*
+      # Where nothing is left, the pattern stays as it is.
+      set -- "$source"/*
       set -f
-      [ -z "$(ls "$source")" ]
+      [ ! -e "$1" ]
       ;;
   esac
 }
