@@ -8,7 +8,7 @@ import { fixture } from '../fixtures.ts';
 import { DISK, secretArea } from '../guest-tree.ts';
 import { PASSPHRASE } from '../luks-image.ts';
 import { describeWith } from '../needs.ts';
-import { GUEST_DEADLINE } from './guest-machine.ts';
+import { GUEST_DEADLINE, START } from './guest-machine.ts';
 import { GUEST, kernelFile } from './guest-tree.ts';
 import { writeInitrd } from './initrd.ts';
 
@@ -27,16 +27,7 @@ const needed = {
 const AREA = 0x1f810000;
 
 /** Every part begins with a line `== NAME`; what it prints is looked at below. */
-const INIT = `#!/bin/busybox sh
-/bin/busybox --install -s
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
-mount -t tmpfs tmpfs /run
-exec >/dev/ttyS1 2>&1
-stty -F /dev/ttyS1 raw
-while read -r module; do insmod "$module" || echo "cannot load $module"; done < /modules
-part() { echo "== $1"; }
+const INIT = `${START}part() { echo "== $1"; }
 part list
 bootseal guest list --json
 part read

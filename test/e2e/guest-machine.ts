@@ -22,8 +22,8 @@ export const DISK_MODULES = [
   ],
 ];
 
-/** The first program of such a guest. Standard output and error are the report. */
-const INIT = `#!/bin/busybox sh
+/** How the first program of a guest begins: its standard output and error are the report, and the modules are loaded. */
+export const START = `#!/bin/busybox sh
 /bin/busybox --install -s
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -32,7 +32,9 @@ mount -t tmpfs tmpfs /run
 exec >/dev/ttyS1 2>&1
 stty -F /dev/ttyS1 raw
 while read -r module; do insmod "$module" || echo "cannot load $module"; done < /modules
-# Returns the disk with a serial number.
+`;
+
+const INIT = `${START}# Returns the disk with a serial number.
 disk() {
   for serial in /sys/block/vd*/serial; do
     if [ "$(cat "$serial")" = "$1" ]; then serial=\${serial%/serial}; echo "/dev/\${serial##*/}"; fi
