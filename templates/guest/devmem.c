@@ -5,7 +5,7 @@
  * It maps /dev/mem: where memory is encrypted, read(2) gives ciphertext, and only a mapping has the bit that decrypts (linux
  * arch/x86/mm/mem_encrypt_amd.c, add_encrypt_protection_map). No shell can map, hence this program.
  *
- * No C library: x86-64 Linux only, static, some 1.5 KB:
+ * No C library: x86-64 Linux only, static, some 1.4 KB:
  *   cc -Os -static -nostdlib -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pie -no-pie \
  *      -Wl,--build-id=none -Wl,-z,norelro -Wl,-n -s -o bootseal-devmem devmem.c
  */
