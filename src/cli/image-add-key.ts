@@ -1,7 +1,7 @@
 /** @module `bootseal image add-key`: another key that opens an image. */
 import { Command } from 'commander';
 import { wipe } from '../core/bytes.ts';
-import { unlock, unlockAll } from '../core/luks/image.ts';
+import { type Unlocked, unlock, unlockAll } from '../core/luks/image.ts';
 import { nodeLuksCrypto } from '../host/node-luks.ts';
 import { KEYSLOT_HELP, parseKeyslot } from './image-input.ts';
 import { addChangeOptions, type Changeable, type ChangeOptions, changeKeys, reportChange } from './image-key-change.ts';
@@ -50,17 +50,12 @@ async function addKey(io: Io, image: string, options: Options): Promise<void> {
   reportChange(io, options, lines, changed);
 }
 
-function add(
-  io: Io,
-  options: Options,
-  { header, disk, commit }: Changeable,
-  opened: Awaited<ReturnType<typeof unlock>>,
-  lines: string[],
-) {
+function add(io: Io, options: Options, { header, disk, commit }: Changeable, opened: Unlocked, lines: string[]) {
   return withNewKey(io, options, header, async (key) => {
-    const [already] = await unlockAll(header, disk, key.passphrase, nodeLuksCrypto);
+    const present = await unlockAll(header, disk, key.passphrase, nodeLuksCrypto);
+    wipe(...present.map(({ volumeKey }) => volumeKey));
+    const already = present.find(({ bound }) => bound);
     if (already !== undefined) {
-      wipe(already.volumeKey);
       lines.push(`keyslot ${already.keyslot} has this key already, nothing was added`);
       return commit({ remove: [] });
     }

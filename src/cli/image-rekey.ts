@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
-import { type Unlocked, unlock, unlockAll } from '../core/luks/image.ts';
+import { type OpenedKeyslot, unlock, unlockAll } from '../core/luks/image.ts';
 import { nodeLuksCrypto } from '../host/node-luks.ts';
 import { KEYSLOT_HELP, parseKeyslot } from './image-input.ts';
 import {
@@ -60,8 +60,8 @@ async function rekey(io: Io, image: string, options: Options): Promise<void> {
         if (Buffer.compare(old, key.passphrase) === 0) {
           throw new BootsealError('usage', 'the new key is the old one');
         }
-        const opened: Unlocked[] = [];
-        const already: Unlocked[] = [];
+        const opened: OpenedKeyslot[] = [];
+        const already: OpenedKeyslot[] = [];
         try {
           opened.push(...(await openedBy(found, old, options.keyslot)));
           already.push(...(await unlockAll(found.header, found.disk, key.passphrase, nodeLuksCrypto)));
@@ -76,19 +76,27 @@ async function rekey(io: Io, image: string, options: Options): Promise<void> {
 }
 
 /** Returns all keyslots that the key opens, or only the one that was asked for. */
-async function openedBy({ header, disk }: Changeable, key: Uint8Array, only?: number): Promise<readonly Unlocked[]> {
-  if (only !== undefined) return [await unlock(header, disk, key, nodeLuksCrypto, only)];
+async function openedBy(
+  { header, disk }: Changeable,
+  key: Uint8Array,
+  only?: number,
+): Promise<readonly OpenedKeyslot[]> {
+  if (only !== undefined) return [{ ...(await unlock(header, disk, key, nodeLuksCrypto, only)), bound: true }];
   return unlockAll(header, disk, key, nodeLuksCrypto);
 }
 
 async function replace(
   { header, disk, commit }: Changeable,
   key: AddedKey,
-  found: { readonly opened: readonly Unlocked[]; readonly already: readonly Unlocked[]; readonly old: Uint8Array },
+  found: {
+    readonly opened: readonly OpenedKeyslot[];
+    readonly already: readonly OpenedKeyslot[];
+    readonly old: Uint8Array;
+  },
   lines: string[],
 ): Promise<Changed> {
-  const [first] = found.opened;
-  const [present] = found.already;
+  const first = found.opened.find(({ bound }) => bound);
+  const present = found.already.find(({ bound }) => bound);
   const remove = found.opened.map(({ keyslot }) => keyslot);
   // What is left of a change that was cut off: the new key is there, the old one perhaps.
   if (present !== undefined) {

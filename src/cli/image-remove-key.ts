@@ -87,19 +87,21 @@ async function checkRemaining(
   remove: readonly number[],
 ): Promise<void> {
   await withKeyFile(io, file, async (key) => {
-    const opened = await unlockAll(header, disk, key, nodeLuksCrypto);
-    wipe(...opened.map(({ volumeKey }) => volumeKey));
+    const all = await unlockAll(header, disk, key, nodeLuksCrypto);
+    wipe(...all.map(({ volumeKey }) => volumeKey));
+    const opened = all.filter(({ bound }) => bound);
     if (opened.some(({ keyslot }) => !remove.includes(keyslot))) return;
     throw new BootsealError('key', 'the key that shall remain opens no other keyslot', {
-      hint: opened.length === 0 ? 'it opens none at all' : 'it is the one that would be removed',
+      hint:
+        opened.length === 0 ? 'it opens none that holds the key of the data' : 'it is the one that would be removed',
     });
   });
 }
 
-/** Counts what a passphrase opens; that it is known to somebody can only be tried. */
+/** Counts what a passphrase opens the data with; that it is known to somebody can only be tried. */
 function checkLockout(header: LuksHeader, remove: readonly number[], { allowLockout }: Options): void {
   if (allowLockout === true || remove.length === 0) return;
-  if (passphraseSlots(header).some(({ id }) => !remove.includes(id))) return;
+  if (passphraseSlots(header).some(({ id, bound }) => bound && !remove.includes(id))) return;
   throw new BootsealError(
     'usage',
     `keyslot ${remove.join(', ')} is the last: without it nothing opens the data ever again`,

@@ -148,6 +148,35 @@ describeWith(CRYPTSETUP, 'cryptsetup and changed keys', () => {
     expectOpen('set', ['two']);
   });
 
+  it('a keyslot that holds the key of no data neither opens them nor stands in for one that does', async () => {
+    fs.writeFileSync(at('unbound'), '');
+    fs.truncateSync(at('unbound'), 24 << 20);
+    cryptsetupSucceeds(['luksFormat', '--type', 'luks2', ...PBKDF2, '--key-file', '-', at('unbound')], KEYS.one);
+    const unbound = ['--unbound', '--key-size', '256', ...PBKDF2, '--key-file', at('one'), at('unbound'), at('two')];
+    cryptsetupSucceeds(['luksAddKey', ...unbound]);
+    const key = volumeKey(at('unbound'), Buffer.from(KEYS.one));
+    const before = fs.readFileSync(at('unbound'));
+    for (const [status, ...args] of [
+      [2, 'remove-key', '--key-file', 'one'],
+      [4, 'remove-key', '--keyslot', '0', '--remaining-key-file', 'two'],
+      [4, 'add-key', '--key-file', 'two', '--new-key-file', 'three'],
+      [4, 'rekey', '--key-file', 'two', '--new-key-file', 'three'],
+      [4, 'extract', '--key-file', 'two', '--out', 'none'],
+      [2, 'extract', '--key-file', 'two', '--keyslot', '1', '--out', 'none'],
+    ] as const) {
+      const [command = '', ...options] = args;
+      const ran = await bootseal(['image', command, 'unbound', ...options], folder);
+      expect(ran.status, `${args.join(' ')}: ${ran.stderr}`).toBe(status);
+    }
+    expect(fs.readFileSync(at('unbound')).equals(before)).toBe(true);
+    await image('rekey', 'unbound', '--key-file', 'one', '--new-key-file', 'two', ...OUR_PBKDF2);
+    expect(volumeKey(at('unbound'), Buffer.from(KEYS.two))).toBe(key);
+    await image('add-key', 'unbound', '--key-file', 'two', '--new-key-file', 'one', ...OUR_PBKDF2);
+    await image('remove-key', 'unbound', '--key-file', 'two');
+    expectOpen('unbound', ['one']);
+    expect(volumeKey(at('unbound'), Buffer.from(KEYS.one))).toBe(key);
+  });
+
   it('mends a header that we find half written as we do', async () => {
     fs.writeFileSync(at('raw'), noise(4096));
     await image('build', '--from', 'raw', '--out', 'half', '--key-file', 'one', ...OUR_PBKDF2);

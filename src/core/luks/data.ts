@@ -47,13 +47,22 @@ export async function openData(disk: Disk, segment: DataSegment): Promise<ImageD
   return { segment, size: layout.dataSize, layout, journal: await readJournal(disk, offset, layout) };
 }
 
-/** Yields all data in order, and which of them do not match their tags. Throws `format` when the disk ends before, `io`. */
+/**
+ * Yields all data in order, and which of them do not match their tags.
+ *
+ * @throws `format` when the disk ends before, or the key has another length than the header says of the data; `io`
+ */
 export async function* readPieces(
   disk: Disk,
   data: ImageData,
   volumeKey: Uint8Array,
   crypto: SectorCrypto,
 ): AsyncGenerator<Piece> {
+  const { keySize } = data.segment;
+  if (volumeKey.length !== keySize) {
+    const lengths = `take a key of ${keySize} bytes, and the keyslot holds one of ${volumeKey.length}`;
+    throw new BootsealError('format', `the data ${lengths}`);
+  }
   for (let at = 0; at < data.size; ) {
     const piece = await ('layout' in data
       ? readTagged(disk, data, at, volumeKey, crypto)
@@ -66,7 +75,7 @@ export async function* readPieces(
 /**
  * Yields the plaintext in order. Nothing of a sector that does not match its tag, and nothing after it, comes out.
  *
- * @throws `mismatch` at the first such sector, `format` when the disk ends before the data do, `io`
+ * @throws `mismatch` at the first such sector, `format` as {@link readPieces}, `io`
  */
 export async function* readPlaintext(
   disk: Disk,

@@ -21,6 +21,8 @@ export interface PassphraseSlot extends KeyslotFormat {
   /** 0: only when asked for by number, 1: normal, 2: tried first. */
   readonly priority: number;
   readonly digest: KeyDigest;
+  /** Whether its key encrypts data; cryptsetup makes others too, and calls them unbound. */
+  readonly bound: boolean;
 }
 
 /** An opened image. */
@@ -28,6 +30,9 @@ export interface Unlocked {
   readonly keyslot: number;
   readonly volumeKey: Uint8Array;
 }
+
+/** A keyslot that a passphrase opens, also one whose key encrypts no data. */
+export interface OpenedKeyslot extends Unlocked, Pick<PassphraseSlot, 'bound'> {}
 
 /** Keyslots at the limit of their cost that are tried before the search is given up. */
 const MAX_SHARES = 4;
@@ -56,11 +61,13 @@ export function passphraseSlots(header: LuksHeader): readonly PassphraseSlot[] {
 }
 
 /**
- * Returns the volume key for a passphrase: keyslots of high priority are tried first, those of priority 0 only when asked for.
+ * Returns the volume key of the data for a passphrase: keyslots of high priority are tried first, those of priority 0 only when asked
+ * for, those whose key encrypts no data never.
  *
  * @param disk where the header is
  * @param only number of the one keyslot to try
- * @throws `key` when no keyslot opens, `format` when the only ones left are broken or too costly, `usage` for an unknown `only`
+ * @throws `key` when no keyslot opens, `format` when the only ones left are broken or too costly, `usage` for an `only` that is
+ * not in use or holds the key of no data
  */
 export async function unlock(
   header: LuksHeader,
@@ -97,8 +104,8 @@ export async function unlock(
 }
 
 /**
- * Returns every keyslot that a passphrase opens, those of priority 0 too, with the volume key of each, which are the caller's to
- * wipe. Keyslots that are broken or too costly are passed by.
+ * Returns every keyslot that a passphrase opens, those of priority 0 and those of no data too, with the volume key of each, which are
+ * the caller's to wipe. Keyslots that are broken or too costly are passed by.
  *
  * @throws `format` when all keyslots together are too costly; `io`
  */
@@ -107,16 +114,16 @@ export async function unlockAll(
   disk: Disk,
   passphrase: Uint8Array,
   crypto: LuksCrypto,
-): Promise<readonly Unlocked[]> {
+): Promise<readonly OpenedKeyslot[]> {
   const slots = passphraseSlots(header);
   let spent = 0;
-  const opened: Unlocked[] = [];
+  const opened: OpenedKeyslot[] = [];
   for (const slot of slots) {
     spent += shareOf(slot, crypto.limits);
     if (spent > MAX_SHARES) throw tooManyKeyslots(slot);
     try {
       const volumeKey = await trySlot(slot, disk, passphrase, crypto);
-      if (volumeKey !== undefined) opened.push({ keyslot: slot.id, volumeKey });
+      if (volumeKey !== undefined) opened.push({ keyslot: slot.id, volumeKey, bound: slot.bound });
     } catch (error) {
       if (!(error instanceof BootsealError) || error.kind !== 'format') throw error;
     }
@@ -156,9 +163,12 @@ async function trySlot(
 
 function slotsToTry(header: LuksHeader, only: number | undefined): readonly PassphraseSlot[] {
   const slots = passphraseSlots(header);
-  if (only === undefined) return slots.filter(({ priority }) => priority > 0).sort((a, b) => b.priority - a.priority);
-  const wanted = slots.filter(({ id }) => id === only);
-  if (wanted.length > 0) return wanted;
+  if (only === undefined) {
+    return slots.filter(({ priority, bound }) => priority > 0 && bound).sort((a, b) => b.priority - a.priority);
+  }
+  const wanted = slots.find(({ id }) => id === only);
+  if (wanted?.bound === true) return [wanted];
+  if (wanted !== undefined) throw new BootsealError('usage', `keyslot ${only} holds the key of no data`);
   throw new BootsealError('usage', `keyslot ${only} is not in use`, {
     hint: `in use are: ${slots.map(({ id }) => id).join(', ') || 'none'}`,
   });
@@ -185,14 +195,16 @@ function luks1Slots(header: Luks1Header): readonly PassphraseSlot[] {
       encryptionKeySize: keySize,
       keySize,
       digest,
+      bound: true,
     }));
 }
 
 function luks2Slots({ current }: Luks2Header): readonly PassphraseSlot[] {
   const { keyslots, digests } = current.metadata;
   return keyslots.flatMap((slot) => {
-    const digest = digests.find((candidate) => candidate.keyslots.includes(slot.id))?.pbkdf2;
-    if (slot.kind === 'foreign' || digest === undefined) return [];
-    return [{ ...slot, where: `keyslot ${slot.id}`, offset: slot.area.offset, digest }];
+    const found = digests.find((candidate) => candidate.keyslots.includes(slot.id));
+    if (slot.kind === 'foreign' || found?.pbkdf2 === undefined) return [];
+    const place = { where: `keyslot ${slot.id}`, offset: slot.area.offset };
+    return [{ ...slot, ...place, digest: found.pbkdf2, bound: found.segments.length > 0 }];
   });
 }

@@ -1,10 +1,23 @@
 import { describe, expect, it } from 'vitest';
+import { openData, readPlaintext } from '../../../src/core/luks/data.ts';
 import { type Disk, readExactly } from '../../../src/core/luks/disk.ts';
-import { passphraseSlots, readHeader, unlock } from '../../../src/core/luks/image.ts';
+import { headerStages, withWrites } from '../../../src/core/luks/header-change.ts';
+import { passphraseSlots, readHeader, unlock, unlockAll } from '../../../src/core/luks/image.ts';
+import { printJson, toJson } from '../../../src/core/luks/metadata/json.ts';
+import { plan } from '../../../src/core/luks/plan.ts';
 import { cryptSectors } from '../../../src/core/luks/sectors.ts';
 import { dataSegment } from '../../../src/core/luks/segment.ts';
+import { nodeSectorCrypto } from '../../../src/host/node-luks.ts';
 import { fixture } from '../../fixtures.ts';
-import { blocks, memoryDisk, nodeLuksCrypto, PASSPHRASE, sampleImage, withArgon2 } from '../../luks-image.ts';
+import {
+  blocks,
+  memoryDisk,
+  nodeLuksCrypto,
+  PASSPHRASE,
+  sampleImage,
+  seededRandom,
+  withArgon2,
+} from '../../luks-image.ts';
 
 const open = async (image: Uint8Array) => {
   const disk = memoryDisk(image);
@@ -219,6 +232,69 @@ describe('unlock', () => {
       }),
     );
     expect(passphraseSlots(header)).toEqual([]);
+  });
+});
+
+/** An image whose keyslots 0 and 1 the keys `one` and `two` open, with changes to its metadata. */
+async function changedImage(change: (json: Record<string, Record<string, never>>) => unknown): Promise<Uint8Array> {
+  const kdf = { type: 'pbkdf2', iterations: 1000 } as const;
+  const keys = ['one', 'two'].map((key) => ({ passphrase: new Uint8Array(Buffer.from(key)), kdf }));
+  const shape = { version: 2, dataSize: 4096, keySize: 64, sectorSize: 512, detached: false } as const;
+  const random = seededRandom(5);
+  const { extents, imageSize } = await plan({ ...shape, headerSize: 0x100000, keys }, random, nodeLuksCrypto);
+  const image = new Uint8Array(imageSize);
+  for (const extent of extents) if (extent.kind === 'bytes') image.set(extent.bytes, extent.at);
+  const { header } = await open(image);
+  if (header.version !== 2) throw new Error('not LUKS2');
+  const json = JSON.parse(printJson(header.current.metadata.json));
+  change(json);
+  return headerStages(header.current, toJson(json), 9n, random).reduce(withWrites, image);
+}
+
+describe('a keyslot whose key encrypts no data', () => {
+  const unbound = () =>
+    changedImage(({ digests = {} }) => {
+      const bound = digests['0'] as unknown as Record<string, unknown>;
+      Object.assign(digests, { 1: { ...bound, keyslots: ['1'], segments: [] } });
+      bound['keyslots'] = ['0'];
+    });
+  const key = (text: string) => new Uint8Array(Buffer.from(text));
+
+  it('does not open them', async () => {
+    const { disk, header } = await open(await unbound());
+    expect((await unlock(header, disk, key('one'), nodeLuksCrypto)).keyslot).toBe(0);
+    await expect(unlock(header, disk, key('two'), nodeLuksCrypto)).rejects.toMatchObject({
+      kind: 'key',
+      message: 'the key opens no keyslot (tried: 0)',
+    });
+    await expect(unlock(header, disk, key('two'), nodeLuksCrypto, 1)).rejects.toMatchObject({
+      kind: 'usage',
+      message: 'keyslot 1 holds the key of no data',
+    });
+  });
+
+  it('is told from the others', async () => {
+    const { disk, header } = await open(await unbound());
+    const found = async (text: string) =>
+      (await unlockAll(header, disk, key(text), nodeLuksCrypto)).map(({ keyslot, bound }) => [keyslot, bound]);
+    expect([await found('one'), await found('two')]).toEqual([[[0, true]], [[1, false]]]);
+  });
+});
+
+describe('a keyslot whose key has another length than that of the data', () => {
+  it('is refused before anything is decrypted', async () => {
+    // Keyslot 0 says 16 bytes, and the data have a cipher that goes with them; keyslot 1 holds the 64 that there are.
+    const image = await changedImage(({ keyslots = {}, segments = {} }) => {
+      Object.assign(keyslots['0'] as unknown as object, { key_size: 16 });
+      Object.assign(segments['0'] as unknown as object, { encryption: 'aes-cbc-plain64' });
+    });
+    const { disk, header } = await open(image);
+    const { volumeKey } = await unlock(header, disk, new Uint8Array(Buffer.from('two')), nodeLuksCrypto);
+    const data = await openData(disk, dataSegment(header, disk.size, false));
+    await expect(readPlaintext(disk, data, volumeKey, nodeSectorCrypto).next()).rejects.toMatchObject({
+      kind: 'format',
+      message: 'the data take a key of 16 bytes, and the keyslot holds one of 64',
+    });
   });
 });
 
