@@ -1,9 +1,9 @@
 /**
- * @module Tests that need a program of somebody else: without it they are skipped with the reason on a person's machine, and
+ * @module Tests that need a program of somebody else, or root: without it they are skipped with the reason on a person's machine, and
  * fail in CI (`CI=true`), where a skipped proof would go unseen.
  */
 import * as fs from 'node:fs';
-import { describe, it } from 'vitest';
+import { describe, it, type TestContext } from 'vitest';
 
 /** A program that may be missing. */
 export interface Needed {
@@ -31,4 +31,12 @@ export function describeWith(needed: Needed, title: string, tests: () => void): 
   } else {
     describe.skip(`${title}: skipped, ${reason}`, tests);
   }
+}
+
+/** Goes on only as root: else skips the test with the reason, `why` only root can do it, and in CI fails it. */
+export function needRoot({ skip }: TestContext, why: string): void {
+  if (process.getuid?.() === 0) return;
+  const reason = `needs root: ${why}`;
+  if (process.env['CI'] === 'true') throw new Error(reason);
+  skip(reason);
 }

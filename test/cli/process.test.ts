@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { fixture } from '../fixtures.ts';
+import { describeWith, type Needed } from '../needs.ts';
 import { scratch } from './script.ts';
 
 const ROOT = path.join(import.meta.dirname, '..', '..');
@@ -18,7 +19,13 @@ function statusOf(line: string): string {
   return ran.stderr.trim().split('\n').at(-1) ?? '';
 }
 
-describe.skipIf(!fs.existsSync(path.join(ROOT, 'dist', 'bootseal.cjs')))('the process', () => {
+const BUILT: Needed = {
+  name: 'the built command',
+  files: [path.join(ROOT, 'dist', 'bootseal.cjs')],
+  how: 'node bin/setup.js builds it',
+};
+
+describeWith(BUILT, 'the process', () => {
   beforeAll(() => {
     fs.writeFileSync(path.join(folder, 'fw'), fixture('debian-ovmf/OVMF_2025.02-8+deb13u1.fd'));
   });

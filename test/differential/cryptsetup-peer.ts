@@ -38,3 +38,6 @@ export function volumeKey(image: string, key: Uint8Array, args: readonly string[
   const hex = /MK dump:([0-9a-f\s]+)/.exec(printed)?.[1] ?? '';
   return hex.replaceAll(/\s/g, '');
 }
+
+/** Why tests that reencrypt need root. */
+export const REENCRYPTION = 'only root gets the lock that cryptsetup wants for reencryption';

@@ -10,13 +10,11 @@ import { checkHeaderPolicy, type PolicyRule } from '../../src/core/luks/policy.t
 import { cryptSectors } from '../../src/core/luks/sectors.ts';
 import { bootseal, scratch } from '../cli/script.ts';
 import { memoryDisk, nodeLuksCrypto, seededRandom } from '../luks-image.ts';
-import { describeWith } from '../needs.ts';
-import { CRYPTSETUP, cryptsetup, cryptsetupSucceeds, volumeKey } from './cryptsetup-peer.ts';
+import { describeWith, needRoot } from '../needs.ts';
+import { CRYPTSETUP, cryptsetup, cryptsetupSucceeds, REENCRYPTION, volumeKey } from './cryptsetup-peer.ts';
 import { seedOfRun } from './random-launch.ts';
 
 const SEED = seedOfRun();
-/** Only root gets the lock that cryptsetup wants for reencryption. */
-const isRoot = process.getuid?.() === 0;
 const { folder, remove } = scratch();
 afterAll(remove);
 const at = (name: string) => path.join(folder, name);
@@ -110,7 +108,8 @@ describeWith(CRYPTSETUP, `cryptsetup (BOOTSEAL_SEED=${SEED})`, () => {
     });
   });
 
-  it.skipIf(!isRoot)('decrypts our data back (reencrypt --decrypt, no device-mapper)', async () => {
+  it('decrypts our data back (reencrypt --decrypt, no device-mapper)', async (test) => {
+    needRoot(test, REENCRYPTION);
     const options: PlanOptions = { ...luks2, detached: true, dataSize: 4 << 20 };
     for (const sectorSize of [512, 4096] as const) {
       const name = `decrypt-${sectorSize}`;
@@ -250,7 +249,8 @@ describeWith(CRYPTSETUP, `cryptsetup (BOOTSEAL_SEED=${SEED})`, () => {
       expect((await unlock(header, disk, text('two'), nodeLuksCrypto, 6)).keyslot).toBe(6);
     });
 
-    it.skipIf(!isRoot)('an encryption that was only begun', async () => {
+    it('an encryption that was only begun', async (test) => {
+      needRoot(test, REENCRYPTION);
       fs.writeFileSync(at('begun'), seededRandom(3)(48 << 20));
       const args = [
         'reencrypt',

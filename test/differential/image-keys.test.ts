@@ -5,11 +5,9 @@ import * as path from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { bootseal, scratch } from '../cli/script.ts';
 import { noise } from '../disk-image/raw-image.ts';
-import { describeWith } from '../needs.ts';
-import { CRYPTSETUP, cryptsetup, cryptsetupSucceeds, volumeKey } from './cryptsetup-peer.ts';
+import { describeWith, needRoot } from '../needs.ts';
+import { CRYPTSETUP, cryptsetup, cryptsetupSucceeds, REENCRYPTION, volumeKey } from './cryptsetup-peer.ts';
 
-/** Only root gets the lock that cryptsetup wants for reencryption. */
-const isRoot = process.getuid?.() === 0;
 // Each runs a dozen programs.
 vi.setConfig({ testTimeout: 120_000 });
 const { folder, remove } = scratch();
@@ -66,7 +64,7 @@ describeWith(CRYPTSETUP, 'cryptsetup and changed keys', () => {
     ['LUKS1', ['--luks1'], 'disk', OUR_PBKDF2, /LUKS header information/],
   ] as const)('our %s', (_name, options, header, kdf, kinds) => {
     const apart = header === 'disk' ? [] : ['--header', header];
-    it('opens after add-key, rekey and remove-key, to the same volume key and data', async () => {
+    it('opens after add-key, rekey and remove-key, to the same volume key and data', async (test) => {
       const plain = noise(1 << 20);
       fs.writeFileSync(at('raw'), plain);
       await image('build', '--from', 'raw', '--out', 'disk', '--force', '--key-file', 'one', ...OUR_PBKDF2, ...options);
@@ -86,7 +84,9 @@ describeWith(CRYPTSETUP, 'cryptsetup and changed keys', () => {
       expectOpen(header, ['one']);
       await image('extract', 'disk', '--key-file', 'one', '--out', 'back', '--force', ...apart);
       expect(fs.readFileSync(at('back')).equals(plain)).toBe(true);
-      if (!isRoot || options[0] === '--luks1') return;
+      // cryptsetup decrypts LUKS2 only.
+      if (options[0] === '--luks1') return;
+      needRoot(test, REENCRYPTION);
       const slot = /^ {2}(\d+): luks2/m.exec(cryptsetupSucceeds(['luksDump', at(header)]))?.[1] ?? '';
       const args = ['reencrypt', '--decrypt', '--force-offline-reencrypt', '--key-slot', slot, '--key-file', '-'];
       cryptsetupSucceeds([...args, '--header', at(apart.length > 0 ? header : 'exported'), at('disk')], KEYS.one);
@@ -215,29 +215,27 @@ describeWith(CRYPTSETUP, 'cryptsetup and changed keys', () => {
     holder.kill('SIGKILL');
   });
 
-  it.skipIf(!isRoot)(
-    'what it encrypted is verified and extracted after luksAddKey, luksKillSlot, luksHeaderRestore and priorities',
-    async () => {
-      const plain = noise(2 << 20);
-      encryptTheirs('data', plain);
-      const extracted = async (key: string) => {
-        await image('verify', 'data', '--key-file', key);
-        await image('extract', 'data', '--key-file', key, '--out', 'plain', '--force');
-        return fs.readFileSync(at('plain')).subarray(0, plain.length).equals(plain);
-      };
-      expect(await extracted('one')).toBe(true);
-      cryptsetupSucceeds(['luksHeaderBackup', '--header-backup-file', at('backup'), at('data')]);
-      cryptsetupSucceeds(['luksAddKey', ...ARGON2ID, '--key-file', at('one'), at('data'), at('two')]);
-      cryptsetupSucceeds(['config', '--priority', 'prefer', '--key-slot', '1', at('data')]);
-      expect(await extracted('two')).toBe(true);
-      cryptsetupSucceeds(['luksKillSlot', at('data'), '0']);
-      expect((await bootseal(['image', 'verify', 'data', '--key-file', 'one'], folder)).status).toBe(4);
-      expect(await extracted('two')).toBe(true);
-      cryptsetupSucceeds(['luksHeaderRestore', '--header-backup-file', at('backup'), at('data')]);
-      expect(await extracted('one')).toBe(true);
-      await image('rekey', 'data', '--key-file', 'one', '--new-key-file', 'three', ...OUR_PBKDF2);
-      expect(await extracted('three')).toBe(true);
-      expectOpen('data', ['three']);
-    },
-  );
+  it('what it encrypted is verified and extracted after luksAddKey, luksKillSlot, luksHeaderRestore and priorities', async (test) => {
+    needRoot(test, REENCRYPTION);
+    const plain = noise(2 << 20);
+    encryptTheirs('data', plain);
+    const extracted = async (key: string) => {
+      await image('verify', 'data', '--key-file', key);
+      await image('extract', 'data', '--key-file', key, '--out', 'plain', '--force');
+      return fs.readFileSync(at('plain')).subarray(0, plain.length).equals(plain);
+    };
+    expect(await extracted('one')).toBe(true);
+    cryptsetupSucceeds(['luksHeaderBackup', '--header-backup-file', at('backup'), at('data')]);
+    cryptsetupSucceeds(['luksAddKey', ...ARGON2ID, '--key-file', at('one'), at('data'), at('two')]);
+    cryptsetupSucceeds(['config', '--priority', 'prefer', '--key-slot', '1', at('data')]);
+    expect(await extracted('two')).toBe(true);
+    cryptsetupSucceeds(['luksKillSlot', at('data'), '0']);
+    expect((await bootseal(['image', 'verify', 'data', '--key-file', 'one'], folder)).status).toBe(4);
+    expect(await extracted('two')).toBe(true);
+    cryptsetupSucceeds(['luksHeaderRestore', '--header-backup-file', at('backup'), at('data')]);
+    expect(await extracted('one')).toBe(true);
+    await image('rekey', 'data', '--key-file', 'one', '--new-key-file', 'three', ...OUR_PBKDF2);
+    expect(await extracted('three')).toBe(true);
+    expectOpen('data', ['three']);
+  });
 });
