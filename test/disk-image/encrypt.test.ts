@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import * as path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { dataPlace, newIntegrityLayout, tagPlace } from '../../src/core/luks/integrity/layout.ts';
 import { findTagScheme } from '../../src/core/luks/integrity/schemes.ts';
 import { openSector } from '../../src/core/luks/integrity/tags.ts';
@@ -140,6 +141,28 @@ describe('encrypt', () => {
     const job = { key: KEY, sectorSize: 512, source, target: { ...target, at: 0, size: BLOCK_SIZE } } as const;
     await expect(encrypt({ ...job, stop: AbortSignal.abort() })).rejects.toMatchObject({ name: 'AbortError' });
     expect(fs.statSync(target.file).size).toBe(0);
+  });
+
+  it('ends, also in the middle of a stream, when no thread can be started', async () => {
+    const { source, target } = files(new Uint8Array(0), false);
+    const size = 16 * BLOCK_SIZE;
+    async function* stream() {
+      for (let block = 0; block < 16; block++) yield new Uint8Array(BLOCK_SIZE);
+    }
+    const missing = vi.spyOn(process.getBuiltinModule('node:fs'), 'existsSync').mockReturnValue(false);
+    syncBuiltinESMExports();
+    try {
+      const job = {
+        key: KEY,
+        sectorSize: 512,
+        source: { ...source, size },
+        target: { ...target, at: 0, size },
+      } as const;
+      await expect(encrypt({ ...job, stream: stream() })).rejects.toMatchObject({ kind: 'tool' });
+    } finally {
+      missing.mockRestore();
+      syncBuiltinESMExports();
+    }
   });
 
   it('refuses a bad key in the worker as it does here', async () => {

@@ -74,11 +74,20 @@ async function pour(
   }
 }
 
-/** Runs one worker to its end, which a failure also is. */
+/** Runs one worker to its end; when it fails, or cannot be started, the others and the stream end too. */
 async function work(data: WorkerData): Promise<void> {
+  try {
+    await runWorker(data);
+  } catch (error) {
+    Atomics.store(data.shared, SHARED.stop, 1);
+    throw error;
+  }
+}
+
+async function runWorker(data: WorkerData): Promise<void> {
+  if (!fs.existsSync(WORKER)) throw new BootsealError('tool', 'the part of bootseal that encrypts is missing', HINT);
   // A copy whose memory moves into the worker, so that no other copy comes to be on the way.
   const key = new Uint8Array(data.key);
-  if (!fs.existsSync(WORKER)) throw new BootsealError('tool', 'the part of bootseal that encrypts is missing', HINT);
   const worker = new Worker(WORKER, {
     workerData: { ...data, key },
     transferList: [key.buffer],
@@ -91,12 +100,7 @@ async function work(data: WorkerData): Promise<void> {
   worker.on('message', ({ kind, message, hint }: WorkerFailure) => {
     failure = new BootsealError(kind, message, hint === undefined ? {} : { hint });
   });
-  try {
-    await once(worker, 'exit');
-  } catch (error) {
-    Atomics.store(data.shared, SHARED.stop, 1);
-    throw error;
-  }
+  await once(worker, 'exit');
   if (failure !== undefined) throw failure;
 }
 
