@@ -54,10 +54,11 @@ export async function pinProblems(io: Io, image: string, disk: Disk, header: Luk
     : ['a change of keys was interrupted: image repair brings it to an end'];
 }
 
-/** Returns the SHA-256 of the first bytes of a disk, in hexadecimal. */
+/** Returns the SHA-256 of the first `size` bytes of a disk, or of all where it ends before, in hexadecimal. */
 export async function hashHeader(disk: Disk, size: number): Promise<string> {
   const hash = createHash('sha256');
-  for (let at = 0; at < size; at += PIECE) hash.update(await disk.read(at, Math.min(PIECE, size - at)));
+  const end = Math.min(size, disk.size);
+  for (let at = 0; at < end; at += PIECE) hash.update(await disk.read(at, Math.min(PIECE, end - at)));
   return hash.digest('hex');
 }
 
