@@ -1,7 +1,7 @@
 /** @module Disk images and block devices, read at any place. */
 import * as fs from 'node:fs/promises';
 import { BootsealError } from '../core/errors.ts';
-import type { Disk } from '../core/luks/disk.ts';
+import { type Disk, slice } from '../core/luks/disk.ts';
 import { ioError } from './files.ts';
 
 /** An open file as a disk. */
@@ -26,8 +26,7 @@ export async function openDisk(file: string): Promise<OpenDisk> {
 
 /** Returns part of an open file as a disk; `name` is for messages. */
 export function fileDisk(handle: fs.FileHandle, name: string, start: number, size: number): Disk {
-  const read = reader(handle, name);
-  return { size, read: (at, wanted) => read(start + at, Math.max(0, Math.min(wanted, size - at))) };
+  return slice({ size: start + size, read: reader(handle, name) }, start, size);
 }
 
 /** Runs `use` with a file as a disk and closes it after. */

@@ -2,6 +2,7 @@
 import * as fs from 'node:fs/promises';
 import { BootsealError } from '../../core/errors.ts';
 import type { Disk } from '../../core/luks/disk.ts';
+import { reader } from '../disk.ts';
 import { ioError } from '../files.ts';
 
 /** An open raw image. */
@@ -31,28 +32,11 @@ export async function withSource<T>(file: string, use: (source: RawSource) => Pr
 }
 
 /** Returns the first bytes, at most `size`. */
-export function readStart(source: RawSource, size: number): Promise<Uint8Array> {
-  return readAt(source, 0, size);
-}
-
-/** Returns `size` bytes from `at`, fewer where the image ends. */
-async function readAt({ file, handle }: RawSource, at: number, size: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(size);
-  let total = 0;
-  try {
-    while (total < size) {
-      const { bytesRead } = await handle.read(bytes, total, size - total, at + total);
-      if (bytesRead === 0) break;
-      total += bytesRead;
-    }
-  } catch (cause) {
-    throw ioError(cause, file, 'read');
-  }
-  return bytes.subarray(0, total);
+export function readStart({ file, handle }: RawSource, size: number): Promise<Uint8Array> {
+  return reader(handle, file)(0, size);
 }
 
 /** Returns an open image as a disk. */
-export function sourceDisk(source: RawSource): Disk {
-  const { size } = source;
-  return { size, read: (at, length) => readAt(source, at, length) };
+export function sourceDisk({ file, handle, size }: RawSource): Disk {
+  return { size, read: reader(handle, file) };
 }
