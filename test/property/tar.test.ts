@@ -39,13 +39,15 @@ async function accepted(bytes: Uint8Array, layers: boolean) {
 
 const NAME = fc.constantFrom('a', 'b', '..', '.', '', 'a\nb', '.wh.a', '.wh..wh..opq', '.wh.', '<2>', 'x'.repeat(300));
 const PATH = fc.array(NAME, { maxLength: 4 }).map((names) => names.join('/'));
+/** -512 in base 256. */
+const BELOW = Buffer.concat([Buffer.alloc(10, 0xff), Buffer.of(0xfe, 0)]);
 const ENTRY: fc.Arbitrary<TestEntry> = fc.record(
   {
     name: PATH,
-    type: fc.constantFrom('0', '1', '2', '3', '5', '6', 'x', 'L', 'S', 'V'),
+    type: fc.constantFrom('0', '1', '2', '3', '5', '6', 'x', 'g', 'L', 'S', 'V'),
     data: fc.constantFrom('', 'x', '8 uid=1\n', '11 path=/a\n', '12 path=../a'),
     linkname: PATH,
-    size: fc.constantFrom(0, 1, 600, 2 ** 33 - 1),
+    size: fc.constantFrom(0, 1, 600, 2 ** 33 - 1, BELOW),
     major: fc.constantFrom(0, 1, 0o7777777),
     pax: fc.dictionary(fc.constantFrom('path', 'size', 'mtime', 'SCHILY.xattr.user.a'), fc.string({ maxLength: 6 })),
     checksum: fc.constant(0),

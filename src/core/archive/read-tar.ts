@@ -85,6 +85,7 @@ export async function* readTar(
 async function readExtra(source: Source, { type, size }: TarHeader, extra: Extra, where: string): Promise<boolean> {
   const names = { L: 'name', K: 'linkname', x: 'pax', g: undefined } as const;
   if (!(type === 'L' || type === 'K' || type === 'x' || type === 'g')) return false;
+  if (size < 0) throw new BootsealError('format', `${where}: size ${size} is not possible`);
   if (size > MAX_EXTRA) {
     throw new BootsealError('format', `${where}: ${size} bytes about one entry, of which ${MAX_EXTRA} are accepted`);
   }
@@ -114,6 +115,8 @@ function padding(size: number): number {
 function decodeEntry(header: TarHeader, { pax = new Map(), name, linkname }: Extra, archive: string): Entry {
   const written = paxValue(pax, 'path') ?? name ?? header.name;
   const where = `${archive}: ${shownPath(written)}`;
+  checkOneName(name, pax, 'path', where);
+  checkOneName(linkname, pax, 'linkpath', where);
   const kind = KINDS[header.type];
   if (header.type === 'S' || [...pax.keys()].some((key) => key.startsWith('GNU.sparse.'))) {
     throw new BootsealError('format', `${where}: a sparse file`, { hint: 'make the archive without --sparse' });
@@ -137,6 +140,12 @@ function decodeEntry(header: TarHeader, { pax = new Map(), name, linkname }: Ext
     device: kind === 'character' || kind === 'block' ? checkDevice(header.device, where) : { major: 0, minor: 0 },
     xattrs: decodeXattrs(pax, where),
   };
+}
+
+/** GNU tar takes the name of pax, and Go's archive/tar the one of GNU tar. */
+function checkOneName(long: string | undefined, pax: PaxRecords, key: string, where: string): void {
+  if (long === undefined || !pax.has(key)) return;
+  throw new BootsealError('format', `${where}: a long name of GNU tar beside ${key} of pax`);
 }
 
 /** The largest owner: all ones mean "none" in Linux. */

@@ -200,6 +200,38 @@ describe('readTar', () => {
     }
   });
 
+  it('refuses records of less than no bytes, which would be read again and again', async () => {
+    for (const type of ['x', 'g', 'L', 'K']) {
+      for (const below of [-1, -512]) {
+        const size = Buffer.alloc(12, 0xff);
+        size.writeInt16BE(below, 10);
+        const bytes = Buffer.concat([tarEntry({ name: 'p', type, size }), tarEntry({ name: 'x' }), TAR_END]);
+        await expect(read(bytes), type).rejects.toMatchObject({
+          kind: 'format',
+          message: `a.tar: entry at byte 0: size ${below} is not possible`,
+        });
+      }
+    }
+  });
+
+  it.each([
+    ['L', 'path', '0'],
+    ['K', 'linkpath', '2'],
+  ])(
+    'refuses two long names of one entry, of which readers take one or the other: %s and %s',
+    async (type, key, kind) => {
+      const bytes = Buffer.concat([
+        tarEntry({ name: 'l', type, data: 'one\0' }),
+        tarEntry({ name: 'x', type: kind, linkname: kind === '2' ? 'y' : '', pax: { [key]: 'two' } }),
+        TAR_END,
+      ]);
+      await expect(read(bytes)).rejects.toMatchObject({
+        kind: 'format',
+        message: expect.stringContaining(`a long name of GNU tar beside ${key} of pax`),
+      });
+    },
+  );
+
   it('refuses a global header that changes entries', async () => {
     const header = tarEntry({ name: 'g', type: 'g', data: '8 uid=1\n' });
     await expect(read(Buffer.concat([header, TAR_END]))).rejects.toThrow('a global header that changes entries');
