@@ -2,10 +2,11 @@
  * @module The superblock of ext4, and whether the file system is one whose free blocks can be told: clean, and without any feature
  * that gives its block bitmaps another meaning (Linux, Documentation/filesystems/ext4/super.rst).
  */
-import { bytes, layout, magic, reserved, u8, u16le, u32le } from '../bytes.ts';
+import { bytes, layout, reserved, u8, u16le, u32le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import { type Disk, readExactly } from '../luks/disk.ts';
 import { crc32c } from './crc32.ts';
+import { identifyPayload, PAYLOAD_START } from './payload.ts';
 
 const Superblock = layout('ext4 superblock', {
   inodes: u32le,
@@ -21,7 +22,7 @@ const Superblock = layout('ext4 superblock', {
   inodesPerGroup: u32le,
   times: reserved(8),
   mounts: reserved(4),
-  magic: magic(Uint8Array.of(0x53, 0xef)),
+  magic: u16le,
   state: u16le,
   errors: reserved(4),
   checks: reserved(8),
@@ -78,6 +79,7 @@ export interface Ext4 {
 }
 
 const SUPERBLOCK_AT = 1024;
+const MAGIC = 0xef53;
 const STATE_CLEAN = 1;
 const DESCRIPTOR_SIZE = 32;
 
@@ -95,6 +97,7 @@ export async function readSuperblock(disk: Disk): Promise<Ext4> {
   const raw = await readExactly(disk, SUPERBLOCK_AT, Superblock.size, 'the superblock of ext4');
   const fields = Superblock.unpack(raw);
   const { logBlockSize, blocksPerGroup, firstDataBlock, inodesPerGroup, inodeSize } = fields;
+  if (fields.magic !== MAGIC) throw another(await disk.read(0, PAYLOAD_START));
   checkFeatures(fields);
   if (fields.state !== STATE_CLEAN) throw unclean('it was not unmounted, or has errors');
   if (fields.lastOrphan !== 0) throw unclean('it has files that were deleted while they were open');
@@ -134,6 +137,15 @@ export async function readSuperblock(disk: Disk): Promise<Ext4> {
   };
 }
 
+const WITHOUT = 'leave --sparse out: every sector is then encrypted';
+
+function another(start: Uint8Array): BootsealError {
+  const what = identifyPayload(start)?.what ?? 'something unknown';
+  return new BootsealError('format', `free blocks are known of ext4 only, and the image holds ${what}`, {
+    hint: WITHOUT,
+  });
+}
+
 type Fields = ReturnType<typeof Superblock.unpack>;
 
 function checkFeatures({ incompatible, readOnlyCompatible, revision }: Fields): void {
@@ -147,7 +159,7 @@ function checkFeatures({ incompatible, readOnlyCompatible, revision }: Fields): 
   throw new BootsealError(
     'format',
     `ext4: its features (0x${first.toString(16)}, 0x${second.toString(16)}) are not known well enough to tell which blocks are free`,
-    { hint: 'leave --sparse out: every sector is then encrypted' },
+    { hint: WITHOUT },
   );
 }
 

@@ -82,7 +82,7 @@ const or32 = (at: number, bits: number) => (view: DataView) =>
 
 describe('ext4Units: what is no clean ext4', () => {
   it.each<[string, (view: DataView) => void, string]>([
-    ['no magic number', u16(0x38, 0), 'ext4 superblock.magic: wrong magic number'],
+    ['no magic number', u16(0x38, 0), 'free blocks are known of ext4 only, and the image holds something unknown'],
     ['mounted', u16(0x3a, 0), 'not clean: it was not unmounted, or has errors'],
     ['with errors', u16(0x3a, 3), 'not clean: it was not unmounted, or has errors'],
     ['a journal to replay', or32(0x60, 4), 'not clean: its journal was not replayed'],
@@ -117,6 +117,17 @@ describe('ext4Units: what is no clean ext4', () => {
     await expect(units(changed('blocks-1024-flex', change))).rejects.toMatchObject({
       kind: 'format',
       message: expect.stringContaining(message),
+    });
+  });
+
+  it('names what the image holds when it is another file system', async () => {
+    const erofs = new Uint8Array(8192);
+    erofs.set([0xe2, 0xe1, 0xf5, 0xe0], SUPER);
+    erofs[SUPER + 12] = 12;
+    await expect(units(erofs)).rejects.toMatchObject({
+      kind: 'format',
+      message: 'free blocks are known of ext4 only, and the image holds EROFS with blocks of 4096 bytes',
+      hint: 'leave --sparse out: every sector is then encrypted',
     });
   });
 
