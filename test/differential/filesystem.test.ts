@@ -165,6 +165,24 @@ describeWith(e2fsprogs, 'a file system from archives and folders', () => {
     });
   });
 
+  it.each<[string, readonly TestEntry[]]>([
+    ['a file', [{ name: 'lost+found', data: 'x' }]],
+    ['a symbolic link', [{ name: 'lost+found', type: '2', linkname: 'x' }]],
+    [
+      'a second name of a file',
+      [
+        { name: 'a', data: 'x' },
+        { name: 'lost+found', type: '1', linkname: 'a' },
+      ],
+    ],
+  ])('refuses a lost+found that is %s', async (_, entries) => {
+    fs.writeFileSync(at('root.tar'), tarArchive(...entries));
+    await expect(build('root.tar', { size: 16 << 20 })).rejects.toMatchObject({
+      kind: 'format',
+      message: '"lost+found" is no directory',
+    });
+  });
+
   it('has the size that is asked for', async () => {
     fs.writeFileSync(at('root.tar'), tarArchive({ name: 'f', data: 'x' }));
     expect(fs.statSync(await build('root.tar', { size: 48 << 20 })).size).toBe(48 << 20);

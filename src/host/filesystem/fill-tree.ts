@@ -38,12 +38,15 @@ export async function fillTree(
   stages: Stages,
   { tree, contents, onProgress }: Filling,
 ): Promise<void> {
+  const lostFound = tree.children.get(LOST_FOUND);
+  if (lostFound !== undefined && !isDirectory(lostFound)) {
+    throw new BootsealError('format', '"lost+found" is no directory');
+  }
   const names = namesOf(tree);
   const talk = conversation(debugfs);
   for (const [inode, [path = '']] of names) {
-    if (inode.kind === 'file' || path === '') continue;
-    if (path !== LOST_FOUND) await talk.say(path, make(path, inode, ''));
-    else if (inode.kind !== 'directory') throw new BootsealError('format', '"lost+found" is no directory');
+    if (inode.kind === 'file' || path === '' || path === LOST_FOUND) continue;
+    await talk.say(path, make(path, inode, ''));
   }
   let done = 0;
   for await (const { inode, content } of contents()) {
