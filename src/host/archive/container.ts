@@ -1,5 +1,6 @@
 /** @module The layers of a container image: an OCI layout in a folder or an archive, or what `docker save` writes. Every digest is checked. */
 import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { entryPath, shownPath } from '../../core/archive/entry.ts';
@@ -175,7 +176,8 @@ export async function withFolderFiles<T>(folder: string, use: (files: ImageFiles
   const find = async (inside: string): Promise<Region | undefined> => {
     const name = path.join(folder, inside);
     try {
-      const handle = await fs.open(name, 'r');
+      // A pipe of that name would keep whoever opens it waiting.
+      const handle = await fs.open(name, constants.O_RDONLY | constants.O_NONBLOCK);
       opened.push(handle);
       const stat = await handle.stat();
       return stat.isFile() ? { name, handle, at: 0, size: stat.size } : undefined;
