@@ -13,8 +13,7 @@ export interface FatName {
 }
 
 const MAX_UNITS = 255;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-const FORBIDDEN = /[\x00-\x1f\x7f"*/:<>?\\|]/;
+const FORBIDDEN = /[\p{Cc}"*/:<>?\\|]/u;
 const SHORT_NAME = /^[A-Z0-9!#$%&'()@^_`{}~-]{1,8}(?:\.[A-Z0-9!#$%&'()@^_`{}~-]{1,3})?$/;
 const NOT_SHORT = /[^A-Z0-9!#$%&'()@^_`{}~-]/gu;
 

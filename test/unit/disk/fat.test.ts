@@ -45,12 +45,29 @@ describe('fatNames', () => {
     expect(shorts(...names).slice(8)).toEqual(['ALONGN~9   ', 'ALONG~10   ', 'ALONG~11   ', 'ALONG~12   ']);
   });
 
-  it.each(['', 'a/b', 'a:b', 'a?', 'a*', '"', '<', '>', '|', '\\', 'a\n', '\x7f', 'dot.', 'blank ', '.', '..'])(
-    'refuses %j',
-    (name) => {
-      expect(() => fatNames([name])).toThrow('FAT cannot hold the name');
-    },
-  );
+  it.each([
+    '',
+    'a/b',
+    'a:b',
+    'a?',
+    'a*',
+    '"',
+    '<',
+    '>',
+    '|',
+    '\\',
+    'a\n',
+    '\x00',
+    '\x1f',
+    '\x7f',
+    '\x85',
+    'dot.',
+    'blank ',
+    '.',
+    '..',
+  ])('refuses %j', (name) => {
+    expect(() => fatNames([name])).toThrow('FAT cannot hold the name');
+  });
 
   it('refuses a name of 256 letters and takes one of 255', () => {
     expect(() => fatNames(['x'.repeat(256)])).toThrow('at most 255 letters');
