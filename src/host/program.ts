@@ -48,7 +48,7 @@ export interface Running {
 /** mke2fs and its like lie where ordinary users do not look. */
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** Characters that a program may print before the rest is dropped. */
+/** Characters that a program may print before it is ended. */
 const MAX_OUTPUT = 1 << 20;
 
 /** Returns the path under which a program finds the open file with this number in {@link Run.files}. */
@@ -59,10 +59,11 @@ export function inheritedFile(number: number): string {
 const FIRST_INHERITED = 3;
 
 /**
- * Runs a program to its end and returns what it printed, at most 1 MiB of it.
+ * Runs a program to its end and returns what it printed.
  *
  * @param input for its standard input, which else is empty
- * @throws `tool` when it is missing or fails, {@link FailedProgram} when that was its own verdict; what `stop` was aborted with
+ * @throws `tool` when it is missing, fails or prints more than 1 MiB, {@link FailedProgram} when that was its own verdict; what `stop` was
+ * aborted with
  */
 export async function runProgram(
   program: Program,
@@ -115,7 +116,7 @@ async function feed(stdin: Writable, input: AsyncIterable<Uint8Array>): Promise<
   stdin.end();
 }
 
-/** Waits until there is room again, or for ever nobody who reads. */
+/** Waits until there is room again, or nobody reads any more. */
 function drained(stdin: Writable): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

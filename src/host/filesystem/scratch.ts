@@ -4,7 +4,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { constants, type StatsFs } from 'node:fs';
+import { constants, type StatsFs, writeSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../../core/errors.ts';
@@ -76,6 +76,15 @@ function scratchIn(folder: string, inMemory: boolean): Scratch {
       );
     },
   };
+}
+
+/** Writes a piece to a file of these without giving way: it is memory. Throws `io`. */
+export function writeScratch({ folder }: Scratch, fd: number, piece: Uint8Array, at: number): void {
+  try {
+    for (let done = 0; done < piece.length; ) done += writeSync(fd, piece, done, piece.length - done, at + done);
+  } catch (cause) {
+    throw ioError(cause, folder, 'write to');
+  }
 }
 
 const mebibytes = (bytes: number): number => Math.ceil(bytes / 2 ** 20);

@@ -1,8 +1,7 @@
 /** @module Contents of files on their way into a file system: a few nameless files, used again and again. */
 import * as fs from 'node:fs';
-import { ioError } from '../files.ts';
 import { inheritedFile } from '../program.ts';
-import type { Scratch } from './scratch.ts';
+import { type Scratch, writeScratch } from './scratch.ts';
 
 /** Nameless files for a program that was given {@link Stages.files} after one other. */
 export interface Stages {
@@ -31,7 +30,11 @@ export async function openStages(scratch: Scratch): Promise<Stages> {
       const number = next++ % COUNT;
       await taken[number];
       const fd = handles[number]?.fd ?? -1;
-      await write(fd, content, scratch.folder);
+      let at = 0;
+      for await (const piece of content) {
+        writeScratch(scratch, fd, piece, at);
+        at += piece.length;
+      }
       const taking = take(inheritedFile(1 + number)).then(() => fs.ftruncateSync(fd, 0));
       // Whoever needs the file next is told.
       taking.catch(() => undefined);
@@ -44,17 +47,4 @@ export async function openStages(scratch: Scratch): Promise<Stages> {
       for (const handle of handles) await handle.close();
     },
   };
-}
-
-/** Without giving way: it is memory. */
-async function write(fd: number, content: AsyncIterable<Uint8Array>, folder: string): Promise<void> {
-  let at = 0;
-  for await (const piece of content) {
-    try {
-      for (let done = 0; done < piece.length; ) done += fs.writeSync(fd, piece, done, piece.length - done, at + done);
-    } catch (cause) {
-      throw ioError(cause, folder, 'write to');
-    }
-    at += piece.length;
-  }
 }

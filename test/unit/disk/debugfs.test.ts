@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Inode } from '../../../src/core/archive/tree.ts';
+import { emptyTree, type Inode } from '../../../src/core/archive/tree.ts';
 import {
   attributeCommand,
   expandCommand,
@@ -11,19 +11,7 @@ import {
   quoteWord,
 } from '../../../src/core/disk/debugfs.ts';
 
-const inode = (over: Partial<Inode>): Inode => ({
-  kind: 'file',
-  mode: 0o644,
-  uid: 0,
-  gid: 0,
-  mtime: { seconds: 0, nanoseconds: 0 },
-  size: 0,
-  target: '',
-  device: { major: 0, minor: 0 },
-  xattrs: new Map(),
-  place: { archive: 0, entry: 0 },
-  ...over,
-});
+const inode = (over: Partial<Inode>): Inode => ({ ...emptyTree().inode, kind: 'file', mode: 0o644, ...over });
 
 describe('debugfs commands', () => {
   it('keep blanks and quotes, and no path is an inode’s number', () => {
