@@ -1,11 +1,12 @@
 /** @module The command line of a guest that reads secrets: what the owner wrote, and where the guest finds its disk's header and secrets. */
 import { BootsealError } from '../errors.ts';
 import type { Area } from '../firmware/firmware.ts';
+import { encodeUtf8 } from '../utf8.ts';
 
 /** Names of what is added. The guest believes it because the command line is measured. */
 export const PARAMETER = { secret: 'bootseal.secret', header: 'bootseal.header' } as const;
 
-/** What x86 kernels keep of a command line, COMMAND_LINE_SIZE less its end, and what the firmware puts before it. */
+/** What x86 kernels keep of a command line, COMMAND_LINE_SIZE less its end, and what the firmware puts before it; bytes. */
 const KERNEL_LIMIT = 2047 - 'initrd=initrd '.length;
 
 /** What a command line is to tell. */
@@ -33,8 +34,9 @@ export function guestCmdline({ cmdline, secretArea, headerSha256 }: CmdlineInput
     headerSha256 === undefined ? '' : `${PARAMETER.header}=${headerSha256}`,
   ];
   const text = parts.filter((part) => part !== '').join(' ');
-  if (text.length > KERNEL_LIMIT) {
-    throw new BootsealError('usage', `cmdline: ${text.length} letters, of which a kernel keeps ${KERNEL_LIMIT}`);
+  const { length } = encodeUtf8(text);
+  if (length > KERNEL_LIMIT) {
+    throw new BootsealError('usage', `cmdline: ${length} bytes, of which a kernel keeps ${KERNEL_LIMIT}`);
   }
   return text;
 }

@@ -188,7 +188,10 @@ describe('guestCmdline', () => {
     const of = (length: number) =>
       guestCmdline({ cmdline: 'x'.repeat(length), secretArea: undefined, headerSha256: undefined });
     expect(of(2033)).toHaveLength(2033);
-    expect(outcome(() => of(2034))).toBe('usage: cmdline: 2034 letters, of which a kernel keeps 2033');
+    expect(outcome(() => of(2034))).toBe('usage: cmdline: 2034 bytes, of which a kernel keeps 2033');
+    // The hash that the guest holds its disk against stands last, and would be cut first.
+    const accents = { cmdline: 'é'.repeat(1000), secretArea: undefined, headerSha256: HASH };
+    expect(outcome(() => guestCmdline(accents))).toBe('usage: cmdline: 2081 bytes, of which a kernel keeps 2033');
   });
 });
 
