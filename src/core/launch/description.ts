@@ -82,7 +82,7 @@ export function parseDescription(value: unknown): LaunchDescription {
     vcpus: fields.number('vcpus', 1, MAX_VCPUS) ?? 1,
     cpu,
     profile: fields.choice('profile', ['qemu', 'qemu-legacy']) ?? 'qemu',
-    vmsaFeatures: fields.optionalText('vmsa-features'),
+    vmsaFeatures: features(fields),
     memory: memory(fields),
     disk: disk(fields.mapping('disk')),
     secrets: secrets(fields.mapping('secrets')),
@@ -123,6 +123,13 @@ function memory(fields: Fields): number {
   const found = /^([1-9][0-9]{0,6})([MG])$/.exec(text);
   if (found === null) throw new BootsealError('format', 'memory: a number of M or G is needed, such as 512M or 4G');
   return Number(found[1]) * (found[2] === 'G' ? 1024 : 1);
+}
+
+/** The same numbers as `--vmsa-features` takes; plain SEV, which measures none, would not look at them again. */
+function features(fields: Fields): string | undefined {
+  const text = fields.optionalText('vmsa-features');
+  if (text === undefined || /^(0x[0-9a-f]{1,16}|[0-9]{1,19})$/i.test(text)) return text;
+  throw new BootsealError('format', 'vmsa-features: a number such as 1 or 0x1 is needed');
 }
 
 function disk(fields: Fields | undefined): DiskDescription | undefined {
