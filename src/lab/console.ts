@@ -15,6 +15,10 @@ export function plainText(text: string): string {
   return text.replaceAll(UNFIT, '');
 }
 
+function takeInPieces(line: string, take: (line: string) => void): void {
+  for (let at = 0; at === 0 || at < line.length; at += LINE) take(plainText(line.slice(at, at + LINE)));
+}
+
 /** Follows the file that a console goes to and gives each line to `take`, until `ended` is settled and everything is read. */
 export async function followConsole(
   file: string,
@@ -35,9 +39,11 @@ export async function followConsole(
       const { bytesRead } = await handle.read(piece, 0, PIECE, null);
       const lines = (rest + piece.toString('latin1', 0, bytesRead)).split('\n');
       rest = lines.pop() ?? '';
-      if (rest.length > LINE) lines.push(rest.slice(0, LINE));
-      if (rest.length > LINE) rest = rest.slice(LINE);
-      for (const line of lines) take(plainText(line));
+      for (const line of lines) takeInPieces(line, take);
+      if (rest.length > LINE) {
+        takeInPieces(rest, take);
+        rest = '';
+      }
       if (bytesRead > 0) continue;
       if (wasOver) break;
       await Promise.race([over, new Promise((resolve) => setTimeout(resolve, PAUSE))]);
