@@ -109,7 +109,7 @@ export async function startLab(guest: LabGuest, place: LabPlace): Promise<LabMac
       if (psp.state === 'launch-secret') psp.launchFinish();
     };
     control = await Promise.race([
-      connect(file('control'), (name) => name === 'RESUME' && finish()),
+      connect(file('control'), stop.signal, (name) => name === 'RESUME' && finish()),
       ended.then(() => Promise.reject(new BootsealError('tool', 'QEMU ended before its guest was loaded'))),
     ]);
     const firmware = await readFirmware(control, guest.firmware, file('firmware'));
@@ -162,12 +162,13 @@ const CONNECT_TRIES = 200;
 const CONNECT_PAUSE = 50;
 
 /** QEMU makes its sockets some time after it has started. */
-async function connect(socket: string, onEvent: (name: string) => unknown): Promise<QmpClient> {
+async function connect(socket: string, stop: AbortSignal, onEvent: (name: string) => unknown): Promise<QmpClient> {
   for (let tries = 1; ; tries++) {
     try {
       return await QmpClient.connect(socket, onEvent);
     } catch (error) {
-      if (!(error instanceof BootsealError) || error.kind !== 'io' || tries === CONNECT_TRIES) throw error;
+      const isOver = stop.aborted || tries === CONNECT_TRIES;
+      if (!(error instanceof BootsealError) || error.kind !== 'io' || isOver) throw error;
       await new Promise((resolve) => setTimeout(resolve, CONNECT_PAUSE));
     }
   }

@@ -2,8 +2,8 @@
  * @module QEMU under plain emulation: a machine whose console goes to a file and that is gone when its time is over or nobody
  * wants it any more. Emulation is chosen by name: a /dev/kvm that is there may still be useless.
  */
-import { spawn } from 'node:child_process';
 import { BootsealError } from '../core/errors.ts';
+import { startProgram } from '../host/program.ts';
 
 /** A disk of a machine: a raw file. */
 export interface MachineDisk {
@@ -47,7 +47,7 @@ export interface Machine {
 /** How a machine ended: by itself (power off, reset), or because its time was over. */
 export type MachineEnd = 'ended' | 'deadline';
 
-const PROGRAM = 'qemu-system-x86_64';
+const PROGRAM = { name: 'qemu-system-x86_64', package: 'qemu-system-x86' };
 
 /** Returns QEMU's arguments. Throws `usage` for a name of a file that QEMU would read as an option. */
 export function qemuArguments({ boot, memory, disks, loaded = [], serial, more = [] }: Machine): readonly string[] {
@@ -90,37 +90,24 @@ function plain(value: string): string {
  */
 export async function runMachine(machine: Machine, deadline: number, stop?: AbortSignal): Promise<MachineEnd> {
   stop?.throwIfAborted();
-  const qemu = spawn(PROGRAM, qemuArguments(machine), { stdio: ['ignore', 'ignore', 'pipe'] });
-  const kill = () => void qemu.kill('SIGKILL');
+  const qemu = startProgram(PROGRAM, { args: qemuArguments(machine) });
+  qemu.stdout.resume();
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
-    kill();
+    qemu.kill();
   }, deadline);
-  stop?.addEventListener('abort', kill);
-  process.on('exit', kill);
+  stop?.addEventListener('abort', qemu.kill);
   try {
-    const { status, printed } = await ended(qemu);
+    await qemu.ended;
+    stop?.throwIfAborted();
+    return 'ended';
+  } catch (error) {
     stop?.throwIfAborted();
     if (isLate) return 'deadline';
-    if (status !== 0) throw new BootsealError('tool', `${PROGRAM} ended with status ${status}: ${printed.trim()}`);
-    return 'ended';
+    throw error;
   } finally {
     clearTimeout(timer);
-    stop?.removeEventListener('abort', kill);
-    process.off('exit', kill);
+    stop?.removeEventListener('abort', qemu.kill);
   }
-}
-
-const PRINTED = 4096;
-
-function ended(qemu: ReturnType<typeof spawn>): Promise<{ status: number | null; printed: string }> {
-  let printed = '';
-  qemu.stderr?.on('data', (text: Buffer) => {
-    printed = (printed + text.toString()).slice(-PRINTED);
-  });
-  return new Promise((resolve, reject) => {
-    qemu.on('error', (cause) => reject(new BootsealError('tool', `${PROGRAM} cannot be started`, { cause })));
-    qemu.on('close', (status) => resolve({ status, printed }));
-  });
 }

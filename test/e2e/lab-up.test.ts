@@ -75,6 +75,17 @@ describeWith(GUEST, 'lab up', () => {
     expect(fs.readdirSync(at('tmp'))).toEqual([]);
   }, 90_000);
 
+  it('ends at once when QEMU does', async () => {
+    const broken = `${fs.readFileSync(at('launch.yaml'), 'utf8')}disk:\n  image: nowhere\n`;
+    fs.writeFileSync(at('broken.yaml'), broken);
+    const args = ['lab', 'up', 'broken.yaml', '--lab', 'lab', '--launch', 'launch'];
+    const start = Date.now();
+    const ran = spawnSync(process.execPath, [COMMAND, ...args], { cwd: folder, encoding: 'utf8' });
+    expect(ran).toMatchObject({ status: 6, stderr: expect.stringContaining('nowhere') });
+    // Ten seconds are what QEMU has to make its sockets.
+    expect(Date.now() - start).toBeLessThan(9_000);
+  }, 90_000);
+
   it('refuses what it cannot start', async () => {
     const up = (...more: string[]) => bootseal(['lab', 'up', 'launch.yaml', ...more], folder);
     expect(await up('--launch', 'launch')).toMatchObject({ status: 2 });
