@@ -1,4 +1,4 @@
-// Builds the command and its worker thread, each as one CommonJS file: on Node 20 the loader of ES modules costs 20 ms of every start.
+// Builds the command and its worker threads, each as one CommonJS file: on Node 20 the loader of ES modules costs 20 ms of every start.
 'use strict';
 const fs = require('node:fs');
 const path = require('node:path');
@@ -68,9 +68,14 @@ async function buildCommand(name, plugins) {
   await compile(name);
 }
 
-/** Bundles the thread that encrypts images, for the command, the library and the tests alike. */
+/** Bundles the threads that encrypt and hash images, for the command, the library and the tests alike. */
 function buildWorker() {
-  return esbuild.build({ ...OPTIONS, entryPoints: ['src/host/image/worker.ts'], outfile: 'dist/image-worker.cjs' });
+  const threads = { 'image-worker': 'worker.ts', 'verity-worker': 'verity-worker.ts' };
+  return Promise.all(
+    Object.entries(threads).map(([name, file]) =>
+      esbuild.build({ ...OPTIONS, entryPoints: [`src/host/image/${file}`], outfile: `dist/${name}.cjs` }),
+    ),
+  );
 }
 
 module.exports = { buildWorker };

@@ -1,4 +1,4 @@
-/** @module `bootseal image build`: an encrypted disk. */
+/** @module `bootseal image build`: an encrypted disk, or with --verity one that is verified. */
 import { Command, Option } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { chooseSectorSize, identifyPayload, PAYLOAD_START, type Payload } from '../core/disk/payload.ts';
@@ -46,7 +46,7 @@ const INTEGRITY_UNIT = 4096;
 /** Returns the command. */
 export function imageBuildCommand(io: Io): Command {
   const command = new Command('build')
-    .summary('make an encrypted disk from files or a raw image')
+    .summary('make an encrypted disk, or one that is verified, from files or a raw image')
     .description(
       'Encrypt a folder, an archive or a raw file system image into a LUKS2 disk, without root and without a plaintext copy on any disk.',
     )
@@ -87,9 +87,14 @@ Examples:
   bootseal image build --from rootfs.ext4 --key-file disk.key --out disk.img --detached-header disk.hdr --label root
   bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img --integrity hmac
   bootseal image build --from rootfs.ext4 --new-key disk.key --recovery-key-file mine.txt --out disk.img
-  bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img --shape gpt --esp esp/`;
+  bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img --shape gpt --esp esp/
+  bootseal image build --from rootfs.ext4 --verity --shape gpt --out disk.img`;
 
 async function build(io: Io, options: BuildOptions, stop: AbortSignal): Promise<void> {
+  if (options.verity === true) {
+    const { buildVerity } = await import('./image-build-verity.ts');
+    return buildVerity(io, options, stop);
+  }
   const names = imageNames(io, options);
   const keys = await imageKeyslots(io, options, io.randomBytes);
   try {

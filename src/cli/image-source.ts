@@ -20,6 +20,8 @@ export interface SourceOptions {
   readonly size?: number;
   readonly owner?: 'root';
   readonly scratch?: string;
+  /** What is hashed is read at many places. */
+  readonly verity?: boolean;
 }
 
 /** Adds the options about what is on the disk. */

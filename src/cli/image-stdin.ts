@@ -33,7 +33,12 @@ export async function withStdin<T>(
 }
 
 /** The header is made before the last byte is there, and a stream that is cut off must not pass for a whole one. */
-function rawSize({ filesystem, size, owner }: SourceOptions, start: Uint8Array): number {
+function rawSize({ filesystem, size, owner, verity }: SourceOptions, start: Uint8Array): number {
+  if (verity === true) {
+    throw new BootsealError('usage', '--verity takes no raw image on standard input: it is read at many places', {
+      hint: 'write it to a file first; archives can come on standard input',
+    });
+  }
   const option = filesystem !== undefined ? '--filesystem' : owner !== undefined ? '--owner' : undefined;
   if (option !== undefined) {
     throw new BootsealError('usage', `${option} is for folders and archives, not for a raw image`);

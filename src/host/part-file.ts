@@ -29,17 +29,18 @@ export interface PartFile extends Omit<NewPart, 'mode'> {
  *
  * @throws `io` when one exists and may not be replaced, or cannot be written; what `write` throws
  */
-export async function writeParts(
+export async function writeParts<T>(
   files: readonly NewPart[],
-  write: (parts: readonly PartFile[]) => Promise<void>,
-): Promise<void> {
+  write: (parts: readonly PartFile[]) => Promise<T>,
+): Promise<T> {
   const parts: PartFile[] = [];
   try {
     for (const { file, replace } of files) await checkNewFile(file, replace);
     for (const file of files) parts.push(await openPart(file));
-    await write(parts);
+    const result = await write(parts);
     for (const { handle, file } of parts) await handle.sync().catch(rejected(file));
     await nameAll(parts);
+    return result;
   } finally {
     for (const { handle, direct } of parts) await Promise.all([handle.close(), direct?.close()]);
     for (const { beside } of parts) await discard(beside);

@@ -47,6 +47,7 @@ describe('the keys of --json', () => {
     ['docs/firmware.md', 'firmware inspect fw --json'],
     ['docs/firmware.md', 'firmware lint fw --platform sev --json'],
     ['docs/firmware.md', 'firmware inspect fw --descriptor'],
+    ['docs/image-build.md', 'image build --from passphrase --verity --shape gpt --out verity.img --json'],
     ['docs/measure.md', 'measure sev --firmware fw --kernel kernel --initrd kernel --plan --json'],
     ['docs/measure.md', 'measure snp --firmware fw --vcpus 1,2 --cpu EPYC,EPYC-Milan --plan --json'],
     ['docs/measure.md', 'measure snp --firmware descriptor.json --profile ec2 --json'],

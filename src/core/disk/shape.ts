@@ -7,7 +7,7 @@ import { BootsealError } from '../errors.ts';
 import { type Guid, randomGuid } from '../guid.ts';
 import type { Extent, Plan, Random } from '../luks/plan.ts';
 import { type FatNode, planFat32 } from './fat32.ts';
-import { encodeGpt, type NewPartition, placePartitions } from './gpt.ts';
+import { encodeGpt, type GptPlaces, type NewPartition, placePartitions } from './gpt.ts';
 import { type Architecture, ESP_TYPE, ROOT_TYPES } from './partition-types.ts';
 import type { Units } from './units.ts';
 
@@ -88,35 +88,47 @@ export function sparseDisk(disk: DiskPlan, used: Units): DiskPlan {
 export function gptDisk(plan: Plan, { architecture, esp }: GptOptions, random: Random): DiskPlan {
   const guid = randomGuid(random);
   const root = partition(ROOT_TYPES[architecture].root, `root-${architecture}`, plan.imageSize, random);
-  const espSize = esp === undefined ? 0 : (esp.size ?? roomFor(esp.files));
-  if (espSize % MIB !== 0)
-    throw new BootsealError('usage', `an EFI system partition of ${espSize} bytes is not whole MiB`);
-  const wanted = esp === undefined ? [root] : [partition(ESP_TYPE, 'esp', espSize, random), root];
-  const places = placePartitions(wanted);
+  const places = placePartitions(esp === undefined ? [root] : [espPartition(esp, random), root]);
   const rootAt = places.partitions.at(-1)?.at ?? 0;
-  const espAt = places.partitions[0]?.at ?? 0;
-  const espExtents =
-    esp === undefined
-      ? []
-      : planFat32(esp.files, { size: espSize, at: espAt, volumeId: u32le.decode(random(4), 0, 'volume id') });
   return {
     ...plan,
     format: 'raw',
     diskSize: places.diskSize,
     imageSize: places.diskSize,
     extents: [
-      ...espExtents.map((extent): DiskExtent => ({ ...extent, file: 'image', at: espAt + extent.at })),
+      ...(esp === undefined ? [] : espExtents(esp, places.partitions[0]?.at ?? 0, random)),
       ...plan.extents.map((extent) => moved(extent, rootAt)),
       ...encodeGpt(places, guid).map((part): DiskExtent => ({ kind: 'bytes', file: 'image', ...part })),
     ],
-    partitionTable: {
-      type: 'gpt',
-      guid,
-      partitions: places.partitions.map(({ number, name, type, guid: own, at, size }) => {
-        return { number, name, type, guid: own, offset: at, bytes: size };
-      }),
-    },
+    partitionTable: describeTable(places, guid),
   };
+}
+
+/** Says what a table says. */
+export function describeTable({ partitions }: GptPlaces, guid: Guid): PartitionTable {
+  return {
+    type: 'gpt',
+    guid,
+    partitions: partitions.map(({ number, name, type, guid: own, at, size }) => {
+      return { number, name, type, guid: own, offset: at, bytes: size };
+    }),
+  };
+}
+
+/** Returns the partition that is wanted; throws `usage` for one that is not whole MiB. */
+export function espPartition(esp: EspOptions, random: Random): NewPartition {
+  const size = espSize(esp);
+  if (size % MIB !== 0) throw new BootsealError('usage', `an EFI system partition of ${size} bytes is not whole MiB`);
+  return partition(ESP_TYPE, 'esp', size, random);
+}
+
+const espSize = ({ files, size }: EspOptions): number => size ?? roomFor(files);
+
+/** Returns what goes into an EFI system partition at this place of the disk. */
+export function espExtents(esp: EspOptions, at: number, random: Random): readonly DiskExtent[] {
+  const volumeId = u32le.decode(random(4), 0, 'volume id');
+  const extents = planFat32(esp.files, { size: espSize(esp), at, volumeId });
+  return extents.map((extent): DiskExtent => ({ ...extent, file: 'image', at: at + extent.at }));
 }
 
 function partition(type: Guid, name: string, size: number, random: Random): NewPartition {

@@ -94,7 +94,8 @@ async function writeStart(part: PartFile, { at, layout }: IntegrityExtent): Prom
   }
 }
 
-async function write({ file, handle }: PartFile, bytes: Uint8Array | string, at: number): Promise<void> {
+/** Writes all of these bytes at a place of a file. */
+export async function write({ file, handle }: PartFile, bytes: Uint8Array | string, at: number): Promise<void> {
   const buffer = typeof bytes === 'string' ? Buffer.from(bytes) : bytes;
   try {
     let done = 0;
@@ -106,7 +107,10 @@ async function write({ file, handle }: PartFile, bytes: Uint8Array | string, at:
 }
 
 /** Half of one state and half of another is neither: a source that someone writes to meanwhile makes no image. */
-async function checkUnchanged({ file, handle }: RawSource, before: { mtimeNs: bigint; size: bigint }): Promise<void> {
+export async function checkUnchanged(
+  { file, handle }: RawSource,
+  before: { mtimeNs: bigint; size: bigint },
+): Promise<void> {
   const after = await handle.stat({ bigint: true });
   if (after.mtimeNs === before.mtimeNs && after.size === before.size) return;
   throw new BootsealError('io', `${file} was changed while it was read`, {

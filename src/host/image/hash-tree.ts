@@ -1,0 +1,128 @@
+/** @module Data copied to a disk with their hash tree: several threads do the data, this one the levels above. */
+import { once } from 'node:events';
+import * as fs from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { VERITY_BLOCK } from '../../core/disk/verity.ts';
+import type { VerityPlan } from '../../core/disk/verity-disk.ts';
+import { BootsealError } from '../../core/errors.ts';
+import { ioError } from '../files.ts';
+import type { PartFile } from '../part-file.ts';
+import type { RawSource } from './source.ts';
+import { blockHasher, DIGEST_SIZE } from './verity-hash.ts';
+import { PIECE, type VerityWorkerData } from './verity-worker-data.ts';
+import { SHARED, type WorkerFailure } from './worker-data.ts';
+import { write } from './write-image.ts';
+
+/** More gain nothing: two keep a disk busy. */
+const MAX_WORKERS = 2;
+const PROGRESS_EVERY_MS = 100;
+
+/** From here it is at the same place in src/ and in dist/; bin/build.js says so to the bundle. */
+const WORKER = new URL('../../../dist/verity-worker.cjs', import.meta.url);
+
+/**
+ * Copies the data, writes the tree and returns the root hash.
+ *
+ * @throws `io` when a file cannot be read or written; what `stop` was aborted with
+ */
+export async function writeHashTree(
+  { tree, salt, dataAt, hashAt }: VerityPlan,
+  { file, handle, size }: RawSource,
+  target: PartFile,
+  { onProgress, stop }: { readonly onProgress?: (done: number) => void; readonly stop?: AbortSignal },
+): Promise<Uint8Array> {
+  const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(SHARED).length));
+  const dataSize = tree.dataBlocks * VERITY_BLOCK;
+  const lowest = tree.levels[0];
+  const halt = () => Atomics.store(shared, SHARED.stop, 1);
+  stop?.addEventListener('abort', halt);
+  if (stop?.aborted === true) halt();
+  const report = () => onProgress?.(Math.min(dataSize, Atomics.load(shared, SHARED.done) * PIECE));
+  const timer = setInterval(report, PROGRESS_EVERY_MS);
+  // A single block has no level above it: its digest is written where the superblock comes later.
+  const digestsAt = hashAt + (lowest?.at ?? 0);
+  const job: VerityWorkerData = {
+    salt,
+    source: { file, fd: handle.fd, size },
+    target: { file: target.file, fd: target.handle.fd, dataAt, dataSize, digestsAt },
+    shared,
+  };
+  try {
+    const count = Math.min(MAX_WORKERS, availableParallelism(), Math.ceil(dataSize / PIECE));
+    const outcomes = await Promise.allSettled(Array.from({ length: count }, () => work(job)));
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    stop?.throwIfAborted();
+    report();
+  } finally {
+    clearInterval(timer);
+    stop?.removeEventListener('abort', halt);
+  }
+  return writeLevels({ tree, salt, dataAt, hashAt }, target, stop);
+}
+
+async function work(data: VerityWorkerData): Promise<void> {
+  if (!fs.existsSync(WORKER)) {
+    throw new BootsealError('tool', 'the part of bootseal that hashes is missing', {
+      hint: 'dist/verity-worker.cjs belongs to the installed package: install it again',
+    });
+  }
+  const worker = new Worker(WORKER, { workerData: data, env: {}, execArgv: [] });
+  let failure: BootsealError | undefined;
+  worker.on('message', ({ kind, message, hint }: WorkerFailure) => {
+    failure = new BootsealError(kind, message, hint === undefined ? {} : { hint });
+  });
+  try {
+    await once(worker, 'exit');
+  } catch (error) {
+    Atomics.store(data.shared, SHARED.stop, 1);
+    throw error;
+  }
+  if (failure !== undefined) throw failure;
+}
+
+/** Hashes each level into the one above it, and the topmost block to the root hash. */
+async function writeLevels(
+  { tree: { levels }, salt, dataAt, hashAt }: Pick<VerityPlan, 'tree' | 'salt' | 'dataAt' | 'hashAt'>,
+  target: PartFile,
+  stop: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const hash = blockHasher(salt, PIECE / VERITY_BLOCK);
+  const { file, beside } = target;
+  // The file that is being written is open for writing only.
+  const reading = await fs.promises
+    .open(beside, 'r')
+    .catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
+  try {
+    const memory = Buffer.allocUnsafeSlow(PIECE);
+    for (const [i, { at, blocks }] of levels.entries()) {
+      const above = levels[i + 1];
+      if (above === undefined) break;
+      for (let done = 0; done < blocks * VERITY_BLOCK; done += PIECE) {
+        stop?.throwIfAborted();
+        const piece = memory.subarray(0, Math.min(PIECE, blocks * VERITY_BLOCK - done));
+        await readAll(reading, file, piece, hashAt + at + done);
+        await write(target, hash(piece), hashAt + above.at + (done / VERITY_BLOCK) * DIGEST_SIZE);
+      }
+    }
+    const top = levels.at(-1);
+    const block = memory.subarray(0, VERITY_BLOCK);
+    await readAll(reading, file, block, top === undefined ? dataAt : hashAt + top.at);
+    return hash(block).slice();
+  } finally {
+    await reading.close();
+  }
+}
+
+async function readAll(handle: fs.promises.FileHandle, file: string, into: Uint8Array, at: number): Promise<void> {
+  try {
+    for (let done = 0; done < into.length; ) {
+      const { bytesRead } = await handle.read(into, done, into.length - done, at + done);
+      if (bytesRead === 0) throw new BootsealError('io', `cannot read ${file}: it became shorter while it was written`);
+      done += bytesRead;
+    }
+  } catch (cause) {
+    throw ioError(cause, file, 'read');
+  }
+}
