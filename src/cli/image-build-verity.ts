@@ -8,6 +8,7 @@ import { BootsealError } from '../core/errors.ts';
 import { type RawSource, readStart } from '../host/image/source.ts';
 import { writeVerity } from '../host/image/write-verity.ts';
 import { type ImageNames, imageNames, type NameOptions } from './image-names.ts';
+import { seededBySource, seededIo } from './image-seed.ts';
 import { gptOptions, partitionLines, type ShapeOptions } from './image-shape.ts';
 import { type SourceOptions, withImageSource } from './image-source.ts';
 import type { Io } from './io.ts';
@@ -32,6 +33,7 @@ const TAKEN = [
   'espSize',
   'format',
   'force',
+  'seed',
 ];
 
 /** Builds the disk; throws `usage` for options that do not go together. */
@@ -39,11 +41,14 @@ export async function buildVerity(io: Io, options: VerityOptions, stop: AbortSig
   checkOptions(options);
   const names = imageNames(io, options);
   const gpt = await gptOptions(io, options);
-  await withImageSource(io, options, stop, names.checkSource, async (source) => {
-    const payload = identifyPayload(await readStart(source, PAYLOAD_START));
+  const there = seededIo(io, options);
+  await withImageSource(there, options, stop, names.checkSource, async (found) => {
+    const payload = identifyPayload(await readStart(found, PAYLOAD_START));
     checkPayload(payload);
-    const plan = planVerity(source.size, gpt, io.randomBytes);
-    report(io, options, await write(io, { names, plan, source, payload, stop }));
+    const { io: seeded, source } = await seededBySource(there, options, found, stop);
+    const plan = planVerity(source.size, gpt, seeded.randomBytes);
+    const testOnly = options.seed !== undefined;
+    report(io, options, await write(io, { names, plan, source, payload, testOnly, stop }));
   });
 }
 
@@ -80,13 +85,15 @@ interface Writing {
   readonly plan: VerityPlan;
   readonly source: RawSource;
   readonly payload: Payload | undefined;
+  readonly testOnly: boolean;
   readonly stop: AbortSignal;
 }
 
-async function write(io: Io, { names, plan, source, payload, stop }: Writing): Promise<VerityManifest> {
+async function write(io: Io, { names, plan, source, payload, testOnly, stop }: Writing): Promise<VerityManifest> {
   const progress = progressOf(io, 'hashing', source.size);
   const describe = (rootHash: Uint8Array, partitionTable: PartitionTable | undefined): VerityManifest =>
     verityManifest(plan, rootHash, {
+      testOnly,
       image: names.baseName(names.image.file),
       partitionTable: partitionTable ?? null,
       payload: { bytes: source.size, what: payload?.what ?? null },
@@ -115,6 +122,7 @@ function report(io: Io, options: VerityOptions, manifest: VerityManifest): void 
       ? [['', 'with systemd.verity_root_data= and systemd.verity_root_hash=, both the disk as the guest names it']]
       : []),
     ['manifest', `${options.out}.json`],
+    ...(manifest.testOnly ? [['TEST ONLY', 'made from --seed']] : []),
   ];
   io.stdout.write(lines.map(([name = '', text]) => `${name.padEnd(10)}${text}\n`).join(''));
 }

@@ -4,24 +4,26 @@ import { wipe } from '../core/bytes.ts';
 import { chooseSectorSize, identifyPayload, PAYLOAD_START, type Payload } from '../core/disk/payload.ts';
 import type { DiskPlan } from '../core/disk/shape.ts';
 import { BootsealError } from '../core/errors.ts';
-import { imageManifest, type Manifest, printManifest } from '../core/luks/manifest.ts';
-import { type Plan, type PlanOptions, plan } from '../core/luks/plan.ts';
+import { imageManifest, type Manifest, type ManifestInputs, printManifest } from '../core/luks/manifest.ts';
+import { type PlanOptions, plan } from '../core/luks/plan.ts';
 import type { IntegrityChoice } from '../core/luks/plan-sectors.ts';
 import { type RawSource, readStart } from '../host/image/source.ts';
 import { writeImage } from '../host/image/write-image.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { nodeLuksCrypto } from '../host/node-luks.ts';
 import { withSignals } from '../host/signals.ts';
+import { report } from './image-build-text.ts';
 import {
   addKeyslotOptions,
   headerOptions,
   type ImageKeyslot,
   imageKeyslots,
   type KeyslotOptions,
-  keyslotLines,
+  readKeys,
 } from './image-keyslots.ts';
 import { type ImageNames, imageNames } from './image-names.ts';
-import { addShapeOptions, type ShapeOptions, shapeDisk, shapeLines } from './image-shape.ts';
+import { addSeedOption, seededBySource, seededIo } from './image-seed.ts';
+import { addShapeOptions, type ShapeOptions, shapeDisk } from './image-shape.ts';
 import { addSourceOptions, type SourceOptions, withImageSource } from './image-source.ts';
 import { type Io, remark } from './io.ts';
 import { progressOf } from './progress.ts';
@@ -66,7 +68,7 @@ export function imageBuildCommand(io: Io): Command {
     )
     .option('--detached-header <file>', 'write header and keyslots to a file of their own')
     .option('--label <text>', 'label of the disk');
-  return addShapeOptions(command)
+  return addSeedOption(addShapeOptions(command))
     .option('--force', 'replace disk, header and manifest; a key is never replaced')
     .option('--json', 'print the manifest')
     .addHelpText('after', HELP)
@@ -88,7 +90,8 @@ Examples:
   bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img --integrity hmac
   bootseal image build --from rootfs.ext4 --new-key disk.key --recovery-key-file mine.txt --out disk.img
   bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img --shape gpt --esp esp/
-  bootseal image build --from rootfs.ext4 --verity --shape gpt --out disk.img`;
+  bootseal image build --from rootfs.ext4 --verity --shape gpt --out disk.img
+  bootseal image build --from rootfs --seed test-1 --new-key disk.key --out disk.img    # for tests only`;
 
 async function build(io: Io, options: BuildOptions, stop: AbortSignal): Promise<void> {
   if (options.verity === true) {
@@ -96,23 +99,42 @@ async function build(io: Io, options: BuildOptions, stop: AbortSignal): Promise<
     return buildVerity(io, options, stop);
   }
   const names = imageNames(io, options);
-  const keys = await imageKeyslots(io, options, io.randomBytes);
+  const there = seededIo(io, options);
+  const read = await readKeys(there, options);
   try {
-    await withImageSource(io, options, stop, names.checkSource, async (source) => {
-      const payload = identifyPayload(await readStart(source, PAYLOAD_START));
-      const wanted = planOptions(io, options, keys, source.size, payload);
-      const planned = await plan(wanted, io.randomBytes, nodeLuksCrypto);
+    await withImageSource(there, options, stop, names.checkSource, async (found) => {
+      const seeded = await seededBySource(there, options, found, stop);
+      const keys = imageKeyslots(read, seeded.io.randomBytes);
       try {
-        const disk = await shapeDisk(io, options, planned, source);
-        const manifest = manifestOf(names, { plan: planned, disk, options: wanted }, keys, source, payload);
-        await write(io, { names, disk, source, manifest, keys, stop });
-        report(io, options, manifest, keys);
+        await buildFrom(seeded.io, options, { names, source: seeded.source, keys, stop });
       } finally {
-        wipe(planned.sectors.key);
+        wipe(...keys.map(({ passphrase }) => passphrase));
       }
     });
   } finally {
-    wipe(...keys.map(({ passphrase }) => passphrase));
+    wipe(...read.recoveryKeys, ...(read.launchKey === undefined ? [] : [read.launchKey]));
+  }
+}
+
+interface Building {
+  readonly names: ImageNames;
+  readonly source: RawSource;
+  readonly keys: readonly ImageKeyslot[];
+  readonly stop: AbortSignal;
+}
+
+async function buildFrom(io: Io, options: BuildOptions, { names, source, keys, stop }: Building): Promise<void> {
+  const payload = identifyPayload(await readStart(source, PAYLOAD_START));
+  const wanted = planOptions(io, options, keys, source.size, payload);
+  const planned = await plan(wanted, io.randomBytes, nodeLuksCrypto);
+  try {
+    const disk = await shapeDisk(io, options, planned, source);
+    const said = { payload: { size: source.size, what: payload?.what }, testOnly: options.seed !== undefined };
+    const manifest = manifestOf(names, { plan: planned, disk, options: wanted, ...said }, keys);
+    await write(io, { names, disk, source, manifest, keys, stop });
+    report(io, options, manifest, keys);
+  } finally {
+    wipe(planned.sectors.key);
   }
 }
 
@@ -146,23 +168,17 @@ function planOptions(
 
 function manifestOf(
   { image, header, baseName }: ImageNames,
-  parts: { readonly plan: Plan; readonly disk: DiskPlan; readonly options: PlanOptions },
+  parts: Pick<ManifestInputs, 'plan' | 'disk' | 'options' | 'payload' | 'testOnly'>,
   keys: readonly ImageKeyslot[],
-  { size }: RawSource,
-  payload: Payload | undefined,
 ): Manifest {
   const names = { image: baseName(image.file), header: header === undefined ? undefined : baseName(header.file) };
   const purposes = keys.map(({ purpose }) => purpose);
-  return imageManifest({ ...parts, purposes, ...names, payload: { size, what: payload?.what } }, nodeHashes);
+  return imageManifest({ ...parts, purposes, ...names }, nodeHashes);
 }
 
-interface Writing {
-  readonly names: ImageNames;
+interface Writing extends Building {
   readonly disk: DiskPlan;
-  readonly source: RawSource;
   readonly manifest: Manifest;
-  readonly keys: readonly ImageKeyslot[];
-  readonly stop: AbortSignal;
 }
 
 async function write(io: Io, { names, disk, source, manifest, keys, stop }: Writing): Promise<void> {
@@ -177,32 +193,4 @@ async function write(io: Io, { names, disk, source, manifest, keys, stop }: Writ
   } finally {
     progress.end();
   }
-}
-
-function report(io: Io, options: BuildOptions, manifest: Manifest, keys: readonly ImageKeyslot[]): void {
-  if (options.json === true) {
-    io.stdout.write(`${JSON.stringify(manifest)}\n`);
-    return;
-  }
-  const { data, header, luks, payload } = manifest;
-  const filler = data.bytes - payload.bytes;
-  const only = keys.length === 1 ? ', nothing else opens the disk' : '';
-  const lines = [
-    ['disk', `${options.out}, ${manifest.imageBytes} bytes, LUKS${luks.version} ${luks.uuid}`],
-    ...shapeLines(manifest),
-    ['data', `${data.bytes} bytes at ${data.offset}: ${payload.what ?? 'unknown content'}`],
-    ...(filler === 0 ? [] : [['', `the last ${filler} of them are zeros that fill the last sector`]]),
-    ...(data.everySector
-      ? []
-      : [['', `${data.skippedBytes} of them are free blocks that were left out: the host sees which`]]),
-    ['cipher', `${data.cipher}, key of ${data.keyBits} bits, sectors of ${data.sectorSize} bytes`],
-    ...(data.integrity === null
-      ? []
-      : [['integrity', `${data.integrity}: the guest gets an error for each sector that was changed`]]),
-    ...keyslotLines(keys),
-    ...(options.newKey === undefined ? [] : [['key', `${options.newKey}: keep it${only}`]]),
-    ['header', `${options.detachedHeader ?? 'in the disk'}, sha256 ${header.sha256}`],
-    ['manifest', `${options.out}.json`],
-  ];
-  io.stdout.write(lines.map(([name = '', text]) => `${name.padEnd(10)}${text}\n`).join(''));
 }

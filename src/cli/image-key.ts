@@ -17,23 +17,24 @@ export interface KeyOptions {
 const NEW_KEY_SIZE = 32;
 
 /**
- * Returns the key that the options give, which is the caller's to wipe. A new one is 32 random bytes in base64: text without a
- * line break, which every way to hand over a key leaves as it is.
+ * Returns the key that the options give, which is the caller's to wipe; undefined where they ask for a new one.
  *
  * @throws `usage` for none or both, and as {@link readNewKey}
  */
-export async function imageKey(
+export async function readGivenKey(
   io: Io,
   { keyFile, newKey, keepNewline = false }: KeyOptions,
-  random: (size: number) => Uint8Array,
-): Promise<Uint8Array> {
+): Promise<Uint8Array | undefined> {
   if ((keyFile === undefined) === (newKey === undefined)) {
     throw new BootsealError('usage', 'a disk needs a key: give either --key-file or --new-key');
   }
-  return keyFile === undefined ? newImageKey(random) : readNewKey(io, keyFile, keepNewline);
+  return keyFile === undefined ? undefined : readNewKey(io, keyFile, keepNewline);
 }
 
-/** Returns a new key, which is the caller's to wipe. */
+/**
+ * Returns a new key, which is the caller's to wipe: 32 random bytes in base64, text without a line break, which every way to hand
+ * over a key leaves as it is.
+ */
 export function newImageKey(random: (size: number) => Uint8Array): Uint8Array {
   const raw = random(NEW_KEY_SIZE);
   const bytes = new Uint8Array(Buffer.from(bytesToBase64(raw), 'ascii'));

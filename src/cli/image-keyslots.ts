@@ -6,7 +6,7 @@ import { type ChosenKdf, chooseKdf, type KdfWish } from '../core/luks/key-streng
 import type { KeyPurpose } from '../core/luks/manifest.ts';
 import type { PlanOptions, Random } from '../core/luks/plan.ts';
 import { SECRET_NAMES } from '../core/secret/names.ts';
-import { imageKey, type KeyOptions, readNewKey } from './image-key.ts';
+import { type KeyOptions, newImageKey, readGivenKey, readNewKey } from './image-key.ts';
 import type { Io } from './io.ts';
 import { addKdfOptions, type KdfOptions, kdfWish } from './kdf-options.ts';
 
@@ -21,6 +21,14 @@ export interface KeyslotOptions extends KeyOptions, KdfOptions {
 export interface ImageKeyslot extends ChosenKdf {
   readonly passphrase: Uint8Array;
   readonly purpose: KeyPurpose;
+}
+
+/** The keys of a new disk that exist already. */
+export interface ReadKeys {
+  /** Undefined for one that is to be made. */
+  readonly launchKey: Uint8Array | undefined;
+  readonly recoveryKeys: readonly Uint8Array[];
+  readonly wish: KdfWish | undefined;
 }
 
 /** The part of the plan's options that is about the header. */
@@ -51,26 +59,34 @@ export function addKeyslotOptions(command: Command): Command {
     .option('--luks1', 'make a LUKS1 disk, for a GRUB inside the firmware: pbkdf2, keys of one line of text');
 }
 
-/** Returns the keys in the order of their keyslots; they are the caller's to wipe. Throws as imageKey, `usage` for a key twice. */
-export async function imageKeyslots(io: Io, options: KeyslotOptions, random: Random): Promise<readonly ImageKeyslot[]> {
+/** Reads the keys that are given, which are the caller's to wipe. Throws as readGivenKey, `usage` for a key twice. */
+export async function readKeys(io: Io, options: KeyslotOptions): Promise<ReadKeys> {
   // LUKS1 has only this one, so that nobody need ask for it.
   const wish = kdfWish(options) ?? (options.luks1 === true ? ({ type: 'pbkdf2' } satisfies KdfWish) : undefined);
-  const passphrases: Uint8Array[] = [];
+  const read: Uint8Array[] = [];
   try {
-    passphrases.push(await imageKey(io, options, random));
+    const launchKey = await readGivenKey(io, options);
+    if (launchKey !== undefined) read.push(launchKey);
+    const recoveryKeys: Uint8Array[] = [];
     for (const file of options.recoveryKeyFile ?? []) {
       const key = await readNewKey(io, file, options.keepNewline === true);
-      const isTwice = passphrases.some((other) => equalInConstantTime(other, key));
-      passphrases.push(key);
+      const isTwice = read.some((other) => equalInConstantTime(other, key));
+      read.push(key);
+      recoveryKeys.push(key);
       if (isTwice) throw keyTwice(file);
     }
-    return passphrases.map((passphrase, id) => {
-      return { passphrase, purpose: id === 0 ? 'launch-secret' : 'recovery', ...chooseKdf(passphrase, wish) };
-    });
+    return { launchKey, recoveryKeys, wish };
   } catch (error) {
-    wipe(...passphrases);
+    wipe(...read);
     throw error;
   }
+}
+
+/** Returns the keys in the order of their keyslots, a new one among them where none is given; they are the caller's to wipe. */
+export function imageKeyslots({ launchKey, recoveryKeys, wish }: ReadKeys, random: Random): readonly ImageKeyslot[] {
+  return [launchKey ?? newImageKey(random), ...recoveryKeys].map((passphrase, id) => {
+    return { passphrase, purpose: id === 0 ? 'launch-secret' : 'recovery', ...chooseKdf(passphrase, wish) };
+  });
 }
 
 function keyTwice(file: string): BootsealError {

@@ -9,12 +9,13 @@ import type { TarFile } from '../host/archive/tar-file.ts';
 import { ioError } from '../host/files.ts';
 import type { Scratch } from '../host/filesystem/scratch.ts';
 import { type RawSource, readStart, withSource } from '../host/image/source.ts';
+import type { SeedOptions } from './image-seed.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 import { type Progress, progressOf } from './progress.ts';
 import { parseSize } from './size.ts';
 
 /** What commander makes of the options. */
-export interface SourceOptions {
+export interface SourceOptions extends SeedOptions {
   readonly from: string;
   readonly filesystem?: 'ext4' | 'erofs';
   readonly size?: number;
@@ -152,7 +153,7 @@ async function withFilesystem<T>(
     layers,
     ownedByRoot: options.owner === 'root',
     scratch,
-    time: buildTime(io),
+    time: buildTime(io, options),
     random: io.randomBytes,
     stop,
     onProgress: (done: number, total: number) => {
@@ -182,7 +183,7 @@ async function withErofs<T>(
     folder,
     ownedByRoot: options.owner === 'root',
     scratch: await scratchOf(io, options),
-    time: buildTime(io),
+    time: buildTime(io, options),
     random: io.randomBytes,
     onRemark: (line: string) => remark(io, 'note', line),
     stop,
@@ -197,9 +198,13 @@ function onlyFolders({ from }: SourceOptions): BootsealError {
   });
 }
 
+/** 1 January 1980, the time of all files of an EFI system partition. */
+const SEEDED_TIME = 315532800;
+
 /** Seconds since 1970; SOURCE_DATE_EPOCH is what reproducible builds agree on (reproducible-builds.org/specs/source-date-epoch). */
-function buildTime(io: Io): number {
+function buildTime(io: Io, { seed }: SeedOptions): number {
   const given = process.env['SOURCE_DATE_EPOCH'];
+  if (seed !== undefined && (given === undefined || given === '')) return SEEDED_TIME;
   // The second that begins next: mkfs.erofs takes no file to be younger than the build, and one may be of this very second.
   if (given === undefined || given === '') return Math.floor(io.now().getTime() / 1000) + 1;
   if (/^[0-9]{1,10}$/.test(given) && Number(given) < 2 ** 32) return Number(given);

@@ -3,13 +3,13 @@ import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { guestCmdline } from '../core/launch/cmdline.ts';
 import { type LaunchDescription, parseDescription } from '../core/launch/description.ts';
-import { manifestHeaderHash } from '../core/launch/disk-header.ts';
+import { readDiskHeader } from '../core/launch/disk-header.ts';
 import { parseRoots } from '../core/session/amd-roots.ts';
 import { decodeUtf8 } from '../core/utf8.ts';
 import { readSmallFile } from '../host/files.ts';
 import { parseYaml } from '../host/yaml.ts';
 import { readFirmware } from './firmware-input.ts';
-import { type Io, resolvePath } from './io.ts';
+import { type Io, remark, resolvePath } from './io.ts';
 import type { SessionOptions } from './session-create.ts';
 
 /** Nobody writes more by hand; bytes. */
@@ -36,8 +36,13 @@ export async function readDescription(io: Io, file: string): Promise<ReadDescrip
   }
 }
 
-/** Returns the command line that the guest of a description is measured with. Throws as guestCmdline, `io` and `format` for firmware and manifest. */
-export async function describedCmdline({ description, io }: ReadDescription): Promise<string> {
+/**
+ * Returns the command line that the guest of a description is measured with.
+ *
+ * @param lab whether it is a rehearsal, in which a disk may be one whose keys follow from a seed
+ * @throws as guestCmdline; `io` and `format` for firmware and manifest; `usage` for firmware without a secret area, and for such a disk
+ */
+export async function describedCmdline({ description, io }: ReadDescription, lab: boolean): Promise<string> {
   const { cmdline, disk, secrets, firmware } = description;
   const givesSecrets = secrets.length > 0 || disk !== undefined;
   const secretArea = givesSecrets ? (await readFirmware(io, firmware)).firmware.secretArea : undefined;
@@ -49,13 +54,22 @@ export async function describedCmdline({ description, io }: ReadDescription): Pr
   return guestCmdline({
     cmdline,
     secretArea,
-    headerSha256: disk === undefined ? undefined : await headerHash(io, disk.manifest),
+    headerSha256: disk === undefined ? undefined : await headerHash(io, disk.manifest, lab),
   });
 }
 
-async function headerHash(io: Io, manifest: string): Promise<string> {
+async function headerHash(io: Io, manifest: string, lab: boolean): Promise<string> {
   const text = decodeUtf8(await readSmallFile(resolvePath(io, manifest), MANIFEST_LIMIT), manifest);
-  return manifestHeaderHash(text, manifest);
+  const { sha256, testOnly } = readDiskHeader(text, manifest);
+  if (!testOnly) return sha256;
+  const what = `${manifest}: the disk was made from a seed, so that its keys are no secrets`;
+  if (!lab) {
+    throw new BootsealError('usage', what, {
+      hint: 'build it without --seed; only a rehearsal (--lab) takes this one',
+    });
+  }
+  remark(io, 'warning', what);
+  return sha256;
 }
 
 /** Returns the description as options of `session create`. */

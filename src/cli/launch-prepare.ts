@@ -72,7 +72,7 @@ export async function prepareLaunch(io: Io, file: string, options: PrepareOption
   const read = await readDescription(io, file);
   const { description, io: there } = read;
   const out = await outFolder(io, options.out, { '<launch.yaml>': file, ...inputs(there, description) });
-  const cmdline = await describedCmdline(read);
+  const cmdline = await describedCmdline(read, options.lab !== undefined);
   const secrets = description.secrets.map(({ name, file: secret }) => `${name}=${secret}`);
   // What is said on the command line counts; a chain in the description is not looked at in a lab.
   const { platformCerts, ...described } = sessionOptions(description, cmdline);

@@ -30,7 +30,7 @@ function write(planned: VerityPlan, source: RawSource, stop = new AbortControlle
   const part = (file: string) => ({ file: at(file), mode: 0o644, replace: false });
   const describeDisk = (rootHash: Uint8Array) =>
     verityManifest(planned, rootHash, {
-      ...{ image: 'disk', partitionTable: null },
+      ...{ testOnly: false, image: 'disk', partitionTable: null },
       payload: { bytes: source.size, what: null },
     });
   const files = { image: part('disk'), manifest: part('disk.json') };
@@ -83,6 +83,15 @@ describe('writeVerity', () => {
     fs.writeFileSync(at('raw'), numberedBlocks(1000));
     const touch = () => fs.utimesSync(at('raw'), 1, 1);
     const written = withSource(at('raw'), (source) => write(plan(source.size), source, undefined, touch));
+    await expect(written).rejects.toMatchObject({ kind: 'io', message: expect.stringContaining('was changed') });
+    expect(fs.readdirSync(folder)).toEqual(['raw']);
+  });
+
+  it('leaves nothing of a source that is no longer what it was when its salt was made', async () => {
+    fs.writeFileSync(at('raw'), numberedBlocks(1000));
+    const written = withSource(at('raw'), (source) =>
+      write(plan(source.size), { ...source, state: { mtimeNs: 1n, size: BigInt(source.size) } }),
+    );
     await expect(written).rejects.toMatchObject({ kind: 'io', message: expect.stringContaining('was changed') });
     expect(fs.readdirSync(folder)).toEqual(['raw']);
   });

@@ -7,6 +7,8 @@ import type { VerityPlan } from './verity-disk.ts';
 /** The manifest; numbers are bytes. */
 export interface VerityManifest {
   readonly format: 'bootseal-verity-1';
+  /** Whether it was made with --seed, so that its salt was known before. */
+  readonly testOnly: boolean;
   readonly image: string;
   readonly imageBytes: number;
   readonly partitionTable: PartitionTable | null;
@@ -31,11 +33,12 @@ export interface VerityManifest {
 export function verityManifest(
   { tree, uuid, salt, dataAt, hashAt, diskSize }: VerityPlan,
   rootHash: Uint8Array,
-  said: Pick<VerityManifest, 'image' | 'partitionTable' | 'payload'>,
+  said: Pick<VerityManifest, 'testOnly' | 'image' | 'partitionTable' | 'payload'>,
 ): VerityManifest {
   const root = bytesToHex(rootHash);
   return {
     format: 'bootseal-verity-1',
+    testOnly: said.testOnly,
     image: said.image,
     imageBytes: diskSize,
     partitionTable: said.partitionTable,

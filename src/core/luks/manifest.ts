@@ -31,11 +31,15 @@ export interface ManifestInputs {
     /** What they are, if that is known. */
     readonly what: string | undefined;
   };
+  /** Whether the randomness came from a seed. */
+  readonly testOnly: boolean;
 }
 
 /** The manifest; numbers are bytes. */
 export interface Manifest {
   readonly format: 'bootseal-image-1';
+  /** Whether it was made with --seed, so that its keys are no secrets. */
+  readonly testOnly: boolean;
   readonly image: string;
   readonly imageBytes: number;
   /** Of the file; `format` is that of this manifest. */
@@ -68,12 +72,13 @@ export interface Manifest {
 
 /** Returns the manifest of an image. */
 export function imageManifest(
-  { plan, disk, options, purposes, image, header, payload }: ManifestInputs,
+  { plan, disk, options, purposes, image, header, payload, testOnly }: ManifestInputs,
   hashes: Pick<Hashes, 'startSha256'>,
 ): Manifest {
   const skipped = skippedBytes(disk.extents);
   return {
     format: 'bootseal-image-1',
+    testOnly,
     image,
     imageBytes: disk.imageSize,
     imageFormat: disk.format,

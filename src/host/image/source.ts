@@ -5,6 +5,12 @@ import type { Disk } from '../../core/luks/disk.ts';
 import { reader } from '../disk.ts';
 import { ioError } from '../files.ts';
 
+/** What changes when somebody writes to a file. */
+export interface FileState {
+  readonly mtimeNs: bigint;
+  readonly size: bigint;
+}
+
 /** An open raw image. */
 export interface RawSource {
   readonly file: string;
@@ -13,6 +19,8 @@ export interface RawSource {
   readonly size: number;
   /** All of it, when it comes as a stream, of which `handle` has only the start. */
   readonly stream?: AsyncIterable<Uint8Array>;
+  /** The state in which it was looked at, when it must be read in no other; else that at the first byte counts. */
+  readonly state?: FileState;
 }
 
 /** Runs `use` with an open raw image and closes it after; throws `io` when it is no file or cannot be read. */

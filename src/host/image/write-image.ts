@@ -8,7 +8,7 @@ import { type NewPart, type PartFile, writeParts } from '../part-file.ts';
 import type { SectorSize } from '../xts/xts.ts';
 import { copyFile } from './copy-file.ts';
 import { encrypt } from './encrypt.ts';
-import type { RawSource } from './source.ts';
+import type { FileState, RawSource } from './source.ts';
 
 /** What is written. */
 export interface ImageFiles {
@@ -39,7 +39,7 @@ export async function writeImage(
 ): Promise<void> {
   const { image, header, besides } = files;
   const wanted = [...besides, ...(header === undefined ? [] : [header]), image];
-  const before = await source.handle.stat({ bigint: true });
+  const before = source.state ?? (await source.handle.stat({ bigint: true }));
   await writeParts(wanted, async (parts) => {
     const find = (file: string): PartFile => {
       const part = parts.find((candidate) => candidate.file === file);
@@ -107,10 +107,7 @@ export async function write({ file, handle }: PartFile, bytes: Uint8Array | stri
 }
 
 /** Half of one state and half of another is neither: a source that someone writes to meanwhile makes no image. */
-export async function checkUnchanged(
-  { file, handle }: RawSource,
-  before: { mtimeNs: bigint; size: bigint },
-): Promise<void> {
+export async function checkUnchanged({ file, handle }: RawSource, before: FileState): Promise<void> {
   const after = await handle.stat({ bigint: true });
   if (after.mtimeNs === before.mtimeNs && after.size === before.size) return;
   throw new BootsealError('io', `${file} was changed while it was read`, {

@@ -24,7 +24,7 @@ export async function writeVerity(
   describe: (rootHash: Uint8Array, partitionTable: PartitionTable | undefined) => VerityManifest,
   watching: Watching,
 ): Promise<VerityManifest> {
-  const before = await source.handle.stat({ bigint: true });
+  const before = source.state ?? (await source.handle.stat({ bigint: true }));
   return writeParts([files.manifest, files.image], async ([manifestPart, image]) => {
     if (manifestPart === undefined || image === undefined) throw new BootsealError('usage', 'two files are written');
     await image.handle

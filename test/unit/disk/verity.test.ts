@@ -157,7 +157,7 @@ describe('planVerity', () => {
 });
 
 describe('verityManifest', () => {
-  const said = { image: 'disk.img', partitionTable: null, payload: { bytes: 5000, what: null } };
+  const said = { testOnly: false, image: 'disk.img', partitionTable: null, payload: { bytes: 5000, what: null } };
 
   it('says what the command line must say', () => {
     const plan = planVerity(5000, undefined, seededRandom(7));

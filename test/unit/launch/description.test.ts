@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { BootsealError } from '../../../src/core/errors.ts';
 import { guestCmdline } from '../../../src/core/launch/cmdline.ts';
 import { parseDescription } from '../../../src/core/launch/description.ts';
-import { manifestHeaderHash } from '../../../src/core/launch/disk-header.ts';
+import { readDiskHeader } from '../../../src/core/launch/disk-header.ts';
 import { parseYaml } from '../../../src/host/yaml.ts';
 
 const LEAST = { platform: 'sev', policy: 'nodbg', firmware: 'fw', kernel: 'k' };
@@ -198,11 +198,22 @@ describe('guestCmdline', () => {
   });
 });
 
-describe('manifestHeaderHash', () => {
+describe('readDiskHeader', () => {
   const sha256 = '0123456789abcdef'.repeat(4);
   it('finds the hash', () => {
     const text = JSON.stringify({ format: 'bootseal-image-1', header: { sha256, bytes: 1 }, more: 1 });
-    expect(manifestHeaderHash(text, 'm')).toBe(sha256);
+    expect(readDiskHeader(text, 'm')).toEqual({ sha256, testOnly: false });
+  });
+
+  it.each([
+    [false, false],
+    [true, true],
+    ['no', true],
+    [null, true],
+    [0, true],
+  ])('takes %j for a disk for tests only: %j', (said, testOnly) => {
+    const text = JSON.stringify({ format: 'bootseal-image-1', header: { sha256 }, testOnly: said });
+    expect(readDiskHeader(text, 'm').testOnly).toBe(testOnly);
   });
 
   it.each([
@@ -217,13 +228,11 @@ describe('manifestHeaderHash', () => {
     { format: 'bootseal-image-1', header: { sha256: sha256.toUpperCase() } },
     { format: 'bootseal-image-2', header: { sha256 } },
   ])('refuses %j', (value) => {
-    expect(outcome(() => manifestHeaderHash(JSON.stringify(value), 'm'))).toBe(
-      'format: m: not the manifest of an image',
-    );
+    expect(outcome(() => readDiskHeader(JSON.stringify(value), 'm'))).toBe('format: m: not the manifest of an image');
   });
 
   it('refuses what is no JSON', () => {
-    expect(outcome(() => manifestHeaderHash('{', 'm'))).toBe('format: m: not JSON');
+    expect(outcome(() => readDiskHeader('{', 'm'))).toBe('format: m: not JSON');
   });
 });
 

@@ -35,6 +35,7 @@ async function manifestOf(wanted: PlanOptions, header?: string) {
       image: 'disk.img',
       header,
       payload: { size: 8000, what: 'ext4' },
+      testOnly: false,
     },
     nodeHashes,
   );
@@ -59,6 +60,7 @@ describe('imageManifest', () => {
     const { manifest, sha256 } = await manifestOf(options({ label: 'root' }));
     expect(manifest).toEqual({
       format: 'bootseal-image-1',
+      testOnly: false,
       image: 'disk.img',
       imageBytes: (1 << 20) + 8192,
       imageFormat: 'raw',
