@@ -7,7 +7,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { brotliDecompressSync } = require('node:zlib');
 const { ROOT } = require('./project.js');
-const { attempt, fail, excerpt, say, step } = require('./steps.js');
+const { attempt, fail, excerpt, moveToPlace, say, step } = require('./steps.js');
 
 const CACHE = path.join(process.env['XDG_CACHE_HOME'] || path.join(os.homedir(), '.cache'), 'bootseal');
 
@@ -30,12 +30,14 @@ const DEMO_DATA = {
 function fetchDemoData() {
   fs.mkdirSync(CACHE, { recursive: true });
   unpackFirmware();
-  if (Object.values(DEMO_DATA).every((file) => fs.existsSync(file))) return;
+  if (isComplete()) return;
   const part = fs.mkdtempSync(path.join(CACHE, 'part-'));
   process.on('exit', () => fs.rmSync(part, { recursive: true, force: true }));
   const deb = download(part);
   unpackInstaller(deb, part);
 }
+
+const isComplete = () => Object.values(DEMO_DATA).every((file) => fs.existsSync(file));
 
 /** Brings Debian's OVMF for SEV into the cache. */
 function unpackFirmware() {
@@ -88,8 +90,8 @@ function unpackInstaller(deb, folder) {
   const script = `dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --transform 's:.*/::' --wildcards '*/text/*/linux' '*/text/*/initrd.gz'`;
   step('unpacking the kernel and initrd', 'sh', ['-c', script, 'sh', deb, out]);
   fs.writeFileSync(path.join(out, 'origin.txt'), `${path.basename(deb, '.deb')}\n`);
-  fs.rmSync(INSTALLER, { recursive: true, force: true });
-  fs.renameSync(out, INSTALLER);
+  if (!isComplete()) fs.rmSync(INSTALLER, { recursive: true, force: true });
+  moveToPlace(out, INSTALLER);
 }
 
 module.exports = { CACHE, DEMO_DATA, fetchDemoData, ownAptState, unpackFirmware };

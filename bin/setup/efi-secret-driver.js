@@ -7,7 +7,7 @@ const path = require('node:path');
 const { CACHE } = require('./demo-data.js');
 const { GUEST_TREE } = require('./guest-packages.js');
 const { ROOT } = require('./project.js');
-const { attempt, excerpt, fail, say } = require('./steps.js');
+const { attempt, excerpt, fail, moveToPlace, say } = require('./steps.js');
 
 const PROVIDE = path.join(ROOT, 'test', 'e2e', 'efi-secret', 'provide.c');
 const SOURCE = 'drivers/virt/coco/efi_secret/efi_secret.c';
@@ -32,7 +32,7 @@ function buildEfiSecret() {
   say("building Linux's driver efi_secret for the guests of the tests (150 MB to download, once) …");
   const problem = build(wanted.kernel, part);
   if (problem === undefined) {
-    fs.renameSync(path.join(part, 'modules'), wanted.folder);
+    moveToPlace(path.join(part, 'modules'), wanted.folder);
     say(`built in ${((Date.now() - start) / 1000).toFixed(1)} s`);
   } else {
     const message = 'the driver efi_secret could not be built';

@@ -5,7 +5,7 @@ const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const { CACHE, ownAptState } = require('./demo-data.js');
-const { attempt, excerpt, fail, say } = require('./steps.js');
+const { attempt, excerpt, fail, moveToPlace, say } = require('./steps.js');
 
 /** What is asked for; apt adds what these depend on. */
 const PACKAGES = [
@@ -61,7 +61,7 @@ function fetchGuestPackages() {
   if (debs === undefined) return;
   const tree = path.join(part, 'tree');
   unpack(debs, tree);
-  fs.renameSync(tree, GUEST_TREE);
+  moveToPlace(tree, GUEST_TREE);
   remove();
   say(`unpacked in ${((Date.now() - start) / 1000).toFixed(1)} s`);
 }

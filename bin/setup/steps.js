@@ -1,6 +1,7 @@
 // How the set-up talks and runs programs: one line a step, and a program's own words only when it failed.
 'use strict';
 const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
 
 /** Prints one line for the person at the terminal. */
 function say(text) {
@@ -35,6 +36,15 @@ function step(title, program, args, options) {
   say(`${title}: done in ${((Date.now() - start) / 1000).toFixed(1)} s`);
 }
 
+/** Moves a finished folder to its place, where another process may have put the same in the meantime: then that one stays. */
+function moveToPlace(folder, place) {
+  try {
+    fs.renameSync(folder, place);
+  } catch (error) {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+  }
+}
+
 /** Returns where a program says what is wrong: the head and the tail of what it printed. */
 function excerpt(text) {
   const lines = text.trim().split('\n');
@@ -42,4 +52,4 @@ function excerpt(text) {
   return `it printed\n${shown.join('\n')}`;
 }
 
-module.exports = { attempt, fail, excerpt, say, step };
+module.exports = { attempt, fail, excerpt, moveToPlace, say, step };
