@@ -102,15 +102,21 @@ export async function removeKey(guest: Guest, serial: string, keyring: string): 
   await guest.run(KEYCTL, { args: ['unlink', serial, keyring] }).catch(ignoreTool);
 }
 
-/** Links a key into the session keyring of this process, where there is one. */
+/**
+ * Links a key into the session keyring of this process, where there is one. A key of the same type and description would be put out
+ * of it, so {@link hasKey} comes before.
+ */
 export async function linkIntoSession(guest: Guest, serial: string): Promise<void> {
   await guest.run(KEYCTL, { args: ['link', serial, '@s'] }).catch(ignoreTool);
 }
 
-/** Says whether the user's keyring has a key of this type and description. */
+/** Says whether the keyring of the user or that of this session has a key of this type and description. */
 export async function hasKey(guest: Guest, type: KeyType, description: string): Promise<boolean> {
-  const args = ['search', '@u', type, description];
-  return guest.run(KEYCTL, { args }).then(() => true, ignoreTool);
+  for (const keyring of ['@u', '@s']) {
+    const args = ['search', keyring, type, description];
+    if (await guest.run(KEYCTL, { args }).then(() => true, ignoreTool)) return true;
+  }
+  return false;
 }
 
 /** Asks the kernel for a key that is made on demand; returns its number. Throws `key` when the request is refused. */

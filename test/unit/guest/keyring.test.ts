@@ -14,6 +14,7 @@ import {
   requestKey,
 } from '../../../src/guest/keyring.ts';
 import { answerRequest, parseBackend, type RequestRule } from '../../../src/guest/request-key.ts';
+import { openWithToken } from '../../../src/guest/unlock.ts';
 import { FailedProgram } from '../../../src/host/program.ts';
 import { failure } from '../../failure.ts';
 import { DISK } from '../../guest-tree.ts';
@@ -126,7 +127,9 @@ describe('other uses of keyctl', () => {
     ]);
   });
   it('takes a refusal for one', async () => {
-    expect(await hasKey(keyctl(fails('search')).guest, 'user', 'a:b')).toBe(false);
+    const { guest, calls } = keyctl(fails('search'));
+    expect(await hasKey(guest, 'user', 'a:b')).toBe(false);
+    expect(calls.map(({ args }) => args)).toEqual(['search @u user a:b', 'search @s user a:b']);
     await linkIntoSession(keyctl(fails('link')).guest, '1');
     await removeKey(keyctl(fails('unlink')).guest, '1', '@u');
     await expect(removeKey(keyctl(fails('revoke')).guest, '1', '@u')).rejects.toMatchObject({ kind: 'tool' });
@@ -144,6 +147,19 @@ describe('other uses of keyctl', () => {
       { args: 'setperm 9 0x3f000000', input: '' },
       { args: 'pinstantiate 9 0', input: 'correct horse' },
     ]);
+  });
+});
+
+describe('openWithToken', () => {
+  const token = { id: 0, description: 'bootseal:disk' };
+  const opening = { device: '/dev/vda', header: '/run/header', name: 'root', token, readonly: false };
+  it.each(['@u', '@s'])('neither uses nor displaces a key of that description in %s', async (keyring) => {
+    const { guest, calls } = keyctl((args) => {
+      if (args[0] === 'search' && args[1] !== keyring) throw new FailedProgram('keyctl', 1, ': no');
+      return '4711\n';
+    });
+    await expect(openWithToken(guest, opening, { value: secret })).rejects.toMatchObject({ kind: 'usage' });
+    expect(calls.filter(({ args }) => !args.startsWith('search '))).toEqual([]);
   });
 });
 
