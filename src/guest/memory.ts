@@ -61,9 +61,11 @@ function devmem(guest: Guest, { base, size }: Area): Bytes {
     }
   }
 
-  async function word(at: number): Promise<Uint8Array> {
-    const digits = /^0x([0-9a-f]{16})\s*$/i.exec(await run(at, WORD))?.[1];
-    if (digits === undefined) throw new BootsealError('tool', 'busybox devmem printed no number of 64 bits');
+  async function word(at: number, width: number): Promise<Uint8Array> {
+    const digits = /^0x([0-9a-f]+)\s*$/i.exec(await run(at, width))?.[1];
+    if (digits?.length !== 2 * width) {
+      throw new BootsealError('tool', `busybox devmem printed no number of ${8 * width} bits`);
+    }
     return new Uint8Array(Buffer.from(digits, 'hex').reverse());
   }
 
@@ -71,12 +73,15 @@ function devmem(guest: Guest, { base, size }: Area): Bytes {
     size,
     async read(at, count) {
       const out = new Uint8Array(count);
-      for (let start = at - (at % WORD); start < at + count; start += WORD) {
-        const bytes = await word(start);
-        for (let i = 0; i < WORD; i++) {
+      let start = at - (at % WORD);
+      while (start < at + count) {
+        // What lies behind the area is no secret, and may be no memory.
+        const bytes = await word(start, start + WORD <= size ? WORD : 1);
+        for (const [i, byte] of bytes.entries()) {
           const to = start + i - at;
-          if (to >= 0 && to < count) out[to] = bytes[i] ?? 0;
+          if (to >= 0 && to < count) out[to] = byte;
         }
+        start += bytes.length;
         bytes.fill(0);
       }
       return out;

@@ -10,8 +10,9 @@ HEADER_GUID=1e74f542-71dd-4d66-963e-ef4287ff173b
 NULL_DIGITS=00000000000000000000000000000000
 # As many entries as Linux's driver looks at.
 MAX_ENTRIES=64
-# More than any firmware sets aside.
+# More than any firmware sets aside. The least is a header, as for Linux's driver; the driver takes any size between.
 MAX_AREA=16384
+MIN_AREA=20
 
 securityfs=/sys/kernel/security
 # Where the secrets are: the folder of the driver's files, or `memory`.
@@ -132,8 +133,8 @@ area_find() {
   base=$number
   area_number "${1#*,}" || return 1
   problem="bootseal.secret=$1 is no secret area"
-  if [ "$base" -le 0 ] || [ $((base % 16)) -ne 0 ] || [ "$number" -lt 32 ] || [ "$number" -gt $MAX_AREA ]; then return 1; fi
-  if [ $((number % 8)) -ne 0 ]; then return 1; fi
+  if [ "$base" -le 0 ] || [ $((base % 16)) -ne 0 ] || [ "$base" -ge $((0x10000000000000 - MAX_AREA)) ]; then return 1; fi
+  if [ "$number" -lt $MIN_AREA ] || [ "$number" -gt $MAX_AREA ]; then return 1; fi
   case $(cat "$securityfs/lockdown" 2>/dev/null) in
     *'[integrity]'* | *'[confidentiality]'*)
       problem='the kernel is locked down, which closes /dev/mem: a kernel with efi_secret is needed'
@@ -189,14 +190,17 @@ area_read() {
   hex=
   word_at=$(($1 / 8 * 8))
   while [ $word_at -lt $(($1 + $2)) ]; do
-    if ! word=$($devmem $((area_base + word_at)) 64 2>/dev/null); then
+    # What lies behind the area is no secret, and may be no memory.
+    step=8
+    if [ $((word_at + 8)) -gt "$area_size" ]; then step=1; fi
+    if ! word=$($devmem $((area_base + word_at)) $((8 * step)) 2>/dev/null); then
       problem='/dev/mem cannot be mapped at the place that bootseal.secret names'
       hex=
       return 1
     fi
     reverse "${word#0x}"
     hex=$hex$reversed
-    word_at=$((word_at + 8))
+    word_at=$((word_at + step))
   done
   word='' reversed=''
   drop=$(($1 % 8))

@@ -2,6 +2,8 @@ import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Area } from '../../src/core/firmware/firmware.ts';
+import { secretAreaOf } from '../../src/core/guest/command-line.ts';
 import { readGuestTable } from '../../src/core/guest/table.ts';
 import { guidFromBytes } from '../../src/core/guid.ts';
 import { hexToBytes } from '../../src/core/hex.ts';
@@ -28,9 +30,28 @@ area_is_reserved() { :; }
 devmem_find() { devmem=fake; }
 fake() {
   if [ $# -eq 3 ]; then dd if=/dev/zero of=area bs=1 seek=$(($1 - 65536)) count=$(($2 / 8)) conv=notrunc 2>/dev/null
+  elif [ $2 -eq 8 ]; then byte=$(od -An -v -tx1 -j $(($1 - 65536)) -N 1 area) && printf '0x%02X\\n' "0x\${byte# }"
   else word=$(od -An -v -tx8 -j $(($1 - 65536)) -N 8 area) && printf '0x%016X\\n' "0x\${word# }"; fi
 }
 `;
+
+/** Places that a command line may name, possible ones and others. */
+const PLACES = [
+  ...['', '0', '0x10000', '0x10000,', ',0xc00', ',', '0x,0xc00', '0x10000,0x', 'x10000,0xc00', '0x1x,0xc00'],
+  ...['0x10000,0xc00', '0x10000,0xC00', '0X10000,0xc00', '65536,3072', '065536,3072', '0x10000,03072', '0x10000,0'],
+  ...['0x10008,0xc00', '0x10001,0xc00', '16,20', '0,20', '0x0,20'],
+  ...[
+    '0x10000,0xc08',
+    '0x10000,0xc04',
+    '0x10000,0xc01',
+    '0x10000,19',
+    '0x10000,16',
+    '0x10000,0x4000',
+    '0x10000,0x4001',
+  ],
+  ...['0xfffffffffbff0,0x4000', '0xfffffffffc000,0x4000', '0x10000000000000,0xc00', '0x0000000010000,0x0000000000c00'],
+  ...['0x00000000010000,0xc00', '999999999999984,32', '9999999999999984,32', '0x10000,9999999999999999'],
+];
 
 const { cases } = vectors<{ linux_efi_secret_conformance: { cases: { id: string; area: string }[] } }>(
   'secret.json',
@@ -161,18 +182,36 @@ describeWith(GUEST, "the initrd's reader", () => {
       );
     });
 
-    it.each([
-      '',
-      '0',
-      '0x10000',
-      '0x10000,',
-      ',0xc00',
-      '0x10008,0xc00',
-      '0x10000,0xc04',
-      '0x10000,16',
-      '0x10000,0x8000',
-    ])('refuses the place %j', (place) => {
-      expect(run(`secrets_find '${place}' || echo refused`).toString()).toBe('refused\n');
+    it.each([0xf0, 0xf8, 0xfc, 0xf1])(
+      'reads and erases an area of %i bytes to its last byte, and not beyond',
+      (size) => {
+        const value = Buffer.alloc(size - 40, 'k');
+        const behind = Buffer.alloc(16, 'b');
+        const table = buildSecretTable([{ guid: DISK_PASSPHRASE, value, form: 'raw' }], { room: AREA_SIZE });
+        fs.writeFileSync(at('area'), Buffer.concat([table.subarray(0, size), behind]));
+        expect(readGuestTable(table.subarray(0, size)).shown).toHaveLength(1);
+        const find = `secrets_find 65536,${size}; secret_find ${DISK_PASSPHRASE}`;
+        const seen = 'devmem_find() { devmem=seen; }; seen() { echo "$1 $2" >>seen; fake "$@"; }';
+        expect(run(`${seen}; ${find}; secret_print ${DISK_PASSPHRASE} ${value.length}`).equals(value)).toBe(true);
+        run(`${seen}; ${find}; secrets_erase_all`);
+        expect(fs.readFileSync(at('area'))).toEqual(Buffer.concat([Buffer.alloc(size), behind]));
+        const words = fs.readFileSync(at('seen'), 'utf8').trim().split('\n');
+        const ends = words.map((line) => line.split(' ').map(Number)).map(([from = 0, bits = 0]) => from + bits / 8);
+        expect(Math.max(...ends)).toBe(65536 + size);
+      },
+      SLOW,
+    );
+
+    it.each(PLACES)('takes %j for the place that it is to the commands, or refuses it as they do', (place) => {
+      const area = ((): Area | undefined => {
+        try {
+          return secretAreaOf(`bootseal.secret=${place}`);
+        } catch {
+          return undefined;
+        }
+      })();
+      const said = run(`area_find '${place}' && echo "$area_base $area_size" || echo refused`).toString();
+      expect(said).toBe(area === undefined ? 'refused\n' : `${area.base} ${area.size}\n`);
     });
 
     it.each(['0x10000,0xc00,1', '1e5,0xc00', '010000,0xc00', '0x10000000000000,0xc00', '$((1)),0xc00', 'a[0],1'])(

@@ -6,8 +6,10 @@ import { failure } from '../../failure.ts';
 describe('secretAreaOf', () => {
   it.each<[string, ReturnType<typeof secretAreaOf>]>([
     ['bootseal.secret=0x810000,0xc00', { base: 0x810000, size: 0xc00 }],
-    ['initrd=initrd  root=/dev/vda\tbootseal.secret=0X810000,3072 quiet\n', { base: 0x810000, size: 0xc00 }],
-    ['bootseal.secret=16,32\0', { base: 16, size: 32 }],
+    ['initrd=initrd  root=/dev/vda\tbootseal.secret=0x810000,3072 quiet\n', { base: 0x810000, size: 0xc00 }],
+    ['bootseal.secret=16,20\0', { base: 16, size: 20 }],
+    ['bootseal.secret=0x0000000810000,0x0000000000c04', { base: 0x810000, size: 0xc04 }],
+    ['bootseal.secret=999999999999984,32', { base: 999999999999984, size: 32 }],
     ['bootseal.secret=0xfffffffffbff0,0x4000', { base: 0xfffffffffbff0, size: 0x4000 }],
     ['root=/dev/vda', undefined],
     ['', undefined],
@@ -25,13 +27,17 @@ describe('secretAreaOf', () => {
     ['bootseal.secret=x0x810000,0xc00', 'is not of the form 0x810000,0xc00'],
     ['bootseal.secret=-16,0xc00', 'is not of the form 0x810000,0xc00'],
     ['bootseal.secret=0x10000000000000,0xc00', 'is not of the form 0x810000,0xc00'],
+    ['bootseal.secret=0X810000,0xc00', 'is not of the form 0x810000,0xc00'],
+    ['bootseal.secret=016,0xc00', 'is not of the form 0x810000,0xc00'],
+    ['bootseal.secret=0x810000,0x', 'is not of the form 0x810000,0xc00'],
+    ['bootseal.secret=1000000000000000,32', 'is not of the form 0x810000,0xc00'],
     ['bootseal.secret=99999999999999999,32', 'is not of the form 0x810000,0xc00'],
     ['bootseal.secret=0x810000,0xc00 bootseal.secret=0x810000,0xc00', 'stands 2 times on it'],
     ['bootseal.secret=0,0xc00', 'names 0x0, where no secret area begins'],
     ['bootseal.secret=0x810008,0xc00', 'names 0x810008, where no secret area begins'],
     ['bootseal.secret=0xfffffffffc000,0x1000', 'names 0xfffffffffc000, where no secret area begins'],
-    ['bootseal.secret=0x810000,31', 'names an area of 31 bytes: 32 to 16384 are possible'],
-    ['bootseal.secret=0x810000,0x4001', 'names an area of 16385 bytes: 32 to 16384 are possible'],
+    ['bootseal.secret=0x810000,19', 'names an area of 19 bytes: 20 to 16384 are possible'],
+    ['bootseal.secret=0x810000,0x4001', 'names an area of 16385 bytes: 20 to 16384 are possible'],
   ])('refuses %j', (line, what) => {
     expect(failure(() => secretAreaOf(line))).toEqual({
       kind: 'format',

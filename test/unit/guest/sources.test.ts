@@ -106,6 +106,21 @@ describe('memory', () => {
     expect(guest.calls.every((call) => call.length === 4)).toBe(true);
   });
 
+  it.each([0x78, 0x7c, 0x79])(
+    'is read and erased to its last byte, and not beyond: an area of %i bytes',
+    async (size) => {
+      writeTree(folder, { ...driverless, 'proc/cmdline': `bootseal.secret=0x810000,${size}\n` });
+      const area = secretArea([two[1] ?? [KBC, ''], [DISK, 'x'.repeat(size - 62)]], size);
+      const guest = guestWith(folder, area);
+      const { source } = await findSecrets(guest);
+      expect((await texts(source))[1]).toEqual([DISK, 'x'.repeat(size - 62)]);
+      await source.eraseAll();
+      expect(area.every((byte) => byte === 0)).toBe(true);
+      const ends = guest.calls.map(([, , address, width]) => Number(address) + Number(width) / 8);
+      expect(Math.max(...ends)).toBe(BASE + size);
+    },
+  );
+
   it('reads only a header where there is no table', async () => {
     writeTree(folder, driverless);
     const guest = guestWith(folder, new Uint8Array(0xc00));
