@@ -63,7 +63,7 @@ export function dracut(tree: string): string {
 
 /** Makes an initrd with dracut that has the programs and drivers for an encrypted disk, and nothing of bootseal. */
 export function dracutWithoutUs(tree: string): string {
-  const programs = 'cryptsetup dd head tail wc tr cut sha256sum sync sleep mount cat rm mkdir';
+  const programs = 'cryptsetup dd head tail wc tr sha256sum sync sleep mount cat rm mkdir';
   const libgcc = '/usr/lib/x86_64-linux-gnu/libgcc_s.so.1';
   const drivers = 'virtio_pci virtio_blk ext4 dm_crypt algif_skcipher aesni_intel xts';
   const content = ['-m', DRACUT_MODULES, '--drivers', drivers, '--install', `${programs} ${libgcc}`];

@@ -24,10 +24,14 @@ export interface UnlockCase {
   readonly area: Buffer;
   /** What is said; null when the disk opens. */
   readonly says: RegExp | null;
+  /** What is said although the disk opens: with a passphrase, after all secrets were erased. */
+  readonly notes?: RegExp;
+  /** What is typed at the console. */
+  readonly typed?: Buffer;
   /** Whether it is tried in both shells. */
   readonly both?: true;
   /** Shell in the place of a program, for what happens while that runs; $device is the disk. */
-  readonly instead?: Readonly<Partial<Record<'sha256sum' | 'cryptsetup', string>>>;
+  readonly instead?: Readonly<Partial<Record<'cryptsetup', string>>>;
   /** Whether nothing can be written to the console. */
   readonly mute?: true;
 }
@@ -64,7 +68,18 @@ export function unlockCases({ key, pin }: Made): readonly UnlockCase[] {
     {
       ...root,
       name: 'changed-after-check',
-      instead: { sha256sum: 'busybox sha256sum "$1"; cat /null-header > "$device"' },
+      both: true,
+      // ash of busybox has sha256sum built in, and looks for cryptsetup only.
+      instead: { cryptsetup: 'cat /null-header > "$device"; exec /usr/sbin/cryptsetup "$@"' },
+    },
+    {
+      ...root,
+      name: 'prompt',
+      both: true,
+      area: area(other),
+      words: [...right, 'bootseal.on-failure=prompt'],
+      typed: key,
+      notes: /^the secret table has no entry 736869e5-[^;]*;$/,
     },
     {
       ...root,

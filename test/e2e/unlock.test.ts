@@ -11,9 +11,10 @@ import { GUEST } from './guest-tree.ts';
 import { AREA, OTHER, pinOf, type UnlockCase, unlockCases } from './unlock-cases.ts';
 
 const TEMPLATES = path.join(import.meta.dirname, '..', '..', 'templates', 'guest');
-// One case has it as text with a NUL at its end: there must be none within.
-const KEY = Buffer.from(randomBytes(32).map((byte) => byte || 1));
+// One case has it as text with a NUL at its end, and one as a line: there must be neither within.
+const KEY = Buffer.from(randomBytes(32).map((byte) => (byte === 0 || byte === 10 ? 1 : byte)));
 const HEADER = 16 << 20;
+const CIPHER = { root: 'aes-xts-plain64', tags: 'capi:authenc(hmac(sha256),xts(aes))-plain64' };
 
 /** For each case and shell: writes the area, runs unlock under the case's command line, and reports what came of it. */
 const SCRIPT = `
@@ -23,12 +24,14 @@ cp /templates/* /usr/lib/bootseal/
 try() {
   shell=$1 name=$2 device=$(disk "$3")
   echo "bootseal.disk=\${device:-/dev/none} $(cat "/cases/$name/cmdline")" > /run/cmdline
-  for program in sha256sum cryptsetup; do
-    if [ -f "/cases/$name/$program" ]; then
-      { echo '#!/bin/sh'; echo "device=$device"; cat "/cases/$name/$program"; } > /usr/lib/bootseal/$program
-      chmod +x /usr/lib/bootseal/$program
-    fi
-  done
+  if [ -f "/cases/$name/cryptsetup" ]; then
+    { echo '#!/bin/sh'; echo "device=$device"; cat "/cases/$name/cryptsetup"; } > /usr/lib/bootseal/cryptsetup
+    chmod +x /usr/lib/bootseal/cryptsetup
+  fi
+  if [ -f "/cases/$name/typed" ]; then
+    { cat "/cases/$name/typed"; echo; } > /run/console
+    mount --bind /run/console /dev/console
+  fi
   : > /run/said
   exec 3>>/run/said
   if [ -f "/cases/$name/mute" ]; then
@@ -43,18 +46,24 @@ try() {
   exec 3>&-
   umount /proc/cmdline
   umount /dev/kmsg 2>/dev/null
-  cipher=$(cryptsetup status root | sed -n 's/ *cipher: *//p')
+  umount /dev/console 2>/dev/null
+  cipher=$(dmsetup table root 2>/dev/null | awk '{ print $4 }')
   cryptsetup close root 2>/dev/null
-  rm -f /usr/lib/bootseal/sha256sum /usr/lib/bootseal/cryptsetup
+  rm -f /usr/lib/bootseal/cryptsetup
+  changed=
+  if [ "$name" = changed-after-check ]; then
+    head -c 32768 "$device" | cmp -s - /null-header && changed=yes
+    cat /root-header > "$device"
+  fi
   left=$(ls /run/bootseal 2>/dev/null | wc -l)
-  echo "$shell $name|$status|$cipher|$left|$(dd if=/dev/mem bs=4096 skip=$((${AREA.base} / 4096)) count=1 2>/dev/null | head -c ${AREA.size} | xxd -p -c ${AREA.size})|$(dmesg | grep bootseal: | sed 's/.*bootseal: //' | tr '\\n' ';')|$(tr '\\n' ';' < /run/said)"
+  echo "$shell $name|$status|$cipher|$left|$(dd if=/dev/mem bs=4096 skip=$((${AREA.base} / 4096)) count=1 2>/dev/null | head -c ${AREA.size} | xxd -p -c ${AREA.size})|$(dmesg | grep bootseal: | sed 's/.*bootseal: //' | tr '\\n' ';')|$(tr '\\n' ';' < /run/said)|$changed"
 }
 `;
 
 /** What one case came to. */
 interface Outcome {
   readonly status: number;
-  /** Of the opened disk; empty when it is not open. */
+  /** Of the opened disk, as the kernel has it; empty when it is not open. */
   readonly cipher: string;
   /** Files that were left in memory. */
   readonly left: number;
@@ -62,6 +71,8 @@ interface Outcome {
   readonly area: Buffer;
   readonly message: string;
   readonly printed: string;
+  /** Whether the host's header was on the disk in the end. */
+  readonly isChanged: boolean;
 }
 
 describeWith(GUEST, 'unlock, on a real kernel', () => {
@@ -99,11 +110,12 @@ describeWith(GUEST, 'unlock, on a real kernel', () => {
       files: {
         ...Object.fromEntries(templates),
         'null-header': encryptsNothing.subarray(0, 1 << 15),
+        'root-header': header.subarray(0, 1 << 15),
         ...Object.fromEntries(cases.flatMap(filesOf)),
       },
       disks: ['root', 'tags', 'null'].map((name) => ({ file: at(name), serial: name })),
       cmdline: `memmap=4K$0x${AREA.base.toString(16)}`,
-      programs: ['bin/dash'],
+      programs: ['bin/dash', 'sbin/dmsetup'],
     });
     outcomes = new Map(report.map(parseOutcome));
   }, GUEST_DEADLINE + 60_000);
@@ -114,16 +126,25 @@ describeWith(GUEST, 'unlock, on a real kernel', () => {
       cases.flatMap(({ name, both }) => [`ash ${name}`, ...(both ? [`dash ${name}`] : [])]),
     );
     for (const [title, outcome] of outcomes) {
-      const says = cases.find(({ name }) => title.endsWith(` ${name}`))?.says;
+      const { says, notes } = cases.find(({ name }) => title.endsWith(` ${name}`)) ?? {};
       const shown = `${title}: ${JSON.stringify(outcome)}`;
       expect(outcome.printed, shown).toBe('');
+      expect(outcome.isChanged, shown).toBe(title.endsWith(' changed-after-check'));
       expect(outcome.left, shown).toBe(0);
       expect(outcome.area, shown).toHaveLength(AREA.size);
       // Where the command line points elsewhere, nothing is touched.
       const isFound = !title.endsWith(' not-reserved');
       expect(outcome.area.includes(KEY), shown).toBe(!isFound);
-      if (says === null) {
-        expect([outcome.status, outcome.cipher, outcome.message], shown).toEqual([0, 'aes-xts-plain64', '']);
+      if (notes !== undefined) {
+        expect([outcome.status, outcome.cipher], shown).toEqual([0, CIPHER.root]);
+        expect(outcome.message, shown).toMatch(notes);
+        expect(
+          outcome.area.every((byte) => byte === 0),
+          shown,
+        ).toBe(true);
+      } else if (says === null) {
+        const cipher = title.endsWith(' integrity') ? CIPHER.tags : CIPHER.root;
+        expect([outcome.status, outcome.cipher, outcome.message], shown).toEqual([0, cipher, '']);
         // What other services need stays, and can be read.
         const { shown: entries } = readGuestTable(outcome.area);
         expect(
@@ -143,9 +164,11 @@ describeWith(GUEST, 'unlock, on a real kernel', () => {
 });
 
 /** What the guest needs of a case; every case ends with a status, so that the next one can be tried. */
-function filesOf({ name, words, area, instead = {}, mute }: UnlockCase): (readonly [string, string | Buffer])[] {
+function filesOf({ name, words, area, instead = {}, typed, mute }: UnlockCase): (readonly [string, string | Buffer])[] {
+  const end = words.some((word) => word.startsWith('bootseal.on-failure=')) ? '' : ' bootseal.on-failure=emergency';
   return [
-    [`cases/${name}/cmdline`, `${words.join(' ')} bootseal.on-failure=emergency\n`],
+    [`cases/${name}/cmdline`, `${words.join(' ')}${end}\n`],
+    ...(typed === undefined ? [] : [[`cases/${name}/typed`, typed] as const]),
     [`cases/${name}/area`, area],
     ...Object.entries(instead).map(([program, shell]) => [`cases/${name}/${program}`, `${shell}\n`] as const),
     ...(mute === undefined ? [] : [[`cases/${name}/mute`, ''] as const]),
@@ -153,10 +176,13 @@ function filesOf({ name, words, area, instead = {}, mute }: UnlockCase): (readon
 }
 
 function parseOutcome(line: string): readonly [string, Outcome] {
-  const [name = '', status, cipher = '', left, area = '', message = '', printed = ''] = line.split('|');
+  const [name = '', status, cipher = '', left, area = '', message = '', printed = '', changed] = line.split('|');
   return [
     name,
-    { status: Number(status), cipher, left: Number(left), area: Buffer.from(area, 'hex'), message, printed },
+    {
+      ...{ status: Number(status), cipher, left: Number(left), area: Buffer.from(area, 'hex'), message, printed },
+      isChanged: changed === 'yes',
+    },
   ];
 }
 

@@ -21,7 +21,7 @@ installkernel() {
 }
 
 install() {
-  inst_multiple cryptsetup dd head tail wc tr cut sha256sum sync sleep mount cat rm mkdir
+  inst_multiple cryptsetup dd head tail wc tr sha256sum sync sleep mount cat rm mkdir
   # Argon2 runs in threads, which ask for this library only when they end.
   inst_libdir_file 'libgcc_s.so.1*'
   inst_simple /usr/lib/bootseal/unlock

@@ -1,0 +1,244 @@
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { guidToBytes, NULL_GUID } from '../../src/core/guid.ts';
+import { DISK_PASSPHRASE } from '../../src/core/secret/names.ts';
+import { TABLE_HEADER_GUID, TableHead } from '../../src/core/secret/table.ts';
+import { bootseal, scratch } from '../cli/script.ts';
+import { GUEST } from '../e2e/guest-tree.ts';
+import { describeWith } from '../needs.ts';
+import { type GuestInput, makeGuestRoot, type Outcome, unlockIn } from './guest-root.ts';
+
+const KEY = 'the key of the disk, given at launch';
+const PASSPHRASE = 'for the console';
+const SERVICE = 'e6f5a162-d67f-4750-a67c-5d065f2a9910';
+const SERVICE_VALUE = 'for a service';
+const HEADER = 16 << 20;
+/** Milliseconds; a process is started for every eight bytes of memory. */
+const SLOW = 120_000;
+
+/** Returns an area with these entries, whatever Linux would say of them; secret build refuses most of what is tried here. */
+function areaOf(entries: readonly (readonly [guid: string, value: string])[], size?: number): Buffer {
+  const packed = entries.map(([guid, value]) =>
+    Buffer.concat([
+      TableHead.pack({ guid: guidToBytes(guid), length: TableHead.size + value.length }),
+      Buffer.from(value),
+    ]),
+  );
+  const body = Buffer.concat(packed);
+  const head = TableHead.pack({ guid: guidToBytes(TABLE_HEADER_GUID), length: TableHead.size + body.length });
+  const table = Buffer.concat([head, body]);
+  return Buffer.concat([table, Buffer.alloc((size ?? Math.ceil(table.length / 16) * 16) - table.length)]);
+}
+
+const disk = [DISK_PASSPHRASE, KEY] as const;
+const service = [SERVICE, SERVICE_VALUE] as const;
+const good = areaOf([disk, service], 0x100);
+const many = (count: number): [string, string][] =>
+  Array.from({ length: count }, (_, i) => [`00000000-0000-4000-8000-${`${i}`.padStart(12, '0')}`, `${i % 10}`]);
+
+describeWith(GUEST, 'unlock, in a folder', () => {
+  let folder: string;
+  let remove: () => void;
+  let root: string;
+  let image: Buffer;
+  let pin: string;
+  beforeAll(async () => {
+    ({ folder, remove } = scratch());
+    root = path.join(folder, 'initrd');
+    const at = (name: string) => path.join(folder, name);
+    fs.writeFileSync(at('raw'), Buffer.alloc(1 << 16, 'data'));
+    fs.writeFileSync(at('key'), KEY);
+    fs.writeFileSync(at('passphrase'), PASSPHRASE);
+    for (const words of [
+      'image build --from raw --key-file key --out disk',
+      'image add-key disk --key-file key --new-key-file passphrase',
+    ]) {
+      const { status, stderr } = await bootseal(words.split(' '), folder);
+      expect(status, stderr).toBe(0);
+    }
+    image = fs.readFileSync(at('disk'));
+    pin = `bootseal.header=${createHash('sha256').update(image.subarray(0, HEADER)).digest('hex')},${HEADER}`;
+    makeGuestRoot(root);
+  }, SLOW);
+  afterAll(() => remove());
+
+  const unlockWith = (input: Partial<GuestInput> & { end?: string }): Outcome => {
+    const { end = 'poweroff', words = '', ...over } = input;
+    const all = `${pin} bootseal.on-failure=${end} ${words}`;
+    return unlockIn(root, { shell: 'dash', area: good, disk: image, ...over, words: all });
+  };
+  /** Nothing that was injected is left, anywhere. */
+  const nothingIsLeft = ({ area, left, said }: Outcome) => {
+    expect(area.every((byte) => byte === 0)).toBe(true);
+    expect(left).toEqual([]);
+    expect(said).not.toContain(KEY);
+    expect(said).not.toContain(SERVICE_VALUE);
+  };
+
+  describe.each(['dash', 'ash'] as const)('in %s', (shell) => {
+    const unlock: typeof unlockWith = (input) => unlockWith({ shell, ...input });
+
+    it(
+      'opens the disk, and leaves the secrets of others',
+      () => {
+        const outcome = unlock({});
+        expect(outcome, outcome.said).toMatchObject({
+          status: 0,
+          isOpen: true,
+          said: '',
+          left: [],
+          calls: ['has a key'],
+        });
+        expect(outcome.area.includes(KEY)).toBe(false);
+        expect(outcome.area.includes(SERVICE_VALUE)).toBe(true);
+      },
+      SLOW,
+    );
+
+    it.each([
+      ['poweroff', 90],
+      ['reboot', 91],
+      ['emergency', 1],
+      ['prompt', 90],
+      ['shell', 90],
+    ])(
+      'ends with %s as it should when the key opens nothing',
+      (end, status) => {
+        const outcome = unlock({ end, area: areaOf([[DISK_PASSPHRASE, 'another'], service]), typed: 'a guess\n' });
+        expect(outcome, outcome.said).toMatchObject({ status, isOpen: false });
+        nothingIsLeft(outcome);
+      },
+      SLOW,
+    );
+
+    describe('asked for a prompt', () => {
+      it(
+        'asks for nothing when the key opens the disk',
+        () => {
+          const outcome = unlock({ end: 'prompt', typed: `${PASSPHRASE}\n` });
+          expect(outcome, outcome.said).toMatchObject({ status: 0, isOpen: true, calls: ['has a key'] });
+        },
+        SLOW,
+      );
+
+      it.each<[string, Partial<GuestInput>, RegExp]>([
+        ['another key', { area: areaOf([[DISK_PASSPHRASE, 'another'], service]) }, /does not open/],
+        ['no key', { area: areaOf([service]) }, /has no entry 736869e5/],
+        ['an empty key', { area: areaOf([[DISK_PASSPHRASE, ''], service]) }, /is empty/],
+        ['no secrets', { area: Buffer.alloc(0x80) }, /the secret area is empty/],
+        ['a malformed table', { area: areaOf([disk, disk]) }, /two entries have the same GUID/],
+      ])(
+        'asks when there is %s, after everything was erased',
+        (_, input, why) => {
+          const outcome = unlock({ end: 'prompt', typed: `${PASSPHRASE}\n`, ...input });
+          expect(outcome, outcome.said).toMatchObject({ status: 0, isOpen: true });
+          expect(outcome.calls.at(-1)).toBe('asks');
+          expect(outcome.said).toMatch(why);
+          expect(outcome.areaWhenOpened?.every((byte) => byte === 0)).toBe(true);
+          nothingIsLeft(outcome);
+        },
+        SLOW,
+      );
+
+      it(
+        'powers off when nobody answers',
+        () => {
+          const outcome = unlock({ end: 'prompt', area: areaOf([service]) });
+          expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false, calls: ['asks'] });
+          expect(outcome.said).toMatch(/no passphrase was entered that opens/);
+          nothingIsLeft(outcome);
+        },
+        SLOW,
+      );
+
+      it(
+        "asks nobody for a disk that is not the owner's: its passphrase would be the host's",
+        () => {
+          for (const area of [good, areaOf([service])]) {
+            const changed = Buffer.from(image);
+            changed.writeUInt8(changed.readUInt8(HEADER - 1) ^ 1, HEADER - 1);
+            const outcome = unlock({ end: 'prompt', area, disk: changed, typed: `${PASSPHRASE}\n` });
+            expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false, calls: [] });
+            expect(outcome.said).toMatch(/is not the owner's/);
+            nothingIsLeft(outcome);
+          }
+        },
+        SLOW,
+      );
+
+      it(
+        'asks nobody while secrets are left',
+        () => {
+          const outcome = unlock({ end: 'prompt', area: areaOf([service]), typed: `${PASSPHRASE}\n`, isStuck: true });
+          expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false, calls: [] });
+          expect(outcome.said).toMatch(/could not be erased, so nobody is asked/);
+        },
+        SLOW,
+      );
+    });
+
+    it.each(['sha256sum', 'cryptsetup'] as const)(
+      'opens the header that it compared when the host changes the disk before %s is done',
+      (program) => {
+        // The host's own disk in the place of the owner's, from the moment that the header was copied.
+        const change = `echo changed >/disk`;
+        const before = {
+          sha256sum: `sha256sum() { ${change}; busybox sha256sum "$@"; }`,
+          cryptsetup: `cryptsetup() { [ "$1" = open ] && ${change}; /usr/lib/bootseal/cryptsetup "$@"; }`,
+        };
+        const outcome = unlock({ before: before[program] });
+        expect(outcome, outcome.said).toMatchObject({ status: 0, isOpen: true });
+        expect(fs.readFileSync(path.join(root, 'disk'), 'utf8')).toBe('changed\n');
+      },
+      SLOW,
+    );
+
+    it(
+      'refuses a header that changed while it was copied',
+      () => {
+        const before = 'dd() { case $* in *of=/run*) echo changed >/disk ;; esac; busybox dd "$@"; }';
+        const outcome = unlock({ before });
+        expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false, calls: [] });
+        nothingIsLeft(outcome);
+      },
+      SLOW,
+    );
+  });
+
+  // Both shells read tables in secrets.test.ts.
+  it.each<[string, Buffer, RegExp | null]>([
+    ['64 entries, the last one the key', areaOf([...many(63), disk]), null],
+    ['65 entries, the last one the key, which Linux would drop', areaOf([...many(64), disk]), /has no entry 736869e5/],
+    ['64 entries and nonsense behind them, which nobody looks at', areaOf([disk, ...many(63), service, service]), null],
+    ['two keys for the disk', areaOf([disk, service, [DISK_PASSPHRASE, 'another']]), /two entries have the same GUID/],
+    ['two secrets of another name', areaOf([disk, service, service]), /two entries have the same GUID/],
+    ['erased entries around the key', areaOf([[NULL_GUID, 'x'.repeat(9)], disk, [NULL_GUID, ''], service]), null],
+    [
+      'only erased entries',
+      areaOf([
+        [NULL_GUID, KEY],
+        [NULL_GUID, ''],
+      ]),
+      /has no entry 736869e5/,
+    ],
+    ['an area of a multiple of 8 that is none of 16', areaOf([disk, service], 0x98), null],
+    ['an area of an odd size', areaOf([disk, service], 0x95), null],
+    ['an area that ends with the table', areaOf([service, disk], 20 + 20 + 13 + 20 + KEY.length), null],
+  ])(
+    'given %s',
+    (_, area, refusal) => {
+      const outcome = unlockWith({ area });
+      if (refusal === null) {
+        expect(outcome, outcome.said).toMatchObject({ status: 0, isOpen: true });
+        expect(outcome.area.includes(KEY)).toBe(false);
+      } else {
+        expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false, calls: [] });
+        expect(outcome.said).toMatch(refusal);
+        nothingIsLeft(outcome);
+      }
+    },
+    SLOW,
+  );
+});
