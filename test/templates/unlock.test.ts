@@ -34,7 +34,7 @@ function areaOf(entries: readonly (readonly [guid: string, value: string])[], si
 
 const disk = [DISK_PASSPHRASE, KEY] as const;
 const service = [SERVICE, SERVICE_VALUE] as const;
-const good = areaOf([disk, service], 0x100);
+const good = areaOf([disk, service], 0xa0);
 const many = (count: number): [string, string][] =>
   Array.from({ length: count }, (_, i) => [`00000000-0000-4000-8000-${`${i}`.padStart(12, '0')}`, `${i % 10}`]);
 
