@@ -1,5 +1,6 @@
 /** @module What a disk may hold when a change of a header is cut off: all stages before one, and of that one any of its sectors. */
 import { createHash } from 'node:crypto';
+import { findImage } from '../src/core/disk/find-image.ts';
 import { headerState, type Stage, withWrites } from '../src/core/luks/header-change.ts';
 import { readHeader, unlockAll } from '../src/core/luks/image.ts';
 import { memoryDisk, nodeLuksCrypto } from './luks-image.ts';
@@ -50,6 +51,12 @@ function sectorsOf(stage: Stage): Stage {
       bytes: bytes.subarray(i * SECTOR, (i + 1) * SECTOR),
     })),
   );
+}
+
+/** Returns the LUKS image that is in a file, whatever the format and the partition. */
+export async function luksIn(file: Uint8Array): Promise<Uint8Array> {
+  const { disk } = await findImage(memoryDisk(file), { partition: undefined, detached: false });
+  return disk.read(0, disk.size);
 }
 
 const known = new Map<string, readonly number[]>();

@@ -1,9 +1,8 @@
 /** @module The image, header and key that the commands of `bootseal image` read. */
 
 import { wipe } from '../core/bytes.ts';
-import { findLuks } from '../core/disk/luks-partition.ts';
+import { findImage } from '../core/disk/find-image.ts';
 import type { Partition } from '../core/disk/read-gpt.ts';
-import { openQcow2 } from '../core/disk/read-qcow2.ts';
 import { BootsealError } from '../core/errors.ts';
 import { type ImageData, openData } from '../core/luks/data.ts';
 import type { Disk } from '../core/luks/disk.ts';
@@ -73,10 +72,9 @@ export async function withImage<T>(
     });
   }
   return withDisk(resolvePath(io, file), async (disk) => {
-    const inner = await openQcow2(disk);
     const detached = headerFile !== undefined;
-    const { disk: image, partition } = await findLuks(inner ?? disk, { partition: wanted, detached });
-    const found = { image, partition, format: inner === undefined ? ('raw' as const) : ('qcow2' as const) };
+    const { disk: image, partition, format } = await findImage(disk, { partition: wanted, detached });
+    const found = { image, partition, format };
     if (headerFile === undefined) {
       return use({ ...found, headerDisk: image, header: await readHeader(image), detached: false });
     }

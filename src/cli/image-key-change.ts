@@ -11,13 +11,14 @@ import { checkHeaderPolicy } from '../core/luks/policy.ts';
 import { type HeaderFile, withHeaderFile } from '../host/image/header-file.ts';
 import { nodeLuksCrypto } from '../host/node-luks.ts';
 import { withSignals } from '../host/signals.ts';
-import { HEADER_HELP } from './image-input.ts';
+import { HEADER_HELP, PARTITION_HELP, parsePartition } from './image-input.ts';
 import { hashHeader, type Pinned, pinAnew, readPinned, replaceManifest } from './image-pinned.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 
 /** Options of every such command. */
 export interface ChangeOptions {
   readonly header?: string;
+  readonly partition?: number;
   readonly acceptHeader?: boolean;
   readonly json?: boolean;
   /** Whether copies that do not agree are mended where no manifest says that it was us. */
@@ -55,6 +56,7 @@ export interface Changed {
 export function addChangeOptions(command: Command): Command {
   return command
     .option('--header <file>', HEADER_HELP)
+    .option('--partition <number>', PARTITION_HELP, parsePartition)
     .option('--accept-header', 'take the header as it is, although the manifest pins another')
     .option('--json', 'print one JSON object');
 }
@@ -71,10 +73,15 @@ export async function changeKeys(
   options: ChangeOptions,
   use: (found: Changeable) => Promise<Changed>,
 ): Promise<Changed> {
-  const name = options.header ?? image;
+  const { header: apart, partition } = options;
+  const name = apart ?? image;
   if (name === '-') throw new BootsealError('usage', 'an image is not changed on standard input');
+  if (apart !== undefined && partition !== undefined) {
+    throw new BootsealError('usage', 'the header in a file of its own is in no partition: --header or --partition');
+  }
+  const wanted = apart === undefined ? { partition, detached: false } : undefined;
   return withSignals(() =>
-    withHeaderFile(resolvePath(io, name), async (file) => {
+    withHeaderFile(resolvePath(io, name), wanted, async (file) => {
       const before = await readHeader(file.disk);
       for (const { rule, message } of checkHeaderPolicy(before)) {
         if (rule !== 'copies-agree') remark(io, 'warning', message);
@@ -83,13 +90,14 @@ export async function changeKeys(
       checkPin(pinned, options);
       const size = pinned?.bytes ?? regionSize(before, file.disk.size);
       const previousSha256 = await hashHeader(file.disk, size);
-      const mended = mendCopies(io, file, before, pinned, options);
+      const mended = await mendCopies(io, file, before, pinned, options);
       const finished = await finishRemoval(io, file, before, pinned);
       const header = await readHeader(file.disk);
       const commit = async (wanted: Wanted): Promise<Changed> => {
         const change = await changeKeyslots(header, wanted, { random: io.randomBytes, crypto: nodeLuksCrypto });
+        const write = await file.prepare(change.stages);
         await wanted.before?.();
-        await write(file, change, pinned);
+        await writeChange(write, change, pinned);
         const after = await readBack(file, change);
         const sha256 = await hashHeader(file.disk, size);
         await pin(pinned, after, sha256, wanted, change);
@@ -112,20 +120,21 @@ function checkPin(pinned: Pinned | undefined, { acceptHeader }: ChangeOptions): 
 }
 
 /** Writes a copy of the header that is broken or older anew; throws `mismatch` when nothing tells who left it so. */
-function mendCopies(
+async function mendCopies(
   io: Io,
   file: HeaderFile,
   header: LuksHeader,
   pinned: Pinned | undefined,
   { mend }: ChangeOptions,
-): boolean {
+): Promise<boolean> {
   if (header.version === 1 || copiesAgree(header)) return false;
   if (pinned?.verdict !== 'interrupted' && mend !== true) {
     throw new BootsealError('mismatch', 'the two copies of the header do not agree', {
       hint: 'image repair makes them agree where one is merely older or broken',
     });
   }
-  file.apply(repairStages(header, io.randomBytes));
+  const write = await file.prepare(repairStages(header, io.randomBytes));
+  write();
   remark(io, 'note', 'a change was interrupted here: the copy of the header that it left behind is mended');
   return true;
 }
@@ -142,15 +151,16 @@ async function finishRemoval(
   const remove = removal.keyslots;
   const inputs = { random: io.randomBytes, crypto: nodeLuksCrypto };
   const { stages } = await changeKeyslots(await readHeader(file.disk), { remove }, inputs);
-  file.apply(stages);
+  const write = await file.prepare(stages);
+  write();
   remark(io, 'note', `a change was interrupted here: its removal of keyslot ${remove.join(', ')} is finished`);
   return remove;
 }
 
-async function write(file: HeaderFile, change: HeaderChange, pinned: Pinned | undefined): Promise<void> {
+async function writeChange(write: () => void, change: HeaderChange, pinned: Pinned | undefined): Promise<void> {
   if (change.stages.length === 0) return;
   if (pinned !== undefined) await replaceManifest(pinned, manifestDuring(pinned, change));
-  file.apply(change.stages);
+  write();
 }
 
 /** A disk that loses what was written to it must not pass for a change that was made. */

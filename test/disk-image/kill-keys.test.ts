@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bootseal, scratch } from '../cli/script.ts';
 import { cryptsetup } from '../differential/cryptsetup-peer.ts';
-import { keyslotsOf } from '../torn-writes.ts';
+import { keyslotsOf, luksIn } from '../torn-writes.ts';
 import { noise } from './raw-image.ts';
 
 /** `BOOTSEAL_KILLS=200` for the long form, which leaves out no point at which a change can be cut off. */
@@ -52,6 +52,9 @@ const IMAGES: Readonly<Record<string, readonly string[]>> = {
   LUKS2: [],
   'LUKS2 detached': ['--detached-header', 'template.hdr'],
   LUKS1: ['--luks1'],
+  'LUKS2 in a partition': ['--shape', 'gpt'],
+  'LUKS2 in a partition of qcow2': ['--shape', 'gpt', '--format', 'qcow2'],
+  'LUKS1 in qcow2': ['--luks1', '--format', 'qcow2'],
 };
 
 beforeAll(async () => {
@@ -95,7 +98,7 @@ async function killed(
 }
 
 const opening = async (file: string): Promise<readonly KeyName[]> => {
-  const disk = new Uint8Array(fs.readFileSync(file));
+  const disk = await luksIn(new Uint8Array(fs.readFileSync(file)));
   const names = Object.keys(KEYS) as KeyName[];
   const found = await Promise.all(
     names.map(async (name) => ((await keyslotsOf(disk, KEYS[name])).length > 0 ? [name] : [])),
@@ -115,7 +118,7 @@ async function check({ args, before, after }: Change, cwd: string, where: string
   if (HAS_CRYPTSETUP) {
     // On a copy, since it mends what it reads.
     const copy = path.join(cwd, 'copy');
-    fs.copyFileSync(header.file, copy);
+    fs.writeFileSync(copy, await luksIn(new Uint8Array(fs.readFileSync(header.file))));
     expect(cryptsetup(['luksDump', '--debug', copy]), where).toMatchObject({ status: 0 });
     expect(cryptsetup(['open', '--test-passphrase', '--key-file', '-', copy], KEYS.stay).status, where).toBe(0);
     expect(await opening(copy), where).toEqual(open);

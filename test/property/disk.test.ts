@@ -105,15 +105,18 @@ describe('a qcow2 image', () => {
     await fc.assert(
       fc.asyncProperty(edits, fc.nat(), async (changes, from) => {
         const copy = image.slice();
-        // The header, and the first entries of both tables.
+        // The header, and the first entries of all tables.
         const places = [
           ...Array(104).keys(),
-          ...[3, 4].flatMap((table) => [...Array(32).keys()].map((i) => table * small + i)),
+          ...[1, 2, 3, 4].flatMap((table) => [...Array(32).keys()].map((i) => table * small + i)),
         ];
         for (const [at, byte] of changes) copy[places[at % places.length] ?? 0] = byte;
         try {
           const disk = await openQcow2(memoryDisk(copy));
           expect((await disk?.read(from % (4 * small), small))?.length ?? 0).toBeLessThanOrEqual(small);
+          const places = (await disk?.places(from % (4 * small), 1000)) ?? [];
+          for (const { at } of places) expect(at).toBeGreaterThanOrEqual(512);
+          if (disk !== undefined) expect(places.reduce((sum, { size }) => sum + size, 0)).toBe(1000);
         } catch (error) {
           if (!(error instanceof BootsealError)) throw error;
           expect(error.kind).toBe('format');

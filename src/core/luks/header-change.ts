@@ -3,7 +3,6 @@
  * and every key opens that opened before or shall open after.
  */
 import { sha256 } from '@noble/hashes/sha2.js';
-import { concat } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import { bytesToHex } from '../hex.ts';
 import { encodeUtf8 } from '../utf8.ts';
@@ -96,11 +95,9 @@ function copyWrite(old: HeaderCopy, json: JsonObject, seqid: bigint, name: CopyN
 }
 
 /** Returns the bytes with what the writes make of them; those that end behind them make them longer. */
-export function withWrites(bytes: Uint8Array, writes: Stage): Uint8Array {
-  return writes.reduce((all, write) => {
-    const end = write.at + write.bytes.length;
-    const longer = end > all.length ? concat(all, new Uint8Array(end - all.length)) : Uint8Array.from(all);
-    longer.set(write.bytes, write.at);
-    return longer;
-  }, bytes);
+export function withWrites(bytes: Uint8Array, writes: Stage): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(Math.max(bytes.length, ...writes.map((write) => write.at + write.bytes.length)));
+  all.set(bytes);
+  for (const write of writes) all.set(write.bytes, write.at);
+  return all;
 }

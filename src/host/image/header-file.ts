@@ -1,6 +1,9 @@
 /** @module The file that holds a header, open for a change that nobody else makes at the same time. */
 import * as fs from 'node:fs';
 import { open } from 'node:fs/promises';
+import { findImage } from '../../core/disk/find-image.ts';
+import { filePlaces, placeStages } from '../../core/disk/in-place.ts';
+import type { Wanted } from '../../core/disk/luks-partition.ts';
 import { BootsealError } from '../../core/errors.ts';
 import type { Disk } from '../../core/luks/disk.ts';
 import type { Stage } from '../../core/luks/header-change.ts';
@@ -8,12 +11,16 @@ import { reader } from '../disk.ts';
 import { ioError } from '../files.ts';
 import { runProgram } from '../program.ts';
 
-/** A header's file; `disk` reads it. */
+/** A header's file. */
 export interface HeaderFile {
   readonly file: string;
+  /** Reads the image that starts with the header. */
   readonly disk: Disk;
-  /** Writes the stages, each on the disk before the next begins. Throws `io`. */
-  apply(stages: readonly Stage[]): void;
+  /**
+   * Finds out where the stages go, all of them, before anything is written; what it returns writes them, each on the disk before the
+   * next begins, and throws `io`. Throws `format` when they cannot be written in place.
+   */
+  prepare(stages: readonly Stage[]): Promise<() => void>;
 }
 
 const FLOCK = { name: 'flock', package: 'util-linux' };
@@ -24,9 +31,15 @@ const PATIENCE_SECONDS = 5;
  * Opens the file of a header for as long as `use` runs, under the lock that cryptsetup takes for images in files: flock(2) on the
  * file itself (lib/utils_device_locking.c). The kernel gives it up when this process ends, however it ends.
  *
- * @throws `io` when it cannot be opened, `usage` for a device, `tool` when somebody else has the lock or flock(1) is missing
+ * @param wanted which image of the disk in the file; left out for a detached header, which is all of the file
+ * @throws `io` when it cannot be opened, `usage` for a device, `tool` when somebody else has the lock or flock(1) is missing; as
+ * findImage
  */
-export async function withHeaderFile<T>(file: string, use: (header: HeaderFile) => Promise<T>): Promise<T> {
+export async function withHeaderFile<T>(
+  file: string,
+  wanted: Wanted | undefined,
+  use: (header: HeaderFile) => Promise<T>,
+): Promise<T> {
   const handle = await open(file, 'r+').catch((cause: unknown) => Promise.reject(ioError(cause, file, 'change')));
   try {
     const stat = await handle.stat();
@@ -36,8 +49,14 @@ export async function withHeaderFile<T>(file: string, use: (header: HeaderFile) 
       });
     }
     await lock(handle.fd, file);
-    const disk = { size: stat.size, read: reader(handle, file) };
-    return await use({ file, disk, apply: (stages) => apply(handle.fd, file, stages) });
+    const whole = { size: stat.size, read: reader(handle, file) };
+    const { disk, places } =
+      wanted === undefined ? { disk: whole, places: filePlaces } : await findImage(whole, wanted);
+    const prepare = async (stages: readonly Stage[]) => {
+      const placed = await placeStages(stages, places);
+      return () => apply(handle.fd, file, placed);
+    };
+    return await use({ file, disk, prepare });
   } finally {
     await handle.close();
   }
