@@ -1,5 +1,5 @@
 /** @module `bootseal image extract`: the decrypted data of an image, as a raw file. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { readPlaintext } from '../core/luks/data.ts';
 import { checkHeaderPolicy } from '../core/luks/policy.ts';
@@ -16,28 +16,41 @@ import {
   parsePartition,
   withImage,
 } from './image-input.ts';
+import {
+  checkVerityOptions,
+  HASH_OFFSET_HELP,
+  OF_LUKS,
+  parseHashOffset,
+  parseRootHash,
+  ROOT_HASH_HELP,
+  type VerityInputOptions,
+} from './image-verity-input.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 import { secretFile } from './secret-file.ts';
 
-interface Options extends OpeningOptions {
+interface Output {
   readonly out: string;
   readonly force?: true;
   readonly json?: true;
 }
+
+interface Options extends VerityInputOptions, Partial<OpeningOptions>, Output {}
 
 /** Returns the command. */
 export function imageExtractCommand(io: Io): Command {
   return new Command('extract')
     .summary('decrypt an image to a raw file')
     .description(
-      'Decrypt the data of a LUKS1 or LUKS2 image of any tool to a raw file. Data with integrity tags come out only if every tag is right.',
+      'Decrypt the data of a LUKS1 or LUKS2 image of any tool to a raw file. Data with integrity tags come out only if every tag is right. Without a key, take the data of a disk with a hash tree (dm-verity), if every block is that of the root hash.',
     )
     .argument('<image>', 'image or block device')
-    .requiredOption('--key-file <file>', KEY_FILE_HELP)
-    .requiredOption('--out <file>', 'new file for the decrypted data, readable only by its owner')
+    .option('--key-file <file>', KEY_FILE_HELP)
+    .requiredOption('--out <file>', 'new file for the data, readable only by its owner')
     .option('--header <file>', HEADER_HELP)
     .option('--partition <number>', PARTITION_HELP, parsePartition)
     .option('--keyslot <number>', KEYSLOT_HELP, parseKeyslot)
+    .addOption(new Option('--root-hash <hex>', ROOT_HASH_HELP).argParser(parseRootHash).conflicts(OF_LUKS))
+    .addOption(new Option('--hash-offset <bytes>', HASH_OFFSET_HELP).argParser(parseHashOffset).conflicts(OF_LUKS))
     .option('--force', 'replace the file')
     .option('--json', 'print one JSON object')
     .addHelpText(
@@ -45,12 +58,20 @@ export function imageExtractCommand(io: Io): Command {
       `
 Examples:
   bootseal image extract disk.img --key-file disk.key --out root.raw
-  bootseal image extract disk.img --header disk.hdr --key-file disk.key --out root.raw`,
+  bootseal image extract disk.img --header disk.hdr --key-file disk.key --out root.raw
+  bootseal image extract verity.img --out root.raw`,
     )
     .action((file: string, options: Options) => extract(io, file, options));
 }
 
-async function extract(io: Io, file: string, options: Options): Promise<void> {
+async function extract(io: Io, file: string, { keyFile, ...options }: Options): Promise<void> {
+  if (keyFile !== undefined) return extractEncrypted(io, file, { ...options, keyFile });
+  checkVerityOptions(options);
+  const { extractVerity } = await import('./image-verity-extract.ts');
+  return extractVerity(io, file, options);
+}
+
+async function extractEncrypted(io: Io, file: string, options: OpeningOptions & Output): Promise<void> {
   const out = resolvePath(io, secretFile(options.out));
   const done = await withImage(io, file, options, async (input) => {
     for (const { message } of checkHeaderPolicy(input.header)) remark(io, 'warning', message);

@@ -1,5 +1,5 @@
 /** @module `bootseal image verify`: whether an image is whole, what it should be, and opens with its key. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { detectFilesystem, SIGNATURE_BYTES } from '../core/filesystem.ts';
@@ -19,9 +19,18 @@ import {
   withImage,
 } from './image-input.ts';
 import { pinProblems } from './image-pinned.ts';
+import {
+  checkVerityOptions,
+  HASH_OFFSET_HELP,
+  OF_LUKS,
+  parseHashOffset,
+  parseRootHash,
+  ROOT_HASH_HELP,
+  type VerityInputOptions,
+} from './image-verity-input.ts';
 import type { Io } from './io.ts';
 
-interface Options extends OpeningOptions {
+interface Options extends VerityInputOptions, Partial<OpeningOptions> {
   readonly json?: true;
 }
 
@@ -54,25 +63,39 @@ export function imageVerifyCommand(io: Io): Command {
   return new Command('verify')
     .summary('check header, key and data of an image; exit 0 only if they are right')
     .description(
-      'Check that both copies of the header are right and agree, that the header says what a guest may trust, that the key opens it, and that all data are there and encrypted. With integrity tags, every tag is checked; encryption without them cannot tell whether data were changed.',
+      'Check that both copies of the header are right and agree, that the header says what a guest may trust, that the key opens it, and that all data are there and encrypted. With integrity tags, every tag is checked; encryption without them cannot tell whether data were changed. Without a key, check every block of a disk with a hash tree (dm-verity) against its root hash.',
     )
     .argument('<image>', 'image or block device')
-    .requiredOption('--key-file <file>', KEY_FILE_HELP)
+    .option('--key-file <file>', KEY_FILE_HELP)
     .option('--header <file>', HEADER_HELP)
     .option('--partition <number>', PARTITION_HELP, parsePartition)
     .option('--keyslot <number>', KEYSLOT_HELP, parseKeyslot)
+    .addOption(new Option('--root-hash <hex>', ROOT_HASH_HELP).argParser(parseRootHash).conflicts(OF_LUKS))
+    .addOption(new Option('--hash-offset <bytes>', HASH_OFFSET_HELP).argParser(parseHashOffset).conflicts(OF_LUKS))
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `
 Examples:
   bootseal image verify disk.img --key-file disk.key
-  bootseal image verify disk.img --header disk.hdr --key-file disk.key --json`,
+  bootseal image verify disk.img --header disk.hdr --key-file disk.key --json
+  bootseal image verify verity.img                        # against the root hash in verity.img.json`,
     )
     .action((file: string, options: Options) => verify(io, file, options));
 }
 
-async function verify(io: Io, file: string, options: Options): Promise<void> {
+async function verify(io: Io, file: string, { keyFile, ...options }: Options): Promise<void> {
+  if (keyFile !== undefined) return verifyEncrypted(io, file, { ...options, keyFile });
+  checkVerityOptions(options);
+  const { verifyVerity } = await import('./image-verity-verify.ts');
+  return verifyVerity(io, file, options);
+}
+
+async function verifyEncrypted(
+  io: Io,
+  file: string,
+  options: OpeningOptions & { readonly json?: true },
+): Promise<void> {
   const verdict = await withImage(io, file, options, async (input): Promise<Verdict> => {
     const policy = [
       ...(await pinProblems(io, file, input.headerDisk, input.header)),

@@ -44,6 +44,7 @@ export function randomGuid(random: (size: number) => Uint8Array): Guid {
   return guidText(bytesToHex(raw));
 }
 
-function guidText(hex: string): Guid {
+/** Returns the GUID of 32 hexadecimal digits in the order of its text. */
+export function guidText(hex: string): Guid {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }

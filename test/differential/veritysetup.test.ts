@@ -81,6 +81,103 @@ describeWith(
   },
 );
 
+/** Runs a command of image on a disk that veritysetup made or checked. */
+async function image(...args: string[]) {
+  return bootseal(['image', ...args, '--json'], folder);
+}
+
+describeWith(
+  { name: 'veritysetup', files: [VERITYSETUP], how: `${HOW} cryptsetup-bin` },
+  'image verify and disks of veritysetup',
+  () => {
+    it.each<[number, string[]]>([
+      [1, []],
+      [2, ['--salt', '-']],
+      [129, []],
+      [300, ['--hash', 'sha512']],
+      [600, ['--data-block-size', '512', '--hash-block-size', '512']],
+      [100, ['--data-block-size', '1024']],
+      [300, ['--hash-block-size', '1024', '--salt', '00ff'.repeat(128)]],
+      [5, ['--hash-block-size', '512', '--salt', 'aa']],
+    ])('agree on %i blocks with %j', async (blocks, options) => {
+      const size = blocks * (options[0] === '--data-block-size' ? Number(options[1]) : 4096);
+      fs.writeFileSync(at('data'), noise(size));
+      fs.copyFileSync(at('data'), at('disk'));
+      const offset = `${size}`;
+      const args = ['format', 'disk', 'disk', `--hash-offset=${offset}`, `--data-blocks=${blocks}`, ...options];
+      const said = tool(VERITYSETUP, args, folder);
+      const value = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(said)?.[1] ?? '';
+      const rootHash = value('Root hash');
+      const known = ['--root-hash', rootHash, '--hash-offset', offset];
+      const verified = await image('verify', 'disk', ...known);
+      expect(verified).toMatchObject({ status: 0 });
+      expect(JSON.parse(verified.stdout)).toMatchObject({ rootHash, dataBytes: size, problems: [] });
+      expect(await image('extract', 'disk', '--out', 'out', ...known)).toMatchObject({ status: 0 });
+      tool('/usr/bin/cmp', ['data', 'out'], folder);
+      // What one finds, the other finds: data, tree, superblock.
+      const disk = fs.statSync(at('disk')).size;
+      for (const place of [0, size - 1, size + 72, size + 88, disk - 1, disk - 4000]) {
+        flip('disk', place);
+        const theirs = verifies('disk', 'disk', rootHash, `--hash-offset=${offset}`);
+        const ours = await image('verify', 'disk', ...known);
+        expect([place, ours.status === 0]).toEqual([place, theirs]);
+        flip('disk', place);
+      }
+    });
+
+    it('refuse what veritysetup makes for others: SHA-1, and the format of Chrome OS', async () => {
+      fs.writeFileSync(at('data'), noise(8192));
+      for (const [options, message] of [
+        [['--hash', 'sha1'], 'the digest is \\"sha1\\"'],
+        [['--format', '0'], 'the tree has format 0'],
+      ] as const) {
+        fs.copyFileSync(at('data'), at('disk'));
+        tool(VERITYSETUP, ['format', 'disk', 'disk', '--hash-offset=8192', '--data-blocks=2', ...options], folder);
+        const ran = await image('verify', 'disk', '--root-hash', '00'.repeat(32), '--hash-offset', '8192');
+        expect(ran).toMatchObject({ status: 3, stderr: expect.stringContaining(message) });
+      }
+    });
+
+    it.each([['bare'], ['gpt']])('find the same in a disk of image build: %s', async (shape) => {
+      fs.writeFileSync(at('raw'), noise(300 * 4096));
+      const { verity, partitionTable } = await build('--from', 'raw', ...(shape === 'gpt' ? ['--shape', 'gpt'] : []));
+      const { dataOffset, hashOffset, rootHash } = verity;
+      expect(await image('verify', 'disk')).toMatchObject({ status: 0 });
+      const places = [0, 299 * 4096 + 4095].map((place) => dataOffset + place);
+      for (const place of [...places, ...[72, 88, 4096, 8192, 5 * 4096 - 1].map((tree) => hashOffset + tree)]) {
+        flip('disk', place);
+        const theirs = () => {
+          if (partitionTable === null) return verifies('disk', 'disk', rootHash, `--hash-offset=${hashOffset}`);
+          cut('disk', partitionTable.partitions[0], 'data');
+          cut('disk', partitionTable.partitions[1], 'hashes');
+          return verifies('data', 'hashes', rootHash);
+        };
+        const ours = await image('verify', 'disk');
+        expect([place, theirs(), ours.status === 0]).toEqual([place, false, false]);
+        // Bad input is no mismatch: more blocks than there is room for.
+        expect([1, 3]).toContain(ours.status);
+        flip('disk', place);
+      }
+      expect(await image('verify', 'disk')).toMatchObject({ status: 0 });
+    });
+
+    it('find data that the host cut off, which a kernel would not', async () => {
+      fs.writeFileSync(at('raw'), noise(300 * 4096));
+      const { verity } = await build('--from', 'raw');
+      const file = fs.openSync(at('disk'), 'r+');
+      fs.writeSync(file, Buffer.of(299 - 256), 0, 1, verity.hashOffset + 72);
+      fs.closeSync(file);
+      fs.rmSync(at('disk.json'));
+      const known = ['--root-hash', verity.rootHash, '--hash-offset', `${verity.hashOffset}`];
+      const ran = await image('verify', 'disk', ...known);
+      expect(ran).toMatchObject({ status: 1, stdout: expect.stringContaining('data were cut off') });
+      expect(verifies('disk', 'disk', verity.rootHash, `--hash-offset=${verity.hashOffset}`)).toBe(false);
+      expect(await image('extract', 'disk', '--out', 'out', ...known)).toMatchObject({ status: 1 });
+      expect(fs.existsSync(at('out'))).toBe(false);
+    });
+  },
+);
+
 describeWith(
   { name: 'sfdisk', files: ['/usr/sbin/sfdisk', '/usr/sbin/sgdisk', VERITYSETUP], how: `${HOW} fdisk and gdisk` },
   'sfdisk and the partitions of image build --verity',
@@ -132,6 +229,11 @@ describeWith(
         cut(disk, { offset: 0, bytes: verity.hashOffset }, 'fs');
         tool('/usr/sbin/e2fsck', ['-f', '-n', 'fs'], folder);
         expect(tool('/usr/sbin/debugfs', ['-R', 'cat /etc/motd', 'fs'], folder)).toContain('hello');
+        // The file system says how long it is, so that the tree is found without the manifest.
+        fs.rmSync(at(`${disk}.json`));
+        const ran = await image('verify', disk, '--root-hash', verity.rootHash);
+        expect(JSON.parse(ran.stdout)).toMatchObject({ filesystem: 'ext4', problems: [] });
+        expect(JSON.parse((await image('inspect', disk)).stdout)).toMatchObject({ type: 'verity', levels: 3 });
       }
     });
   },

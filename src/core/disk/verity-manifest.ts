@@ -1,4 +1,5 @@
 /** @module The manifest of a disk that dm-verity checks: what makes it trusted, and where it is. It holds nothing secret. */
+import { BootsealError } from '../errors.ts';
 import { bytesToHex } from '../hex.ts';
 import type { PartitionTable } from './shape.ts';
 import { VERITY_BLOCK } from './verity.ts';
@@ -56,3 +57,45 @@ export function verityManifest(
 export function printVerityManifest(manifest: VerityManifest): string {
   return `${JSON.stringify(manifest, null, 2)}\n`;
 }
+
+/** What is read of a manifest again. */
+export type PinnedVerity = Pick<
+  VerityManifest['verity'],
+  'rootHash' | 'salt' | 'uuid' | 'dataBlocks' | 'dataOffset' | 'hashOffset'
+> & { readonly partitioned: boolean };
+
+/**
+ * Reads the manifest of a disk that dm-verity checks; undefined for that of another disk.
+ *
+ * @throws `format`, `name` in the message, when it is no manifest or something is missing
+ */
+export function parseVerityManifest(text: string, name: string): PinnedVerity | undefined {
+  const broken = (what: string) => new BootsealError('format', `${name}: ${what}`);
+  const manifest = objectOf(parseJson(text));
+  if (manifest === undefined) throw broken('is no JSON object');
+  if (manifest['format'] !== 'bootseal-verity-1') return undefined;
+  const verity = objectOf(manifest['verity']);
+  const { rootHash, salt, uuid, dataBlocks, dataOffset, hashOffset } = verity ?? {};
+  if (!isText(rootHash, /^[0-9a-f]{64}$/)) throw broken('verity.rootHash is no root hash');
+  if (!isText(salt, /^([0-9a-f]{2}){0,256}$/)) throw broken('verity.salt is no salt');
+  if (!isText(uuid, /^[0-9a-f-]{36}$/)) throw broken('verity.uuid is no UUID');
+  if (!isSize(dataBlocks) || !isSize(dataOffset) || !isSize(hashOffset)) throw broken('verity has no sizes');
+  const partitioned = objectOf(manifest['partitionTable']) !== undefined;
+  return { rootHash, salt, uuid, dataBlocks, dataOffset, hashOffset, partitioned };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function objectOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+}
+
+const isText = (value: unknown, form: RegExp): value is string => typeof value === 'string' && form.test(value);
+
+const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;

@@ -4,7 +4,7 @@
  */
 import { bytes, layout, magic, reserved, u16le, u32le, u64le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
-import { type Guid, parseGuid } from '../guid.ts';
+import { type Guid, guidText, parseGuid } from '../guid.ts';
 import { bytesToHex, hexToBytes } from '../hex.ts';
 
 export const VERITY_BLOCK = 4096;
@@ -12,7 +12,7 @@ export const VERITY_SALT_SIZE = 32;
 const DIGEST_SIZE = 32;
 const DIGESTS_PER_BLOCK = VERITY_BLOCK / DIGEST_SIZE;
 
-const Superblock = layout('verity superblock', {
+export const VeritySuperblock = layout('verity superblock', {
   signature: magic(Uint8Array.from('verity\0\0', (letter) => letter.charCodeAt(0))),
   version: u32le,
   hashType: u32le,
@@ -50,19 +50,30 @@ export function verityTree(dataSize: number): VerityTree {
     throw new BootsealError('usage', `a hash tree needs data: ${dataSize} bytes are none`);
   }
   const dataBlocks = Math.ceil(dataSize / VERITY_BLOCK);
+  // The superblock has the first block, the root the next.
+  const { levels, end } = verityLevels(dataBlocks, DIGESTS_PER_BLOCK, VERITY_BLOCK, VERITY_BLOCK);
+  return { dataBlocks, levels, size: end };
+}
+
+/** Returns the levels over so many blocks of data, the topmost of which stands at `start`, and where the lowest ends; bytes. */
+export function verityLevels(
+  dataBlocks: number,
+  digestsPerBlock: number,
+  blockSize: number,
+  start: number,
+): { readonly levels: readonly VerityLevel[]; readonly end: number } {
   const counts: number[] = [];
   for (let below = dataBlocks; below > 1; ) {
-    below = Math.ceil(below / DIGESTS_PER_BLOCK);
+    below = Math.ceil(below / digestsPerBlock);
     counts.push(below);
   }
-  // The superblock has the first block, the root the next.
-  let end = 1;
+  let end = start;
   const levels = counts.reverse().map((blocks): VerityLevel => {
-    const at = end * VERITY_BLOCK;
-    end += blocks;
+    const at = end;
+    end += blocks * blockSize;
     return { at, blocks };
   });
-  return { dataBlocks, levels: levels.reverse(), size: end * VERITY_BLOCK };
+  return { levels: levels.reverse(), end };
 }
 
 /** Returns the first block of a hash area. */
@@ -73,7 +84,7 @@ export function veritySuperblock({ dataBlocks }: VerityTree, uuid: Guid, salt: U
   saltField.set(salt);
   const block = new Uint8Array(VERITY_BLOCK);
   block.set(
-    Superblock.pack({
+    VeritySuperblock.pack({
       version: 1,
       hashType: 1,
       // In the order of its text, not that of UEFI.
@@ -94,9 +105,6 @@ export function veritySuperblock({ dataBlocks }: VerityTree, uuid: Guid, salt: U
  * Group, Discoverable Partitions Specification).
  */
 export function verityGuids(rootHash: Uint8Array): { readonly root: Guid; readonly verity: Guid } {
-  const guid = (raw: Uint8Array): Guid => {
-    const hex = bytesToHex(raw);
-    return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
-  };
-  return { root: guid(rootHash.subarray(0, 16)), verity: guid(rootHash.subarray(16)) };
+  const guid = (raw: Uint8Array): Guid => guidText(bytesToHex(raw));
+  return { root: guid(rootHash.subarray(0, 16)), verity: guid(rootHash.subarray(-16)) };
 }

@@ -1,5 +1,7 @@
 /** @module The digests of dm-verity's blocks, salt first. */
 import * as crypto from 'node:crypto';
+import type { BlockDigest } from '../../core/disk/check-verity.ts';
+import type { ReadVerity } from '../../core/disk/read-verity.ts';
 import { VERITY_BLOCK } from '../../core/disk/verity.ts';
 
 export const DIGEST_SIZE = 32;
@@ -17,4 +19,9 @@ export function blockHasher(salt: Uint8Array, mostBlocks: number): (blocks: Uint
     }
     return digests.subarray(0, count * DIGEST_SIZE);
   };
+}
+
+/** Returns what gives the digest of one block. */
+export function blockDigest({ algorithm, salt }: Pick<ReadVerity, 'algorithm' | 'salt'>): BlockDigest {
+  return (block) => crypto.createHash(algorithm).update(salt).update(block).digest();
 }
