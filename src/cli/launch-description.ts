@@ -3,18 +3,17 @@ import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { guestCmdline } from '../core/launch/cmdline.ts';
 import { type LaunchDescription, parseDescription } from '../core/launch/description.ts';
-import { readDiskHeader } from '../core/launch/disk-header.ts';
 import { parseRoots } from '../core/session/amd-roots.ts';
 import { decodeUtf8 } from '../core/utf8.ts';
 import { readSmallFile } from '../host/files.ts';
 import { parseYaml } from '../host/yaml.ts';
 import { readFirmware } from './firmware-input.ts';
-import { type Io, remark, resolvePath } from './io.ts';
+import { type Io, resolvePath } from './io.ts';
+import { describedDisk } from './launch-disk.ts';
 import type { SessionOptions } from './session-create.ts';
 
 /** Nobody writes more by hand; bytes. */
 const LIMIT = 1 << 16;
-const MANIFEST_LIMIT = 1 << 20;
 
 /** A description, and the world in which its relative paths are right. */
 export interface ReadDescription {
@@ -40,7 +39,7 @@ export async function readDescription(io: Io, file: string): Promise<ReadDescrip
  * Returns the command line that the guest of a description is measured with.
  *
  * @param lab whether it is a rehearsal, in which a disk may be one whose keys follow from a seed
- * @throws as guestCmdline; `io` and `format` for firmware and manifest; `usage` for firmware without a secret area, and for such a disk
+ * @throws as guestCmdline and describedDisk; `io` and `format` for the firmware, `usage` for one without a secret area
  */
 export async function describedCmdline({ description, io }: ReadDescription, lab: boolean): Promise<string> {
   const { cmdline, disk, secrets, firmware } = description;
@@ -54,22 +53,8 @@ export async function describedCmdline({ description, io }: ReadDescription, lab
   return guestCmdline({
     cmdline,
     secretArea,
-    headerSha256: disk === undefined ? undefined : await headerHash(io, disk.manifest, lab),
+    disk: disk === undefined ? undefined : await describedDisk(io, disk, lab),
   });
-}
-
-async function headerHash(io: Io, manifest: string, lab: boolean): Promise<string> {
-  const text = decodeUtf8(await readSmallFile(resolvePath(io, manifest), MANIFEST_LIMIT), manifest);
-  const { sha256, testOnly } = readDiskHeader(text, manifest);
-  if (!testOnly) return sha256;
-  const what = `${manifest}: the disk was made from a seed, so that its keys are no secrets`;
-  if (!lab) {
-    throw new BootsealError('usage', what, {
-      hint: 'build it without --seed; only a rehearsal (--lab) takes this one',
-    });
-  }
-  remark(io, 'warning', what);
-  return sha256;
 }
 
 /** Returns the description as options of `session create`. */

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { BootsealError } from '../../../src/core/errors.ts';
 import { guestCmdline } from '../../../src/core/launch/cmdline.ts';
 import { parseDescription } from '../../../src/core/launch/description.ts';
-import { readDiskHeader } from '../../../src/core/launch/disk-header.ts';
+import { parseDiskManifest } from '../../../src/core/launch/disk-manifest.ts';
+import { DISK_PASSPHRASE } from '../../../src/core/secret/names.ts';
 import { parseYaml } from '../../../src/host/yaml.ts';
 
 const LEAST = { platform: 'sev', policy: 'nodbg', firmware: 'fw', kernel: 'k' };
@@ -170,39 +171,66 @@ describe('parseDescription', () => {
 describe('guestCmdline', () => {
   const AREA = { base: 0x810000, size: 0xc00 };
   const HASH = 'ab'.repeat(32);
+  const UUID = '0a46e24d-478c-4eb1-8696-113eeec3aa99';
+  const DISK = { uuid: UUID, header: { file: null, sha256: HASH, bytes: 4096 }, keyGuid: DISK_PASSPHRASE };
+  const HEADER = `bootseal.header=${HASH},4096`;
   it.each([
-    ['quiet', AREA, HASH, `quiet bootseal.secret=0x810000,0xc00 bootseal.header=${HASH}`],
+    ['quiet', AREA, DISK, `quiet bootseal.secret=0x810000,0xc00 bootseal.disk=UUID=${UUID} ${HEADER}`],
     ['quiet', undefined, undefined, 'quiet'],
     ['', AREA, undefined, 'bootseal.secret=0x810000,0xc00'],
-    ['', undefined, HASH, `bootseal.header=${HASH}`],
+    ['', undefined, DISK, `bootseal.disk=UUID=${UUID} ${HEADER}`],
+    ['bootseal.disk=/dev/vda x', undefined, DISK, `bootseal.disk=/dev/vda x ${HEADER}`],
+    ['xbootseal.disk=', undefined, DISK, `xbootseal.disk= bootseal.disk=UUID=${UUID} ${HEADER}`],
+    ['a\tbootseal.disk=b', undefined, DISK, `a\tbootseal.disk=b ${HEADER}`],
+    ['bootseal.disk=b', undefined, { ...DISK, keyGuid: UUID }, `bootseal.disk=b bootseal.key=${UUID} ${HEADER}`],
+    [
+      'bootseal.disk=b bootseal.key=c',
+      undefined,
+      { ...DISK, keyGuid: UUID },
+      `bootseal.disk=b bootseal.key=c ${HEADER}`,
+    ],
     ['', undefined, undefined, ''],
-  ])('%j with %j and %j', (cmdline, secretArea, headerSha256, expected) => {
-    expect(guestCmdline({ cmdline, secretArea, headerSha256 })).toBe(expected);
+  ])('%j with %j and %j', (cmdline, secretArea, disk, expected) => {
+    expect(guestCmdline({ cmdline, secretArea, disk })).toBe(expected);
   });
 
   it.each(['bootseal.secret=1', 'quiet bootseal.header=00'])('refuses %j', (cmdline) => {
     const [name = ''] = /bootseal\.\w+/.exec(cmdline) ?? [];
-    expect(outcome(() => guestCmdline({ cmdline, secretArea: undefined, headerSha256: undefined }))).toBe(
+    expect(outcome(() => guestCmdline({ cmdline, secretArea: undefined, disk: undefined }))).toBe(
       `usage: cmdline: ${name} is put there by launch prepare`,
     );
   });
 
   it('refuses what a kernel would cut', () => {
     const of = (length: number) =>
-      guestCmdline({ cmdline: 'x'.repeat(length), secretArea: undefined, headerSha256: undefined });
+      guestCmdline({ cmdline: 'x'.repeat(length), secretArea: undefined, disk: undefined });
     expect(of(2033)).toHaveLength(2033);
     expect(outcome(() => of(2034))).toBe('usage: cmdline: 2034 bytes, of which a kernel keeps 2033');
     // The hash that the guest holds its disk against stands last, and would be cut first.
-    const accents = { cmdline: 'é'.repeat(1000), secretArea: undefined, headerSha256: HASH };
-    expect(outcome(() => guestCmdline(accents))).toBe('usage: cmdline: 2081 bytes, of which a kernel keeps 2033');
+    const accents = { cmdline: `bootseal.disk=${'é'.repeat(1000)}`, secretArea: undefined, disk: DISK };
+    expect(outcome(() => guestCmdline(accents))).toBe('usage: cmdline: 2100 bytes, of which a kernel keeps 2033');
   });
 });
 
-describe('readDiskHeader', () => {
+describe('parseDiskManifest', () => {
   const sha256 = '0123456789abcdef'.repeat(4);
-  it('finds the hash', () => {
-    const text = JSON.stringify({ format: 'bootseal-image-1', header: { sha256, bytes: 1 }, more: 1 });
-    expect(readDiskHeader(text, 'm')).toEqual({ sha256, testOnly: false });
+  const uuid = '0a46e24d-478c-4eb1-8696-113eeec3aa99';
+  const MANIFEST = {
+    format: 'bootseal-image-1',
+    imageFormat: 'raw',
+    diskBytes: 1,
+    luks: { uuid, version: 2 },
+    header: { file: null, sha256, bytes: 1 << 27 },
+    key: { guid: DISK_PASSPHRASE },
+    more: 1,
+  };
+  const parsed = (value: unknown) => outcome(() => parseDiskManifest(JSON.stringify(value), 'm'));
+  it('finds what pins the disk', () => {
+    const { header } = MANIFEST;
+    const found = { testOnly: false, imageFormat: 'raw', diskBytes: 1, uuid, header, keyGuid: DISK_PASSPHRASE };
+    expect(parsed(MANIFEST)).toEqual(found);
+    const other = { ...MANIFEST, imageFormat: 'qcow2', header: { ...header, file: '...', bytes: 4096 } };
+    expect(parsed(other)).toEqual({ ...found, imageFormat: 'qcow2', header: other.header });
   });
 
   it.each([
@@ -212,27 +240,44 @@ describe('readDiskHeader', () => {
     [null, true],
     [0, true],
   ])('takes %j for a disk for tests only: %j', (said, testOnly) => {
-    const text = JSON.stringify({ format: 'bootseal-image-1', header: { sha256 }, testOnly: said });
-    expect(readDiskHeader(text, 'm').testOnly).toBe(testOnly);
+    expect(parsed({ ...MANIFEST, testOnly: said })).toMatchObject({ testOnly });
   });
 
   it.each([
-    null,
-    7,
-    {},
-    { format: 'bootseal-image-1' },
-    { format: 'bootseal-image-1', header: null },
-    { format: 'bootseal-image-1', header: { sha256: 7 } },
-    { format: 'bootseal-image-1', header: { sha256: sha256.slice(1) } },
-    { format: 'bootseal-image-1', header: { sha256: `${sha256}0` } },
-    { format: 'bootseal-image-1', header: { sha256: sha256.toUpperCase() } },
-    { format: 'bootseal-image-2', header: { sha256 } },
-  ])('refuses %j', (value) => {
-    expect(outcome(() => readDiskHeader(JSON.stringify(value), 'm'))).toBe('format: m: not the manifest of an image');
+    ['null', null],
+    ['a number', 7],
+    ['nothing', {}],
+    ['another version', { ...MANIFEST, format: 'bootseal-image-2' }],
+    ['a disk of verity', { ...MANIFEST, format: 'bootseal-verity-1' }],
+    ['another format', { ...MANIFEST, imageFormat: 'vmdk' }],
+    ['no size', { ...MANIFEST, diskBytes: 0 }],
+    ['a size that is a text', { ...MANIFEST, diskBytes: '1' }],
+    ['a size between bytes', { ...MANIFEST, diskBytes: 1.5 }],
+    ['no luks', { ...MANIFEST, luks: null }],
+    ['a UUID with a blank', { ...MANIFEST, luks: { uuid: `${uuid} init=/bin/sh` } }],
+    ['a UUID after another word', { ...MANIFEST, luks: { uuid: `x ${uuid}` } }],
+    ['no header', { ...MANIFEST, header: null }],
+    ['a path', { ...MANIFEST, header: { ...MANIFEST.header, file: '../h' } }],
+    ['a folder', { ...MANIFEST, header: { ...MANIFEST.header, file: '..' } }],
+    ['this folder', { ...MANIFEST, header: { ...MANIFEST.header, file: '.' } }],
+    ['no name', { ...MANIFEST, header: { ...MANIFEST.header, file: '' } }],
+    ['a name that is a number', { ...MANIFEST, header: { ...MANIFEST.header, file: 1 } }],
+    ['a header between blocks', { ...MANIFEST, header: { ...MANIFEST.header, bytes: 4097 } }],
+    ['a header larger than guests copy', { ...MANIFEST, header: { ...MANIFEST.header, bytes: (1 << 27) + 4096 } }],
+    ['an empty header', { ...MANIFEST, header: { ...MANIFEST.header, bytes: 0 } }],
+    ['a hash that is a number', { ...MANIFEST, header: { ...MANIFEST.header, sha256: 7 } }],
+    ['a short hash', { ...MANIFEST, header: { ...MANIFEST.header, sha256: sha256.slice(1) } }],
+    ['a long hash', { ...MANIFEST, header: { ...MANIFEST.header, sha256: `${sha256}0` } }],
+    ['a hash with a letter before it', { ...MANIFEST, header: { ...MANIFEST.header, sha256: `0${sha256}` } }],
+    ['a hash in upper case', { ...MANIFEST, header: { ...MANIFEST.header, sha256: sha256.toUpperCase() } }],
+    ['no key', { ...MANIFEST, key: undefined }],
+    ['a key that is no GUID', { ...MANIFEST, key: { guid: 'disk-passphrase' } }],
+  ])('refuses %s', (_, value) => {
+    expect(parsed(value)).toBe('format: m: not the manifest of an encrypted image');
   });
 
   it('refuses what is no JSON', () => {
-    expect(outcome(() => readDiskHeader('{', 'm'))).toBe('format: m: not JSON');
+    expect(outcome(() => parseDiskManifest('{', 'm'))).toBe('format: m: not JSON');
   });
 });
 
