@@ -1,15 +1,14 @@
-// What the demo measures: Debian's own kernel and initrd (of its installer) and Debian's OVMF for SEV. They are data: kept
-// in a cache folder, nothing is installed, and no root is needed.
+// What the demo needs: Debian's OVMF for SEV, what its guest is made of, and QEMU and others where the machine has none. All of it is data:
+// kept in a cache folder, nothing is installed, and no root is needed.
 'use strict';
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 const { brotliDecompressSync } = require('node:zlib');
+const { GUEST_TREE, fetchGuestPackages } = require('./guest-packages.js');
+const { CACHE, fetchTree, inTree, treeOf } = require('./package-tree.js');
 const { ROOT } = require('./project.js');
-const { attempt, fail, excerpt, moveToPlace, say, step } = require('./steps.js');
-
-const CACHE = path.join(process.env['XDG_CACHE_HOME'] || path.join(os.homedir(), '.cache'), 'bootseal');
+const { fail } = require('./steps.js');
 
 const FIRMWARE = {
   fixture: path.join(ROOT, 'test', 'fixtures', 'debian-ovmf', 'OVMF.amdsev_2026.08.fd.br'),
@@ -17,27 +16,30 @@ const FIRMWARE = {
   sha256: '3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f',
 };
 
-const INSTALLER = path.join(CACHE, 'debian-installer');
-/** Where the demo finds its three inputs, and the name and version of the package that two of them came from. */
+const PACKAGES = ['e2fsprogs', 'qemu-system-x86'];
+const PROGRAMS = treeOf('programs', PACKAGES);
+/** Programs by their place in the packages. */
+const NEEDED = {
+  'qemu-system-x86_64': 'usr/bin/qemu-system-x86_64',
+  mke2fs: 'sbin/mke2fs',
+  debugfs: 'sbin/debugfs',
+  e2fsck: 'sbin/e2fsck',
+};
+
 const DEMO_DATA = {
   firmware: FIRMWARE.file,
-  kernel: path.join(INSTALLER, 'linux'),
-  initrd: path.join(INSTALLER, 'initrd.gz'),
-  origin: path.join(INSTALLER, 'origin.txt'),
+  system: GUEST_TREE,
+  /** A folder of scripts that start the programs; empty or not there on machines that have them. */
+  programs: path.join(PROGRAMS, 'start'),
 };
 
 /** Brings everything in DEMO_DATA into the cache, unless it is there. */
 function fetchDemoData() {
   fs.mkdirSync(CACHE, { recursive: true });
   unpackFirmware();
-  if (isComplete()) return;
-  const part = fs.mkdtempSync(path.join(CACHE, 'part-'));
-  process.on('exit', () => fs.rmSync(part, { recursive: true, force: true }));
-  const deb = download(part);
-  unpackInstaller(deb, part);
+  fetchGuestPackages(true);
+  if (Object.keys(NEEDED).some((name) => !isInstalled(name))) fetchPrograms();
 }
-
-const isComplete = () => Object.values(DEMO_DATA).every((file) => fs.existsSync(file));
 
 /** Brings Debian's OVMF for SEV into the cache. */
 function unpackFirmware() {
@@ -50,48 +52,28 @@ function unpackFirmware() {
   fs.renameSync(beside, FIRMWARE.file);
 }
 
-/** Returns the path of Debian's netboot installer package, downloaded into `folder`. */
-function download(folder) {
-  const name = `debian-installer-${debianRelease()}-netboot-amd64`;
-  const start = Date.now();
-  say(`downloading Debian's kernel and initrd (${name}, 130 MB, once) …`);
-  let ran = attempt('apt-get', ['download', name], { cwd: folder });
-  if (ran.missing) fail('this system has no apt-get', 'the demo needs Debian 12 or a later Debian');
-  if (!ran.ok) {
-    // No package lists yet, or old ones: fetch lists of our own, which neither needs root nor changes the system.
-    const own = ownAptState(path.join(folder, 'apt'));
-    const update = attempt('apt-get', [...own, 'update'], { cwd: folder });
-    ran = update.ok ? attempt('apt-get', [...own, 'download', name], { cwd: folder }) : update;
-  }
-  const deb = fs.readdirSync(folder).find((file) => file.endsWith('.deb'));
-  if (!ran.ok || deb === undefined) fail(`apt-get could not download ${name}`, excerpt(ran.printed));
-  say(`downloaded in ${((Date.now() - start) / 1000).toFixed(1)} s`);
-  return path.join(folder, deb);
+function isInstalled(name) {
+  const folders = `/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:${process.env['PATH'] ?? ''}`;
+  return folders.split(':').some((folder) => folder !== '' && fs.existsSync(path.join(folder, name)));
 }
 
-function debianRelease() {
-  const release = fs.existsSync('/etc/os-release') ? fs.readFileSync('/etc/os-release', 'utf8') : '';
-  return /^ID="?debian"?$/m.test(release) ? (/^VERSION_ID="?(\d+)/m.exec(release)?.[1] ?? '12') : '12';
+function fetchPrograms() {
+  const problem = fetchTree(PROGRAMS, PACKAGES, 'the demo: QEMU and e2fsprogs (45 MB, once)');
+  if (problem !== undefined) fail(`not installed, and not to be downloaded: ${PACKAGES.join(' ')}`, problem);
+  fs.mkdirSync(DEMO_DATA.programs, { recursive: true });
+  for (const [name, file] of Object.entries(NEEDED)) writeStart(name, file);
 }
 
-/** Returns options for apt-get that make it keep package lists in `folder`, which needs no root and changes no system. */
-function ownAptState(folder) {
-  const lists = path.join(folder, 'lists');
-  const cache = path.join(folder, 'cache');
-  fs.mkdirSync(path.join(lists, 'partial'), { recursive: true });
-  fs.mkdirSync(path.join(cache, 'archives', 'partial'), { recursive: true });
-  return ['-o', `Dir::State::Lists=${lists}`, '-o', `Dir::Cache=${cache}`];
+/** Writes a script that starts a program of the tree. QEMU looks for its modules and ROMs where Debian would have installed them. */
+function writeStart(name, file) {
+  const share = (folder) => ['-L', path.join(PROGRAMS, 'usr/share', folder)];
+  const own = name.startsWith('qemu') ? [...share('qemu'), ...share('seabios')] : [];
+  const quoted = (words) => words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
+  const modules = `QEMU_MODULE_DIR=${quoted([path.join(PROGRAMS, 'usr/lib/x86_64-linux-gnu/qemu')])}`;
+  const script = `#!/bin/sh\n${modules} exec ${quoted([...inTree(PROGRAMS, file, name), ...own])} "$@"\n`;
+  const beside = path.join(DEMO_DATA.programs, `.${name}.${process.pid}`);
+  fs.writeFileSync(beside, script, { mode: 0o755 });
+  fs.renameSync(beside, path.join(DEMO_DATA.programs, name));
 }
 
-function unpackInstaller(deb, folder) {
-  const out = path.join(folder, 'out');
-  fs.mkdirSync(out);
-  // Only the two files out of 140 MB; every directory above them is stripped.
-  const script = `dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --transform 's:.*/::' --wildcards '*/text/*/linux' '*/text/*/initrd.gz'`;
-  step('unpacking the kernel and initrd', 'sh', ['-c', script, 'sh', deb, out]);
-  fs.writeFileSync(path.join(out, 'origin.txt'), `${path.basename(deb, '.deb')}\n`);
-  if (!isComplete()) fs.rmSync(INSTALLER, { recursive: true, force: true });
-  moveToPlace(out, INSTALLER);
-}
-
-module.exports = { CACHE, DEMO_DATA, fetchDemoData, ownAptState, unpackFirmware };
+module.exports = { DEMO_DATA, fetchDemoData, fetchPrograms };

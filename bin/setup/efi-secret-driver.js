@@ -4,7 +4,7 @@
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
-const { CACHE } = require('./demo-data.js');
+const { CACHE } = require('./package-tree.js');
 const { GUEST_TREE } = require('./guest-packages.js');
 const { ROOT } = require('./project.js');
 const { attempt, excerpt, fail, moveToPlace, say } = require('./steps.js');

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { createLabPlatform } from '../lab/psp/platform.ts';
 import { type Io, remark, resolvePath } from './io.ts';
+import { labDemoCommand } from './lab-demo.ts';
 import { NOT_ENCRYPTED } from './lab-remark.ts';
 import { labUpCommand } from './lab-up.ts';
 
@@ -33,7 +34,7 @@ export function labCommand(io: Io): Command {
     .option('--json', 'print one JSON object')
     .addHelpText('after', EXAMPLES)
     .action(async (options: PlatformOptions) => makePlatform(io, options));
-  return command.addCommand(labUpCommand(io));
+  return command.addCommand(labUpCommand(io)).addCommand(labDemoCommand(io));
 }
 
 async function makePlatform(io: Io, { out, json }: PlatformOptions): Promise<void> {

@@ -2,6 +2,8 @@
  * @module External programs: the one place where they are started. Arguments go as they are, there is no shell, and a program
  * sees nothing of the environment but what it is given.
  */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { execa, type Options } from 'execa';
 import { BootsealError } from '../core/errors.ts';
@@ -134,7 +136,7 @@ type AnyFile = 3;
 
 function options({ env = {}, files = [], cwd, stop }: Run) {
   return {
-    env: { PATH: `${PATH}:${process.env['PATH'] ?? ''}`, LC_ALL: 'C', ...env },
+    env: { PATH: programPath(), LC_ALL: 'C', ...env },
     extendEnv: false,
     reject: false,
     stripFinalNewline: false,
@@ -179,3 +181,14 @@ function lastWords(stderr: string): string {
 
 const MAX_LINES = 4;
 const MAX_WORDS = 600;
+
+/** Says whether a program could be started: whether there is one of this name where programs are looked for. */
+export function isInstalled({ name }: Program): boolean {
+  return programPath()
+    .split(':')
+    .some((folder) => folder !== '' && fs.existsSync(path.join(folder, name)));
+}
+
+function programPath(): string {
+  return `${PATH}:${process.env['PATH'] ?? ''}`;
+}

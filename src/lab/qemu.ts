@@ -47,7 +47,8 @@ export interface Machine {
 /** How a machine ended: by itself (power off, reset), or because its time was over. */
 export type MachineEnd = 'ended' | 'deadline';
 
-const PROGRAM = { name: 'qemu-system-x86_64', package: 'qemu-system-x86' };
+/** The program. */
+export const QEMU = { name: 'qemu-system-x86_64', package: 'qemu-system-x86' };
 
 /** Returns QEMU's arguments. Throws `usage` for a name of a file that QEMU would read as an option. */
 export function qemuArguments({ boot, memory, disks, loaded = [], serial, more = [] }: Machine): readonly string[] {
@@ -90,7 +91,7 @@ function plain(value: string): string {
  */
 export async function runMachine(machine: Machine, deadline: number, stop?: AbortSignal): Promise<MachineEnd> {
   stop?.throwIfAborted();
-  const qemu = startProgram(PROGRAM, { args: qemuArguments(machine) });
+  const qemu = startProgram(QEMU, { args: qemuArguments(machine) });
   qemu.stdout.resume();
   let isLate = false;
   const timer = setTimeout(() => {

@@ -78,7 +78,7 @@ describeWith(needed, 'the commands of a guest on a real kernel', () => {
       execFileSync('/usr/sbin/cryptsetup', ['token', 'add', '--key-description', 'bootseal:disk', at('disk')]);
       fs.writeFileSync(at('area'), secretArea([[DISK, Buffer.from(PASSPHRASE).toString()]]));
       const bundled = ['bin/bootseal.js', 'bin/bundle.js', 'bin/package.json', 'dist/bootseal.cjs', 'package.json'];
-      writeInitrd(at('initrd'), {
+      await writeInitrd(at('initrd'), {
         programs: ['bin/busybox', 'sbin/cryptsetup', 'usr/sbin/chroot'],
         modules: ['virtio_pci', 'virtio_blk', 'dm_mod', 'dm_crypt', 'xts', 'aesni_intel', 'ecb', 'algif_skcipher'],
         files: {

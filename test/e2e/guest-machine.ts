@@ -67,7 +67,7 @@ export async function runScript(
   { script, files = {}, disks, cmdline = '', programs = [] }: ScriptedGuest,
 ): Promise<string[]> {
   const at = (name: string) => path.join(folder, name);
-  writeInitrd(at('initrd'), {
+  await writeInitrd(at('initrd'), {
     programs: ['bin/busybox', 'sbin/cryptsetup', ...programs],
     modules: DISK_MODULES,
     files: { init: INIT, script, ...files },

@@ -26,8 +26,8 @@ done
 `;
 
 /** Writes such an initrd; \`more\` goes into a file of it. */
-export function writeLabInitrd(file: string, more = ''): void {
-  writeInitrd(file, { programs: ['bin/busybox'], modules: [], files: { init: INIT, more } });
+export function writeLabInitrd(file: string, more = ''): Promise<void> {
+  return writeInitrd(file, { programs: ['bin/busybox'], modules: [], files: { init: INIT, more } });
 }
 
 /** Returns the bytes that the guest has shown. */

@@ -21,11 +21,11 @@ describeWith(GUEST, 'a guest of the lab', () => {
   let remove: () => void;
   const at = (name: string) => path.join(folder, name);
 
-  beforeAll(() => {
+  beforeAll(async () => {
     ({ folder, remove } = scratch());
     writeFirmware(at('fw'));
-    writeLabInitrd(at('initrd'));
-    writeLabInitrd(at('evil-initrd'), 'another file');
+    await writeLabInitrd(at('initrd'));
+    await writeLabInitrd(at('evil-initrd'), 'another file');
     fs.writeFileSync(at('pass.secret'), PASSPHRASE);
     const lines = ['platform: sev-es', 'policy: [nodbg, noks, nosend, es]', 'firmware: fw', `kernel: ${kernelFile()}`];
     const more = ['initrd: initrd', 'cmdline: console=ttyS0 quiet', 'vcpus: 2', 'cpu: EPYC-v4', 'memory: 512M'];

@@ -29,7 +29,7 @@ describeWith(GUEST, 'a measured boot: real firmware, a stock Debian kernel, an i
   beforeAll(async () => {
     ({ folder, remove } = scratch());
     root = await makeRoot(folder);
-    writeInitrd(path.join(folder, 'base'), {
+    await writeInitrd(path.join(folder, 'base'), {
       programs: ['bin/busybox', 'sbin/cryptsetup'],
       modules: DISK_MODULES,
       files: { init: INIT },
