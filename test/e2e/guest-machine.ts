@@ -56,6 +56,8 @@ export interface ScriptedGuest {
   readonly cmdline?: string;
   /** Programs of the tree besides busybox and cryptsetup. */
   readonly programs?: readonly string[];
+  /** Modules besides those that encrypted disks need. */
+  readonly modules?: readonly string[];
 }
 
 /** Milliseconds: many times what a guest needs when the machine does nothing else. */
@@ -64,12 +66,12 @@ export const GUEST_DEADLINE = 300_000;
 /** Runs the guest and returns the lines of its report. Throws with its console when it does not end by itself. */
 export async function runScript(
   folder: string,
-  { script, files = {}, disks, cmdline = '', programs = [] }: ScriptedGuest,
+  { script, files = {}, disks, cmdline = '', programs = [], modules = [] }: ScriptedGuest,
 ): Promise<string[]> {
   const at = (name: string) => path.join(folder, name);
   await writeInitrd(at('initrd'), {
     programs: ['bin/busybox', 'sbin/cryptsetup', ...programs],
-    modules: DISK_MODULES,
+    modules: [...DISK_MODULES, ...modules],
     files: { init: INIT, script, ...files },
   });
   const end = await runMachine(
