@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { createLabPlatform } from '../lab/psp/platform.ts';
 import { type Io, remark, resolvePath } from './io.ts';
+import { labAttackCommand } from './lab-attack.ts';
 import { labDemoCommand } from './lab-demo.ts';
 import { NOT_ENCRYPTED } from './lab-remark.ts';
 import { labUpCommand } from './lab-up.ts';
@@ -34,7 +35,7 @@ export function labCommand(io: Io): Command {
     .option('--json', 'print one JSON object')
     .addHelpText('after', EXAMPLES)
     .action(async (options: PlatformOptions) => makePlatform(io, options));
-  return command.addCommand(labUpCommand(io)).addCommand(labDemoCommand(io));
+  return command.addCommand(labUpCommand(io)).addCommand(labDemoCommand(io)).addCommand(labAttackCommand(io));
 }
 
 async function makePlatform(io: Io, { out, json }: PlatformOptions): Promise<void> {

@@ -22,6 +22,7 @@ const FIRMWARE = [
   '/usr/share/OVMF/OVMF.amdsev.fd',
   '/usr/share/edk2/ovmf/OVMF.amdsev.fd',
 ];
+const OVMF = { name: 'OVMF.amdsev.fd', package: 'ovmf-amdsev' };
 const PROGRAMS: readonly Program[] = [
   QEMU,
   { name: 'tar', package: 'tar' },
@@ -38,14 +39,14 @@ const APPLETS = ['devmem', 'findfs', 'insmod', 'sha256sum', 'switch_root'];
  */
 export function findDemoParts(root: string, firmware: string | undefined): DemoParts {
   const programs = PROGRAMS.filter((program) => !isInstalled(program));
-  const image = firmware ?? FIRMWARE.find((file) => fs.existsSync(file));
+  const image = firmware ?? packagedFirmware();
   const busybox = findProgram(root, 'busybox');
   const isWhole = busybox !== undefined && hasApplets(root, busybox);
   const cryptsetup = findProgram(root, 'cryptsetup');
   const kernel = findKernel(root);
   const missing = [
     ...programs,
-    ...(image === undefined ? [{ name: 'OVMF.amdsev.fd', package: 'ovmf-amdsev' }] : []),
+    ...(image === undefined ? [OVMF] : []),
     ...(isWhole ? [] : [{ name: 'a static busybox', package: 'busybox-static' }]),
     ...(cryptsetup === undefined ? [{ name: 'cryptsetup', package: 'cryptsetup-bin' }] : []),
     ...(kernel === undefined ? [{ name: 'a kernel with its modules', package: 'linux-image-cloud-amd64' }] : []),
@@ -54,6 +55,18 @@ export function findDemoParts(root: string, firmware: string | undefined): DemoP
     throw notThere(missing, root, image === undefined);
   }
   return { firmware: image, root, kernel, busybox, cryptsetup };
+}
+
+/** Returns the file of an OVMF of the AmdSev kind. Throws `tool` when none is given and none is there, and when QEMU is not. */
+export function findDemoFirmware(firmware: string | undefined): string {
+  const missing = isInstalled(QEMU) ? [] : [QEMU];
+  const image = firmware ?? packagedFirmware();
+  if (image !== undefined && missing.length === 0) return image;
+  throw notThere([...missing, ...(image === undefined ? [OVMF] : [])], '/', image === undefined);
+}
+
+function packagedFirmware(): string | undefined {
+  return FIRMWARE.find((file) => fs.existsSync(file));
 }
 
 function hasApplets(root: string, busybox: SystemPath): boolean {
