@@ -2,6 +2,7 @@
  * @module bootseal as a library: what the command does, as functions of bytes. Nothing here reads a clock, a file or randomness
  * by itself; `nodeHashes` and `nodePublicKey` lend node:crypto to the functions that ask for it.
  */
+export { findSnpReport, type Report, SnpReport } from './core/attestation/snp-report.ts';
 export { BootsealError, type ErrorDetails, type ErrorKind } from './core/errors.ts';
 export {
   describeFirmware,
@@ -24,8 +25,28 @@ export type { Answer, Verdict } from './core/firmware/starts.ts';
 export { secretAreaOf } from './core/guest/command-line.ts';
 export { type GuestTable, type PlacedEntry, type Refusal, readGuestTable } from './core/guest/table.ts';
 export type { Hashes, RunningHash } from './core/hash.ts';
+export { type Belief, type BelievedFile, type Boot, type BootSlip, possibleBoots } from './core/identify/boots.ts';
+export {
+  type BelievedFirmware,
+  type FirmwareCandidate,
+  firmwareCandidates,
+} from './core/identify/firmware-candidates.ts';
+export {
+  type FoundLaunch,
+  identify,
+  type Question,
+  type RuledOut,
+  type SearchOutcome,
+} from './core/identify/identify.ts';
+export type { VcpuCandidate, VcpuScope } from './core/identify/vcpu-candidates.ts';
 export type { ApiVersion } from './core/measurement/api-version.ts';
-export { type CpuIdentity, cpuModel, cpuModelNames, cpuSignature } from './core/measurement/cpu-models.ts';
+export {
+  type CpuIdentity,
+  cpuModel,
+  cpuModelNames,
+  cpuSignature,
+  knownSignatures,
+} from './core/measurement/cpu-models.ts';
 export { defaultFeatures } from './core/measurement/features.ts';
 export { type KernelHashes, kernelHashTable } from './core/measurement/hash-table.ts';
 export {

@@ -58,14 +58,19 @@ export async function bootedFiles(
   };
 }
 
-async function hashInput(io: Io, name: string): Promise<{ readonly hash: Uint8Array; readonly file: HashedFile }> {
+/** Hashes a file in pieces; throws `io`. */
+export async function hashInput(
+  io: Io,
+  name: string,
+): Promise<{ readonly hash: Uint8Array; readonly file: HashedFile }> {
   const hash = createHash('sha256');
   const bytes = await streamInput(io, name, (piece) => void hash.update(piece));
   const digest = hash.digest();
   return { hash: digest, file: { sha256: digest.toString('hex'), bytes } };
 }
 
-async function commandLine(io: Io, options: BootedOptions): Promise<Uint8Array> {
+/** Reads the command line, without the NUL that ends it; throws `usage` for one that no QEMU gets, `io`. */
+export async function commandLine(io: Io, options: BootedOptions): Promise<Uint8Array> {
   if (options.cmdline !== undefined && options.cmdlineFile !== undefined) {
     throw new BootsealError('usage', '--cmdline and --cmdline-file exclude each other');
   }

@@ -20,6 +20,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'predict the digest that a platform must report',
     load: async (io) => (await import('./measure.ts')).measureCommand(io),
   },
+  identify: {
+    summary: 'find the launch that gives a digest, and what differs from the one that was expected',
+    load: async (io) => (await import('./identify.ts')).identifyCommand(io),
+  },
   session: {
     summary: 'make the session, transport keys and record of a launch',
     load: async (io) => (await import('./session.ts')).sessionCommand(io),

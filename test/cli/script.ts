@@ -8,6 +8,7 @@
  *     exists FILE             (also: `! exists`)           mode FILE 600      permission bits
  *     fixture NAME FILE       copies a fixture             json PATH VALUE    a value in the last --json output
  *     copy FILE FILE          edit FILE REGEX TEXT         remove FILE
+ *     keep FILE               what the last run printed
  *     launch FOLDER WORD…     a record with its keys and measurement (launch-record.ts)
  */
 import { randomBytes } from 'node:crypto';
@@ -120,6 +121,9 @@ export async function runScript(text: string): Promise<void> {
           break;
         case 'launch':
           writeLaunch(file(0), args.slice(1));
+          break;
+        case 'keep':
+          fs.writeFileSync(file(0), last.stdout);
           break;
         case 'copy':
           fs.cpSync(file(0), file(1), { recursive: true });

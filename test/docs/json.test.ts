@@ -20,6 +20,10 @@ beforeAll(() => {
     svsm: 'sev-snp-measure/svsm.bin',
   };
   for (const [name, from] of Object.entries(files)) fs.writeFileSync(path.join(folder, name), fixture(from));
+  fs.writeFileSync(path.join(folder, 'kernel.fd'), fixture('sev-snp-measure/ovmf_OvmfX64_suffix.bin'));
+  const report = new Uint8Array(1184);
+  report[0] = 3;
+  fs.writeFileSync(path.join(folder, 'report'), report);
   fs.writeFileSync(path.join(folder, 'passphrase'), 'correct horse');
   writeLaunch(path.join(folder, 'launch'), []);
 });
@@ -51,6 +55,8 @@ describe('the keys of --json', () => {
     ['docs/image.md', 'image inspect verity.img --json'],
     ['docs/image.md', 'image verify verity.img --json'],
     ['docs/image.md', 'image extract verity.img --out verity.raw --json'],
+    ['docs/identify.md', `identify ${'00'.repeat(48)} --firmware fw --firmware kernel.fd --vcpus 1 --json`],
+    ['docs/identify.md', 'identify report --firmware fw --vcpus 1 --json'],
     ['docs/measure.md', 'measure sev --firmware fw --kernel kernel --initrd kernel --plan --json'],
     ['docs/measure.md', 'measure snp --firmware fw --vcpus 1,2 --cpu EPYC,EPYC-Milan --plan --json'],
     ['docs/measure.md', 'measure snp --firmware descriptor.json --profile ec2 --json'],

@@ -136,3 +136,22 @@ export function cpuModel(name: string): CpuIdentity {
 export function cpuModelNames(): readonly string[] {
   return MODELS.flatMap(([, , , names]) => names.split(' '));
 }
+
+/** Returns the names that have this signature; none for a CPU that QEMU 11 has no model of. */
+export function modelsOfSignature(signature: number): readonly string[] {
+  return MODELS.filter(([family, model, stepping]) => cpuSignature({ family, model, stepping }) === signature).flatMap(
+    ([, , , names]) => names.split(' '),
+  );
+}
+
+/** Returns the signature of every known model once, AMD's of today first: others are seldom what an encrypted guest is given. */
+export function knownSignatures(): readonly number[] {
+  const all = MODELS.map(([family, model, stepping]) => ({
+    family,
+    signature: cpuSignature({ family, model, stepping }),
+  }));
+  const amd = ({ family }: { readonly family: number }) => family >= FIRST_EPYC_FAMILY;
+  return [...all.filter(amd), ...all.filter((model) => !amd(model))].map(({ signature }) => signature);
+}
+
+const FIRST_EPYC_FAMILY = 23;

@@ -70,12 +70,36 @@ export class SnpDigest {
     for (let at = 0; at < length; at += PAGE_SIZE) this.#page(type, gpa + BigInt(at), NO_CONTENTS);
   }
 
-  #page(type: PageType, gpa: bigint, contents: Uint8Array): void {
+  /**
+   * Adds up to `count` pages that all have the contents of this SHA-384 (48 bytes), as the vCPUs of a guest have. After each, `seen`
+   * gets the digest, in memory that changes with the next page; when it returns true, no more are added. Returns how many were.
+   */
+  addAlike(
+    type: 'vmsa',
+    gpa: bigint,
+    contents: Uint8Array,
+    count: number,
+    seen: (digest: Uint8Array) => boolean,
+  ): number {
     const info = this.#info;
-    info.set(contents, PageInfo.offset.contents);
-    info[PageInfo.offset.pageType] = PAGE_TYPES[type];
-    u64le.encode(gpa, info, PageInfo.offset.gpa, 'PAGE_INFO.gpa');
-    info.set(this.#hashes.sha384(info), PageInfo.offset.digest);
+    const value = info.subarray(0, 48);
+    this.#describe(type, gpa, contents);
+    for (let added = 1; added <= count; added++) {
+      info.set(this.#hashes.sha384(info), PageInfo.offset.digest);
+      if (seen(value)) return added;
+    }
+    return count;
+  }
+
+  #page(type: PageType, gpa: bigint, contents: Uint8Array): void {
+    this.#describe(type, gpa, contents);
+    this.#info.set(this.#hashes.sha384(this.#info), PageInfo.offset.digest);
+  }
+
+  #describe(type: PageType, gpa: bigint, contents: Uint8Array): void {
+    this.#info.set(contents, PageInfo.offset.contents);
+    this.#info[PageInfo.offset.pageType] = PAGE_TYPES[type];
+    u64le.encode(gpa, this.#info, PageInfo.offset.gpa, 'PAGE_INFO.gpa');
   }
 }
 

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { cpuModel, cpuModelNames, cpuSignature } from '../../../src/core/measurement/cpu-models.ts';
+import {
+  cpuModel,
+  cpuModelNames,
+  cpuSignature,
+  knownSignatures,
+  modelsOfSignature,
+} from '../../../src/core/measurement/cpu-models.ts';
 import { failure } from '../../failure.ts';
 import { vectors } from '../../fixtures.ts';
 
@@ -57,5 +63,20 @@ describe('CPU models', () => {
       hint: expect.stringContaining('--cpu-signature'),
     });
     expect(failure(() => cpuModel(''))).toMatchObject({ kind: 'usage' });
+  });
+
+  it('tells which models have a signature', () => {
+    expect(modelsOfSignature(0xa10f10)).toEqual(['EPYC-Genoa', 'EPYC-Genoa-v1', 'EPYC-Genoa-v2', 'EPYC-Genoa-v3']);
+    expect(modelsOfSignature(0xa10f11)).toEqual([]);
+    const named = cpuModelNames().filter((name) => modelsOfSignature(cpuSignature(cpuModel(name))).includes(name));
+    expect(named).toEqual(cpuModelNames());
+  });
+
+  it('has every signature once, those of encrypted guests first', () => {
+    const all = knownSignatures();
+    expect(all.slice(0, 6)).toEqual([0x800f12, 0x830f10, 0x900f01, 0xa00f11, 0xa10f10, 0xb00f00]);
+    const wanted = new Set(cpuModelNames().map((name) => cpuSignature(cpuModel(name))));
+    expect(new Set(all)).toEqual(wanted);
+    expect(all).toHaveLength(wanted.size);
   });
 });

@@ -23,6 +23,26 @@ describe('SNP digest chain', () => {
     expect(bytesToHex(digest.value())).toBe(expected('normal-3-pages'));
   });
 
+  it('adds pages that are all alike, as one by one, until it is told to stop', () => {
+    const page = new Uint8Array(4096).fill(5);
+    const [one, many] = [new SnpDigest(nodeHashes), new SnpDigest(nodeHashes)];
+    const values = [1, 2, 3].map(() => {
+      one.add('vmsa', 0xffff_ffff_f000n, page);
+      return bytesToHex(one.value());
+    });
+    const seen: string[] = [];
+    const add = (count: number, stopAt?: string) =>
+      many.addAlike('vmsa', 0xffff_ffff_f000n, nodeHashes.sha384(page), count, (digest) => {
+        seen.push(bytesToHex(digest));
+        return seen.at(-1) === stopAt;
+      });
+    expect(add(0)).toBe(0);
+    expect(add(2)).toBe(2);
+    expect(add(5, values[2])).toBe(1);
+    expect(seen).toEqual(values);
+    expect(bytesToHex(many.value())).toBe(values[2]);
+  });
+
   it('adds pages without contents', () => {
     const digest = new SnpDigest(nodeHashes);
     digest.addWithoutContents('zero', 0x9000n, 0x3000);

@@ -1,0 +1,111 @@
+/** @module The options of `identify` that say what the owner believes, and how far to look around it. */
+import type { Command } from 'commander';
+import { BootsealError } from '../core/errors.ts';
+import { type Boot, possibleBoots } from '../core/identify/boots.ts';
+import { type FirmwareCandidate, firmwareCandidates } from '../core/identify/firmware-candidates.ts';
+import type { VcpuScope } from '../core/identify/vcpu-candidates.ts';
+import { cpuModel, cpuSignature, knownSignatures, modelsOfSignature } from '../core/measurement/cpu-models.ts';
+import type { Cpu } from '../core/measurement/measure.ts';
+import { findProfile, PROFILES } from '../core/measurement/profiles.ts';
+import { MAX_VCPUS } from '../core/measurement/vcpus.ts';
+import { nodeHashes } from '../host/node-hashes.ts';
+import { commandLine, hashInput } from './booted-files.ts';
+import { readFirmware } from './firmware-input.ts';
+import type { Io } from './io.ts';
+import { parseBigUnsigned, parseUnsigned } from './numbers.ts';
+
+/** What commander makes of the options. */
+export interface ScopeOptions {
+  readonly firmware: readonly string[];
+  readonly kernel?: readonly string[];
+  readonly initrd?: readonly string[];
+  readonly cmdline?: readonly string[];
+  readonly cmdlineFile?: readonly string[];
+  readonly vcpus: string;
+  readonly cpu?: string;
+  readonly cpuSignature?: string;
+  readonly profile?: string;
+  readonly vmsaFeatures?: string;
+}
+
+/** Where to search. */
+export interface Scope {
+  readonly firmware: readonly FirmwareCandidate[];
+  readonly boots: readonly Boot[];
+  readonly vcpus: VcpuScope;
+}
+
+/** Nothing, DebugSwap, SecureTSC, both; with SNP_ACTIVE for SNP (AMD APM volume 2, table B-4). */
+const FEATURES = [0x1n, 0x21n, 0x201n, 0x221n, 0x0n, 0x20n];
+
+const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+
+/** Adds the options; those for files can be repeated. */
+export function addScopeOptions(command: Command): Command {
+  return command
+    .requiredOption(
+      '--firmware <file>',
+      'OVMF image as the host may have loaded it, or a descriptor (repeatable)',
+      collect,
+    )
+    .option('--kernel <file>', 'kernel that may have been booted directly (repeatable)', collect)
+    .option('--initrd <file>', 'its initrd (repeatable)', collect)
+    .option('--cmdline <text>', 'its command line (repeatable)', collect)
+    .option('--cmdline-file <file>', 'a file that holds a command line, byte for byte (repeatable)', collect)
+    .option('--vcpus <n>', 'look at guests with 1 to n vCPUs', '64')
+    .option('--cpu <names>', "QEMU's -cpu models to look at: EPYC-v4,EPYC-Milan (default: all)")
+    .option('--cpu-signature <list>', 'CPUID signatures to look at instead')
+    .option('--profile <names>', `profiles to look at: ${PROFILES.map(({ name }) => name).join(',')} (default: all)`)
+    .option('--vmsa-features <list>', 'SEV_FEATURES to look at (default: with and without DebugSwap and SecureTSC)');
+}
+
+/** Reads the files and returns where to search; throws `usage`, `io`, and `format` for firmware with broken tables. */
+export async function readScope(io: Io, options: ScopeOptions): Promise<Scope> {
+  const vcpus: VcpuScope = {
+    profiles: options.profile === undefined ? PROFILES : options.profile.split(',').map(findProfile),
+    cpus: chosenCpus(options),
+    features: options.vmsaFeatures?.split(',').map((word) => parseBigUnsigned(word, '--vmsa-features')) ?? FEATURES,
+    mostVcpus: mostVcpus(options.vcpus),
+  };
+  const firmware = [];
+  for (const name of options.firmware) {
+    const { hashed: _, ...measured } = await readFirmware(io, name);
+    firmware.push({ name, ...measured });
+  }
+  return { firmware: firmwareCandidates(firmware), boots: await believedBoots(io, options), vcpus };
+}
+
+function mostVcpus(text: string): number {
+  const most = parseUnsigned(text, '--vcpus', MAX_VCPUS);
+  if (most > 0) return most;
+  throw new BootsealError('usage', '--vcpus 0: a guest has at least one');
+}
+
+function chosenCpus({ cpu, cpuSignature: signatures }: ScopeOptions): readonly Cpu[] {
+  if (cpu !== undefined && signatures !== undefined) {
+    throw new BootsealError('usage', '--cpu and --cpu-signature exclude each other');
+  }
+  if (cpu !== undefined) {
+    const named = cpu.split(',').map((name) => ({ name, signature: cpuSignature(cpuModel(name)) }));
+    return named.filter((one, i) => named.findIndex((other) => other.signature === one.signature) === i);
+  }
+  const wanted =
+    signatures?.split(',').map((word) => parseUnsigned(word, '--cpu-signature', 0xffffffff)) ?? knownSignatures();
+  return wanted.map((signature) => ({ name: modelsOfSignature(signature)[0], signature }));
+}
+
+async function believedBoots(io: Io, options: ScopeOptions): Promise<readonly Boot[]> {
+  const { kernel = [], initrd = [], cmdline = [], cmdlineFile = [] } = options;
+  if (kernel.length === 0 && initrd.length + cmdline.length + cmdlineFile.length > 0) {
+    throw new BootsealError('usage', 'an initrd or command line is measured only together with --kernel');
+  }
+  const cmdlines: Uint8Array[] = [];
+  for (const text of cmdline) cmdlines.push(await commandLine(io, { cmdline: text }));
+  for (const file of cmdlineFile) cmdlines.push(await commandLine(io, { cmdlineFile: file }));
+  const files = async (names: readonly string[]) => {
+    const hashed = [];
+    for (const name of names) hashed.push({ name, sha256: (await hashInput(io, name)).hash });
+    return hashed;
+  };
+  return possibleBoots({ kernels: await files(kernel), initrds: await files(initrd), cmdlines }, nodeHashes);
+}

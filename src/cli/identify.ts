@@ -1,0 +1,166 @@
+/** @module `bootseal identify`: which launch gives this digest? */
+import { setImmediate } from 'node:timers/promises';
+import { Command } from 'commander';
+import { BootsealError } from '../core/errors.ts';
+import { bytesToHex } from '../core/hex.ts';
+import { type FoundLaunch, identify, type SearchOutcome } from '../core/identify/identify.ts';
+import { nodeHashes } from '../host/node-hashes.ts';
+import { withSignals } from '../host/signals.ts';
+import { addApiOptions } from './api-options.ts';
+import { type Evidence, type MeasurementOptions, readEvidence } from './identify-evidence.ts';
+import { addScopeOptions, readScope, type Scope, type ScopeOptions } from './identify-scope.ts';
+import { describeFinding, differences, findingJson, reproduction } from './identify-text.ts';
+import { type Io, remark } from './io.ts';
+
+interface Options extends ScopeOptions, MeasurementOptions {
+  readonly json?: boolean;
+}
+
+const HELP = `
+The evidence is a digest (hexadecimal, base64, or a file), an SNP attestation report (also in Azure's container), or, with --tik,
+a launch measurement of SEV or SEV-ES. Launches are tried around what you believe: all profiles, CPU models and 1 to 64 vCPUs,
+with and without kernel hashes, with the usual slips in the command line, initrd and firmware.
+
+Exit status: 0 found, 1 no launch of those that were tried gives this digest.
+
+Examples:
+  bootseal identify report.bin --firmware OVMF.amdsev.fd --kernel vmlinuz --initrd initrd.img --cmdline "console=ttyS0"
+  bootseal identify 7ebc8806… --firmware OVMF.fd --firmware OVMF.old.fd --cpu EPYC-v4,EPYC-Milan`;
+
+/** Returns the command. */
+export function identifyCommand(io: Io): Command {
+  const command = new Command('identify')
+    .description('Find the launch that gives a digest, among what you believe and its neighbours.')
+    .argument('<evidence>', 'digest, report or launch measurement: text, a file, or -')
+    .option('--tik <file>', 'the evidence is a launch measurement; transport integrity key, 16 bytes')
+    .option('--policy <policy>', 'with --tik: flags (nodbg,noks), hexadecimal or decimal');
+  return addScopeOptions(addApiOptions(command))
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', HELP)
+    .action(async (text: string, options: Options) => {
+      const evidence = await readEvidence(io, text, options);
+      const scope = await readScope(io, options);
+      const { answer, stopped } = await withSignals(async (stop) => {
+        const found = await search(io, evidence, scope, stop);
+        print(io, { ...found, evidence, scope }, options);
+        return found;
+      });
+      conclude(answer, stopped);
+    });
+}
+
+/** How long the search goes on before signals and the terminal get a turn; milliseconds. */
+const TURN = 50;
+
+interface Outcome {
+  readonly answer: SearchOutcome;
+  /** Whether a signal ended the search early. */
+  readonly stopped: boolean;
+}
+
+async function search(io: Io, evidence: Evidence, scope: Scope, stop: AbortSignal): Promise<Outcome> {
+  const steps = identify({ ...evidence, ...scope }, nodeHashes);
+  let turn = io.now().getTime();
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return { answer: step.value, stopped: false };
+    if (io.now().getTime() - turn < TURN) continue;
+    if (io.stderr.isTTY) io.stderr.write(`\r\u001b[K${step.value.tried} launches tried`);
+    await setImmediate();
+    if (stop.aborted) return { answer: step.value, stopped: true };
+    turn = io.now().getTime();
+  }
+}
+
+function print(io: Io, outcome: Outcome & { evidence: Evidence; scope: Scope }, { json }: Options): void {
+  if (io.stderr.isTTY) io.stderr.write('\r\u001b[K');
+  const { answer, evidence } = outcome;
+  if (json === true) io.stdout.write(`${JSON.stringify(toJson(outcome), null, 2)}\n`);
+  else {
+    const lines = answer.finding === undefined ? covered(outcome) : found(answer.finding);
+    io.stdout.write(`${[...reportLines(evidence), ...lines].join('\n')}\n`);
+  }
+  if (evidence.report !== undefined) remark(io, 'note', 'the signature of the report is not checked');
+}
+
+function found(finding: FoundLaunch): readonly string[] {
+  const slips = differences(finding);
+  return [
+    `match      ${describeFinding(finding)}`,
+    ...(slips.length === 0 ? ['differs    in nothing from what was given'] : slips.map((slip) => `differs    ${slip}`)),
+    ...reproduction(finding).map((line) => `reproduce  ${line}`),
+  ];
+}
+
+function covered({
+  answer,
+  stopped,
+  evidence,
+  scope,
+}: Outcome & { evidence: Evidence; scope: Scope }): readonly string[] {
+  const { profiles, cpus, features, mostVcpus } = scope.vcpus;
+  const hex = (word: bigint) => `0x${word.toString(16)}`;
+  return [
+    `no match   ${stopped ? 'so far, ' : ''}${answer.tried} launches tried`,
+    `covered    ${evidence.platforms.join(', ')}: ${scope.firmware.length} firmware, ${scope.boots.length} ways to boot, profiles ${profiles.map(({ name }) => name).join(', ')}`,
+    `covered    1 to ${mostVcpus} vCPUs, ${cpus.length} CPU signatures, features ${features.map(hex).join(', ')}`,
+    ...answer.ruledOut.map(
+      ({ firmware, platform, reason }) =>
+        `ruled out  ${firmware.name}${firmware.leftOut === 0 ? '' : ' (code part)'} for ${platform}: ${reason}`,
+    ),
+  ];
+}
+
+function reportLines({ report }: Evidence): readonly string[] {
+  if (report === undefined) return [];
+  const { version, policy, measurement, cpuidFamily, cpuidModel, cpuidStepping } = report;
+  const cpu = version >= 3 ? `, host CPU family ${cpuidFamily} model ${cpuidModel} stepping ${cpuidStepping}` : '';
+  return [
+    `report     version ${version}, policy 0x${policy.toString(16)}, VMPL ${report.vmpl}${cpu}`,
+    `measured   ${bytesToHex(measurement)}`,
+  ];
+}
+
+function toJson({ answer, stopped, evidence, scope }: Outcome & { evidence: Evidence; scope: Scope }): unknown {
+  const { finding, tried, ruledOut } = answer;
+  return {
+    match: finding === undefined ? null : findingJson(finding),
+    reproduce: finding === undefined ? null : reproduction(finding),
+    report: evidence.report === undefined ? null : reportJson(evidence.report),
+    tried,
+    stopped,
+    covered: {
+      platforms: evidence.platforms,
+      profiles: scope.vcpus.profiles.map(({ name }) => name),
+      cpuSignatures: scope.vcpus.cpus.map(({ signature }) => `0x${signature.toString(16)}`),
+      vmsaFeatures: scope.vcpus.features.map((word) => `0x${word.toString(16)}`),
+      mostVcpus: scope.vcpus.mostVcpus,
+    },
+    ruledOut: ruledOut.map(({ firmware, platform, reason }) => ({
+      firmware: { file: firmware.name, leftOut: firmware.leftOut },
+      platform,
+      reason,
+    })),
+  };
+}
+
+function reportJson(report: NonNullable<Evidence['report']>): unknown {
+  return {
+    version: report.version,
+    policy: `0x${report.policy.toString(16)}`,
+    vmpl: report.vmpl,
+    measurement: bytesToHex(report.measurement),
+    hostData: bytesToHex(report.hostData),
+    idKeyDigest: bytesToHex(report.idKeyDigest),
+    authorKeyDigest: bytesToHex(report.authorKeyDigest),
+  };
+}
+
+function conclude({ finding, tried, ruledOut }: SearchOutcome, stopped: boolean): void {
+  if (finding !== undefined || stopped) return;
+  const [first] = ruledOut;
+  if (tried === 0 && first !== undefined) throw new BootsealError('format', `${first.firmware.name}: ${first.reason}`);
+  throw new BootsealError('mismatch', 'no launch of those that were tried gives this digest', {
+    hint: 'give other firmware, kernels, initrds or command lines that the host may have used: options can be repeated',
+  });
+}

@@ -1,0 +1,117 @@
+/**
+ * @module What may have been booted: what the owner believes, and the usual slips in it, fewest first. Editors and `echo` add
+ * newlines; virtee/sev and snpguest up to 8.0.0 trim command lines (src/measurement/sev_hashes.rs).
+ */
+import { concat } from '../bytes.ts';
+import type { Hashes } from '../hash.ts';
+import type { KernelHashes } from '../measurement/hash-table.ts';
+
+/** A file that the owner believes was booted; SHA-256, 32 bytes. */
+export interface BelievedFile {
+  readonly name: string;
+  readonly sha256: Uint8Array;
+}
+
+/** What the owner believes, each alternative once. */
+export interface Belief {
+  readonly kernels: readonly BelievedFile[];
+  readonly initrds: readonly BelievedFile[];
+  /** Command lines without the NUL that ends them. */
+  readonly cmdlines: readonly Uint8Array[];
+}
+
+/** One way in which a launch differs from what the owner believes. */
+export type BootSlip =
+  | 'no-kernel-hashes'
+  | 'initrd-missing'
+  | 'cmdline-trimmed'
+  | 'cmdline-without-newline'
+  | 'cmdline-with-newline'
+  | 'cmdline-with-space'
+  | 'cmdline-empty';
+
+/** One candidate. */
+export interface Boot {
+  /** Absent when no kernel is measured. */
+  readonly hashes: KernelHashes | undefined;
+  readonly kernel: string | undefined;
+  readonly initrd: string | undefined;
+  readonly cmdline: Uint8Array | undefined;
+  readonly slips: readonly BootSlip[];
+}
+
+/** What is measured of a launch in which nothing is booted directly. */
+const NOTHING: Boot = { hashes: undefined, kernel: undefined, initrd: undefined, cmdline: undefined, slips: [] };
+
+/** Returns every candidate once, those with fewer slips first. */
+export function possibleBoots(belief: Belief, hashes: Hashes): readonly Boot[] {
+  if (belief.kernels.length === 0) return [NOTHING];
+  const initrds = [...belief.initrds.map(whole), ...missingInitrd(belief, hashes)];
+  const cmdlines = possibleCommandLines(belief.cmdlines);
+  const boots = belief.kernels.flatMap((kernel) =>
+    initrds.flatMap((initrd) =>
+      cmdlines.map((cmdline) => ({
+        hashes: {
+          kernel: kernel.sha256,
+          initrd: initrd.file.sha256,
+          cmdline: hashes.sha256(concat(cmdline.bytes, Uint8Array.of(0))),
+        },
+        kernel: kernel.name,
+        initrd: initrd.present ? initrd.file.name : undefined,
+        cmdline: cmdline.bytes,
+        slips: [...initrd.slips, ...cmdline.slips],
+      })),
+    ),
+  );
+  const unmeasured: Boot = { ...NOTHING, slips: ['no-kernel-hashes'] };
+  return [...boots, unmeasured].sort((a, b) => a.slips.length - b.slips.length);
+}
+
+interface PossibleInitrd {
+  readonly file: BelievedFile;
+  readonly present: boolean;
+  readonly slips: readonly BootSlip[];
+}
+
+const whole = (file: BelievedFile): PossibleInitrd => ({ file, present: true, slips: [] });
+
+/** No initrd is measured as an empty one; that is a slip only where there should be one. */
+function missingInitrd({ initrds }: Belief, hashes: Hashes): readonly PossibleInitrd[] {
+  const file = { name: '', sha256: hashes.sha256(new Uint8Array()) };
+  return [{ file, present: false, slips: initrds.length === 0 ? [] : ['initrd-missing'] }];
+}
+
+interface PossibleCommandLine {
+  readonly bytes: Uint8Array;
+  readonly slips: readonly BootSlip[];
+}
+
+function possibleCommandLines(believed: readonly Uint8Array[]): readonly PossibleCommandLine[] {
+  const lines = believed.length === 0 ? [new Uint8Array()] : believed;
+  const all: PossibleCommandLine[] = [...lines.map((bytes) => ({ bytes, slips: [] })), ...lines.flatMap(slipped)];
+  const seen = new Set<string>();
+  return all.filter(({ bytes }) => {
+    const key = bytes.join();
+    return !seen.has(key) && seen.add(key);
+  });
+}
+
+function slipped(line: Uint8Array): readonly PossibleCommandLine[] {
+  const one = (slip: BootSlip, bytes: Uint8Array) => ({ bytes, slips: [slip] });
+  return [
+    one('cmdline-without-newline', line.at(-1) === NEWLINE ? line.subarray(0, -1) : line),
+    one('cmdline-trimmed', trimmed(line)),
+    one('cmdline-with-newline', concat(line, Uint8Array.of(NEWLINE))),
+    one('cmdline-with-space', concat(line, Uint8Array.of(SPACE))),
+    one('cmdline-empty', new Uint8Array()),
+  ];
+}
+
+const NEWLINE = 0x0a;
+const SPACE = 0x20;
+
+function trimmed(line: Uint8Array): Uint8Array {
+  const blank = (byte: number) => byte === SPACE || (byte >= 0x09 && byte <= 0x0d);
+  const first = line.findIndex((byte) => !blank(byte));
+  return first < 0 ? new Uint8Array() : line.subarray(first, line.findLastIndex((byte) => !blank(byte)) + 1);
+}

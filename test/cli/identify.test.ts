@@ -1,0 +1,79 @@
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { bytesToBase64 } from '../../src/core/base64.ts';
+import { concat } from '../../src/core/bytes.ts';
+import { hexToBytes } from '../../src/core/hex.ts';
+import { computeLaunchMeasurement } from '../../src/core/measurement/launch-measurement.ts';
+import { fixture } from '../fixtures.ts';
+import { bootseal, scratch } from './script.ts';
+
+const { folder, remove } = scratch();
+const at = (name: string) => path.join(folder, name);
+const tik = new Uint8Array(16).fill(7);
+const nonce = new Uint8Array(16).fill(9);
+const API = ['--api-major', '1', '--api-minor', '55', '--build-id', '24'];
+
+async function measured(args: readonly string[]): Promise<Uint8Array> {
+  const { stdout } = await bootseal(['measure', ...args, '--firmware', 'fw'], folder);
+  return hexToBytes(stdout.trim());
+}
+
+beforeEach(() => {
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(at('fw'), fixture('sev-snp-measure/ovmf_AmdSev_suffix.bin'));
+  fs.writeFileSync(at('tik'), tik);
+});
+afterEach(remove);
+
+describe('identify', () => {
+  it('finds the launch of a launch measurement, with its API version and policy only', async () => {
+    const digest = await measured(['sev-es', '--cpu', 'EPYC-v4', '--vcpus', '2']);
+    const api = { major: 1, minor: 55, build: 24 };
+    const blob = concat(computeLaunchMeasurement({ tik, api, policy: 5, digest, nonce }), nonce);
+    const args = ['identify', bytesToBase64(blob), '--firmware', 'fw', '--vcpus', '4', '--tik', 'tik', ...API];
+    const found = await bootseal([...args, '--policy', '5', '--json'], folder);
+    expect(JSON.parse(found.stdout).match).toMatchObject({ platform: 'sev-es', vcpus: 2, cpu: 'EPYC' });
+    expect(await bootseal([...args, '--policy', '1', '--cpu', 'EPYC'], folder)).toMatchObject({ status: 1 });
+    const without = await bootseal([...args.slice(0, -2), '--policy', '5'], folder);
+    expect(without).toMatchObject({ status: 2, stderr: expect.stringContaining('belong together') });
+    const noPolicy = await bootseal(args, folder);
+    expect(noPolicy).toMatchObject({ status: 2, stderr: expect.stringContaining('--tik needs --policy') });
+  });
+
+  it('finds the launch of a report, as bytes, text and in Azure’s container', async () => {
+    const report = new Uint8Array(1184);
+    report[0] = 3;
+    report.set([0x19, 0x11, 0x01], 0x188);
+    report.set(await measured(['snp', '--cpu', 'EPYC-Genoa', '--vmsa-features', '0x21']), 0x90);
+    const container = concat(Buffer.from('HCLA'), new Uint8Array(28), report, new Uint8Array(1000));
+    const hex = Buffer.from(report)
+      .toString('hex')
+      .replace(/(.{64})/g, '$1\n');
+    for (const [name, bytes] of Object.entries({ raw: report, container, hex: Buffer.from(hex) })) {
+      fs.writeFileSync(at(name), bytes);
+      const ran = await bootseal(['identify', name, '--firmware', 'fw', '--vcpus', '2'], folder);
+      expect(ran).toMatchObject({
+        status: 0,
+        stderr: expect.stringContaining('signature of the report is not checked'),
+      });
+      expect(ran.stdout).toContain(
+        'report     version 3, policy 0x0, VMPL 0, host CPU family 25 model 17 stepping 1\n',
+      );
+      expect(ran.stdout).toContain('match      snp, profile qemu/1, 1 vCPU, CPU signature 0xa10f10');
+    }
+  });
+
+  it('finds the code part of an image, and says how to cut it out', async () => {
+    const image = new Uint8Array(0x200000);
+    const suffix = fs.readFileSync(at('fw'));
+    image.set(suffix, image.length - suffix.length);
+    fs.writeFileSync(at('whole image.fd'), image);
+    fs.writeFileSync(at('fw'), image.subarray(0x20000));
+    const digest = Buffer.from(await measured(['snp', '--cpu', 'EPYC-v4'])).toString('hex');
+    const { stdout } = await bootseal(['identify', digest, '--firmware', 'whole image.fd', '--vcpus', '1'], folder);
+    expect(stdout).toContain('only the code part of whole image.fd is measured');
+    expect(stdout).toContain("reproduce  tail -c +131073 'whole image.fd' > code.fd\n");
+    expect(stdout).toContain('reproduce  bootseal measure snp --firmware code.fd --profile qemu');
+  });
+});

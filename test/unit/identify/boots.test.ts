@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest';
+import { type Belief, type Boot, possibleBoots } from '../../../src/core/identify/boots.ts';
+import { nobleHashes } from '../../../src/core/noble-hashes.ts';
+
+const sha = (text: string) => nobleHashes.sha256(Buffer.from(text));
+const file = (name: string) => ({ name, sha256: sha(name) });
+
+const boots = (belief: Partial<Belief>): readonly Boot[] =>
+  possibleBoots({ kernels: [file('kernel')], initrds: [], cmdlines: [], ...belief }, nobleHashes);
+
+const lines = (belief: Partial<Belief>) =>
+  boots(belief).map(({ cmdline, slips }) => [
+    cmdline === undefined ? undefined : Buffer.from(cmdline).toString(),
+    slips.join(),
+  ]);
+
+describe('possible boots', () => {
+  it('are one without a kernel', () => {
+    expect(boots({ kernels: [], cmdlines: [Buffer.from('a')] })).toEqual([
+      { hashes: undefined, kernel: undefined, initrd: undefined, cmdline: undefined, slips: [] },
+    ]);
+  });
+
+  it('begin with what is believed, and have each command line once', () => {
+    expect(lines({ cmdlines: [Buffer.from('a b')] })).toEqual([
+      ['a b', ''],
+      ['a b\n', 'cmdline-with-newline'],
+      ['a b ', 'cmdline-with-space'],
+      ['', 'cmdline-empty'],
+      [undefined, 'no-kernel-hashes'],
+    ]);
+  });
+
+  it('try a command line without blanks and without its newline', () => {
+    expect(lines({ cmdlines: [Buffer.from(' \ta b \n')] })).toEqual([
+      [' \ta b \n', ''],
+      [' \ta b ', 'cmdline-without-newline'],
+      ['a b', 'cmdline-trimmed'],
+      [' \ta b \n\n', 'cmdline-with-newline'],
+      [' \ta b \n ', 'cmdline-with-space'],
+      ['', 'cmdline-empty'],
+      [undefined, 'no-kernel-hashes'],
+    ]);
+    expect(lines({ cmdlines: [Buffer.from('\v \r\f')] })[1]).toEqual(['', 'cmdline-trimmed']);
+    expect(lines({ cmdlines: [Buffer.from('\x08a\x0e')] }).map(([line]) => line)).not.toContain('a');
+  });
+
+  it('take no command line for an empty one', () => {
+    expect(lines({})).toEqual([
+      ['', ''],
+      ['\n', 'cmdline-with-newline'],
+      [' ', 'cmdline-with-space'],
+      [undefined, 'no-kernel-hashes'],
+    ]);
+  });
+
+  it('prefer what one of several command lines is to a slip in another', () => {
+    const [, , slip] = lines({ cmdlines: [Buffer.from('a'), Buffer.from('a\n')] });
+    expect(lines({ cmdlines: [Buffer.from('a'), Buffer.from('a\n')] }).slice(0, 2)).toEqual([
+      ['a', ''],
+      ['a\n', ''],
+    ]);
+    expect(slip).toEqual(['a ', 'cmdline-with-space']);
+  });
+
+  it('leave out the initrd, also together with a slip in the command line', () => {
+    const all = boots({ initrds: [file('initrd')], cmdlines: [Buffer.from('a')] });
+    const counts = all.map(({ slips }) => slips.length);
+    expect(counts).toEqual([...counts].sort());
+    expect(all[0]).toMatchObject({ kernel: 'kernel', initrd: 'initrd', slips: [] });
+    expect(all[0]?.hashes).toEqual({ kernel: sha('kernel'), initrd: sha('initrd'), cmdline: sha('a\0') });
+    const missing = all.find(({ slips }) => slips.join() === 'initrd-missing');
+    expect(missing).toMatchObject({ initrd: undefined });
+    expect(missing?.hashes?.initrd).toEqual(sha(''));
+    expect(counts.filter((count) => count === 2)).toHaveLength(3);
+  });
+
+  it('are every kernel with every initrd', () => {
+    const all = boots({ kernels: [file('k1'), file('k2')], initrds: [file('i1'), file('i2')] });
+    const exact = all.filter(({ slips }) => slips.length === 0).map(({ kernel, initrd }) => [kernel, initrd]);
+    expect(exact).toEqual([
+      ['k1', 'i1'],
+      ['k1', 'i2'],
+      ['k2', 'i1'],
+      ['k2', 'i2'],
+    ]);
+  });
+});
