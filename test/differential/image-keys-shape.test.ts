@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
@@ -63,7 +65,7 @@ function rawOf(name: string): string {
 
 const PEERS = {
   name: 'cryptsetup, sgdisk and qemu-img',
-  files: ['/usr/sbin/cryptsetup', '/usr/sbin/sgdisk', '/usr/bin/qemu-img'],
+  files: ['/usr/sbin/cryptsetup', '/usr/sbin/sgdisk', '/usr/bin/qemu-img', '/usr/bin/qemu-io'],
   how: 'run npm test as root once, or install cryptsetup-bin, gdisk and qemu-utils',
 };
 
@@ -189,6 +191,26 @@ describeWith(PEERS, 'disks whose keys were changed in place, to cryptsetup, sgdi
     });
     expect(fs.readFileSync(at('short')).equals(before)).toBe(true);
     expect(fs.existsSync(at('short.key'))).toBe(false);
+  });
+
+  it.each(['raw', 'qcow2'])('while QEMU works with it nothing is written: %s', async (format) => {
+    qemuImg('convert', '-O', format, 'theirs', 'busy');
+    const before = fs.readFileSync(at('busy'));
+    const qemu = spawn('/usr/bin/qemu-io', ['-f', format, '-c', 'sleep 60000', at('busy')], { stdio: 'ignore' });
+    const { ino } = fs.statSync(at('busy'));
+    try {
+      await vi.waitFor(() => expect(fs.readFileSync('/proc/locks', 'utf8')).toMatch(new RegExp(`:${ino} 10[01] 101`)), {
+        timeout: 20_000,
+      });
+      const ran = await bootseal(['image', 'rekey', 'busy', '--key-file', 'one', '--new-key', 'busy.key'], folder);
+      expect(ran).toMatchObject({ status: 6, stderr: expect.stringContaining('QEMU works with it') });
+      expect(fs.readFileSync(at('busy')).equals(before)).toBe(true);
+      expect(fs.existsSync(at('busy.key'))).toBe(false);
+    } finally {
+      qemu.kill('SIGKILL');
+      await once(qemu, 'exit');
+    }
+    await change('busy');
   });
 
   it('half a header is mended in a partition of qcow2', async () => {

@@ -10,6 +10,7 @@ import type { Stage } from '../../core/luks/header-change.ts';
 import { reader } from '../disk.ts';
 import { ioError } from '../files.ts';
 import { runProgram } from '../program.ts';
+import { isLockedByQemu } from './qemu-lock.ts';
 
 /** A header's file. */
 export interface HeaderFile {
@@ -32,7 +33,7 @@ const PATIENCE_SECONDS = 5;
  * file itself (lib/utils_device_locking.c). The kernel gives it up when this process ends, however it ends.
  *
  * @param wanted which image of the disk in the file; left out for a detached header, which is all of the file
- * @throws `io` when it cannot be opened, `usage` for a device, `tool` when somebody else has the lock or flock(1) is missing; as
+ * @throws `io` when it cannot be opened, `usage` for a device, `tool` when somebody else has the lock, a QEMU works with it, or flock(1) is missing; as
  * findImage
  */
 export async function withHeaderFile<T>(
@@ -49,6 +50,11 @@ export async function withHeaderFile<T>(
       });
     }
     await lock(handle.fd, file);
+    if (await isLockedByQemu(handle)) {
+      throw new BootsealError('tool', `cannot change ${file}: QEMU works with it`, {
+        hint: 'stop the machine that has this disk',
+      });
+    }
     const whole = { size: stat.size, read: reader(handle, file) };
     const { disk, places } =
       wanted === undefined ? { disk: whole, places: filePlaces } : await findImage(whole, wanted);

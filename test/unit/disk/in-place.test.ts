@@ -62,9 +62,9 @@ describe.each(SHAPES)('keys that change in %s', (_name, file) => {
     const change = await changeKeyslots(header, { add, remove: [0] }, inputs);
     const stages = await placeStages(change.stages, places);
     expect(stages).toHaveLength(change.stages.length);
-    // Every sector of a header, some of a keyslot.
+    // Some sectors of a header and of a keyslot: every one is cut off where no disk is around it (keyslot-change.test.ts).
     const every = (stage: (typeof stages)[number]) =>
-      stage.reduce((size, write) => size + write.bytes.length, 0) === 0x4000 ? 1 : 97;
+      stage.reduce((size, write) => size + write.bytes.length, 0) === 0x4000 ? 5 : 97;
     let cuts = 0;
     for (const { at, bytes: torn } of cutDisks(file, stages, every)) {
       cuts++;
@@ -77,7 +77,7 @@ describe.each(SHAPES)('keys that change in %s', (_name, file) => {
       const mended = (await placeStages(mends, places)).reduce(withWrites, torn);
       expect(checkHeaderPolicy(await readHeader(memoryDisk(await luksIn(mended)))), at).toEqual([]);
     }
-    expect(cuts).toBeGreaterThan(100);
+    expect(cuts).toBeGreaterThan(30);
 
     const after = stages.reduce(withWrites, file);
     const luks = await luksIn(after);
