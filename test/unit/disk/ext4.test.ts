@@ -139,7 +139,9 @@ describe('ext4Units: what is no clean ext4', () => {
 
   it('refuses an image that ends within the superblock, the descriptors or a bitmap', async () => {
     const bytes = image('blocks-1024-flex');
-    await expect(units(bytes.slice(0, 2047))).rejects.toMatchObject({ message: /before the end of the superblock/ });
+    await expect(units(bytes.slice(0, 2047))).rejects.toMatchObject({
+      message: expect.stringMatching(/before the end of the superblock/),
+    });
     await expect(units(new Uint8Array())).rejects.toMatchObject({ kind: 'format' });
   });
 

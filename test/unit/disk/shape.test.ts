@@ -152,7 +152,10 @@ describe('findLuks', () => {
     const image = imageOf(planned.imageSize, planned.extents);
     expect(await find(image)).toMatchObject({ disk: { size: image.length }, partition: undefined });
     expect((await find(new Uint8Array(5))).partition).toBeUndefined();
-    await expect(find(image, 1)).rejects.toMatchObject({ kind: 'usage', message: /no partition table/ });
+    await expect(find(image, 1)).rejects.toMatchObject({
+      kind: 'usage',
+      message: expect.stringMatching(/no partition table/),
+    });
   });
 
   it('takes the root for a detached header', async () => {
