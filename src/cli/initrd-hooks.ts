@@ -17,6 +17,9 @@ interface Options {
   readonly json?: true;
 }
 
+const PUT_ALL =
+  'have the program that makes the initrd put all of these files into it, and cryptsetup, sha256sum, cat, dd, head, mkdir, mount, rm, rmdir, sleep, sync, tail, tr, umount and wc';
+
 /** What to do with the folder, after it was copied into the system. */
 const NEXT: Readonly<Record<Maker, readonly string[]>> = {
   'initramfs-tools': [
@@ -34,15 +37,16 @@ const NEXT: Readonly<Record<Maker, readonly string[]>> = {
     'put root=/dev/mapper/root and the words for bootseal on the command line (docs/guest.md)',
     'put bootseal before filesystems in HOOKS of /etc/mkinitcpio.conf, then mkinitcpio -P',
   ],
-  systemd: [
-    'have the program that makes the initrd put all of these files into it, and cryptsetup, sha256sum, cat, dd, head, mkdir, mount, rm, sleep, sync, tail, tr and wc',
-    'in the initrd, link ../bootseal-unlock.service into /usr/lib/systemd/system/cryptsetup-pre.target.requires',
+  systemd: [PUT_ALL, 'put root=/dev/mapper/root and the words for bootseal on the command line (docs/guest.md)'],
+  'systemd-crypttab': [
+    PUT_ALL,
+    "put into the initrd's /etc/crypttab: root UUID=… /run/bootseal/key luks,header=/run/bootseal/header,keyfile-erase,headless,tries=1",
     'put root=/dev/mapper/root and the words for bootseal on the command line (docs/guest.md)',
   ],
 };
 
 /** Those whose files no test has booted yet. */
-const NOT_RUN: readonly Maker[] = ['mkinitcpio', 'systemd'];
+const NOT_RUN: readonly Maker[] = ['mkinitcpio'];
 
 /** Returns the command. */
 export function initrdHooksCommand(io: Io): Command {

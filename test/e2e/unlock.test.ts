@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -6,6 +6,7 @@ import { readGuestTable } from '../../src/core/guest/table.ts';
 import { bootseal, scratch } from '../cli/script.ts';
 import { noise } from '../disk-image/raw-image.ts';
 import { describeWith } from '../needs.ts';
+import { withoutCipher } from '../null-cipher.ts';
 import { GUEST_DEADLINE, runScript } from './guest-machine.ts';
 import { GUEST } from './guest-tree.ts';
 import { AREA, OTHER, pinOf, type UnlockCase, unlockCases } from './unlock-cases.ts';
@@ -184,19 +185,4 @@ function parseOutcome(line: string): readonly [string, Outcome] {
       isChanged: changed === 'yes',
     },
   ];
-}
-
-/** Returns a header that says the data are not encrypted, right in all else: what a host would write. */
-function withoutCipher(header: Buffer): Buffer {
-  const changed = Buffer.from(header);
-  for (const at of [0, 16384]) {
-    const copy = changed.subarray(at, at + 16384);
-    const json = copy.toString('latin1', 4096, copy.indexOf(0, 4096));
-    const segments = /"segments":\{.*?"encryption":"aes-xts-plain64"/.exec(json)?.[0] ?? '';
-    const nothing = json.replace(segments, segments.replace('aes-xts-plain64', 'cipher_null-ecb'));
-    copy.fill(0, 4096).write(nothing, 4096, 'latin1');
-    copy.fill(0, 448, 512);
-    createHash('sha256').update(copy).digest().copy(copy, 448);
-  }
-  return changed;
 }

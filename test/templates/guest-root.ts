@@ -22,6 +22,8 @@ sleep() { :; }
 poweroff() { exit 90; }
 reboot() { exit 91; }
 modprobe() { return 1; }
+mount() { :; }
+umount() { return 1; }
 `;
 
 const DEVMEM = `#!/bin/busybox sh
@@ -40,6 +42,7 @@ fi
 
 /** Notes what can be read of the secrets while it runs, and whether it was given a key or asks for one. */
 const CRYPTSETUP = `#!/bin/busybox sh
+case "$*" in luksDump* | *--test-passphrase*) exec /usr/sbin/cryptsetup "$@" ;; esac
 case $1 in
   status) [ -f /opened ] && echo '  cipher:  aes-xts-plain64' ;;
   close) rm -f /opened ;;
@@ -74,8 +77,8 @@ export interface Outcome {
   readonly areaWhenOpened: Buffer | undefined;
   /** One line for each time that cryptsetup was to open a disk. */
   readonly calls: readonly string[];
-  /** Files that were left in memory. */
-  readonly left: readonly string[];
+  /** Files that were left in memory, and what is in them. */
+  readonly left: Readonly<Record<string, Buffer>>;
 }
 
 /** What a guest is given. */
@@ -84,6 +87,8 @@ export interface GuestInput {
   readonly words: string;
   readonly area: Uint8Array;
   readonly disk: Uint8Array;
+  /** Argument of `unlock`. */
+  readonly task?: 'crypttab' | 'forget';
   /** What is typed at the console. */
   readonly typed?: string;
   /** Whether memory cannot be written. */
@@ -130,10 +135,11 @@ export function makeGuestRoot(root: string): void {
 /** Runs `unlock` there. */
 export function unlockIn(
   root: string,
-  { shell, words, area, disk, typed = '', before = '', isStuck }: GuestInput,
+  { shell, words, area, disk, task, typed = '', before = '', isStuck }: GuestInput,
 ): Outcome {
   const at = (name: string) => path.join(root, name);
-  for (const name of ['opened', 'calls', 'area-when-opened', 'run/bootseal']) {
+  const old = ['opened', 'calls', 'area-when-opened', ...(task === 'forget' ? [] : ['run/bootseal'])];
+  for (const name of old) {
     fs.rmSync(at(name), { recursive: true, force: true });
   }
   fs.rmSync(at('stuck'), { force: true });
@@ -146,7 +152,7 @@ export function unlockIn(
   fs.writeFileSync(at('proc/sysrq-trigger'), '');
   const place = `bootseal.secret=0x${BASE.toString(16)},${area.length}`;
   fs.writeFileSync(at('proc/cmdline'), `bootseal.disk=/disk bootseal.wait=0 ${place} ${words}\n`);
-  const script = `${INSTEAD}${before}\n. /usr/lib/bootseal/unlock`;
+  const script = `${INSTEAD}${before}\nset -- ${task ?? ''}\n. /usr/lib/bootseal/unlock`;
   const interpreter = shell === 'dash' ? ['/bin/dash'] : ['/bin/busybox', 'ash'];
   const ran = spawnSync('unshare', ['-r', 'chroot', root, ...interpreter, '-c', script], {
     encoding: 'utf8',
@@ -160,6 +166,11 @@ export function unlockIn(
     area: fs.readFileSync(at('area')),
     areaWhenOpened: has('area-when-opened') ? fs.readFileSync(at('area-when-opened')) : undefined,
     calls: has('calls') ? fs.readFileSync(at('calls'), 'utf8').trim().split('\n') : [],
-    left: has('run/bootseal') ? fs.readdirSync(at('run/bootseal')) : [],
+    left: Object.fromEntries(
+      (has('run/bootseal') ? fs.readdirSync(at('run/bootseal')) : []).map((name) => [
+        name,
+        fs.readFileSync(at(`run/bootseal/${name}`)),
+      ]),
+    ),
   };
 }

@@ -8,6 +8,7 @@ import { TABLE_HEADER_GUID, TableHead } from '../../src/core/secret/table.ts';
 import { bootseal, scratch } from '../cli/script.ts';
 import { GUEST } from '../e2e/guest-tree.ts';
 import { describeWith } from '../needs.ts';
+import { withoutCipher } from '../null-cipher.ts';
 import { type GuestInput, makeGuestRoot, type Outcome, unlockIn } from './guest-root.ts';
 
 const KEY = 'the key of the disk, given at launch';
@@ -72,7 +73,7 @@ describeWith(GUEST, 'unlock, in a folder', () => {
   /** Nothing that was injected is left, anywhere. */
   const nothingIsLeft = ({ area, left, said }: Outcome) => {
     expect(area.every((byte) => byte === 0)).toBe(true);
-    expect(left).toEqual([]);
+    expect(left).toEqual({});
     expect(said).not.toContain(KEY);
     expect(said).not.toContain(SERVICE_VALUE);
   };
@@ -88,7 +89,7 @@ describeWith(GUEST, 'unlock, in a folder', () => {
           status: 0,
           isOpen: true,
           said: '',
-          left: [],
+          left: {},
           calls: ['has a key'],
         });
         expect(outcome.area.includes(KEY)).toBe(false);
@@ -201,6 +202,63 @@ describeWith(GUEST, 'unlock, in a folder', () => {
         const before = 'dd() { case $* in *of=/run*) echo changed >/disk ;; esac; busybox dd "$@"; }';
         const outcome = unlock({ before });
         expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false, calls: [] });
+        nothingIsLeft(outcome);
+      },
+      SLOW,
+    );
+  });
+
+  describe('for crypttab', () => {
+    const task = 'crypttab';
+    const nul = areaOf([[DISK_PASSPHRASE, `${KEY}\0`], service], 0xa0);
+
+    it.each([
+      ['as it is', good],
+      ['without the NUL that ends it', nul],
+    ])(
+      'leaves the checked header, and the key %s, until it is told to forget them',
+      (_, area) => {
+        const outcome = unlockWith({ task, area });
+        expect(outcome, outcome.said).toMatchObject({ status: 0, isOpen: false, said: '', calls: [] });
+        expect(Object.keys(outcome.left).sort()).toEqual(['header', 'key']);
+        expect(outcome.left['key']?.toString()).toBe(KEY);
+        expect(outcome.left['header']?.equals(image.subarray(0, HEADER))).toBe(true);
+        expect(outcome.area.includes(KEY)).toBe(false);
+        expect(outcome.area.includes(SERVICE_VALUE)).toBe(true);
+        const mode = (name: string) => fs.statSync(path.join(root, 'run/bootseal', name)).mode & 0o777;
+        expect([mode(''), mode('key')]).toEqual([0o700, 0o600]);
+        expect(unlockWith({ task: 'forget' })).toMatchObject({ status: 0, left: {} });
+        expect(fs.existsSync(path.join(root, 'run/bootseal'))).toBe(false);
+      },
+      SLOW,
+    );
+
+    it.each<[string, Partial<GuestInput> & { end?: string }, RegExp]>([
+      ['another key', { area: areaOf([[DISK_PASSPHRASE, 'another'], service]) }, /does not open/],
+      ['a key of nothing but a NUL', { area: areaOf([[DISK_PASSPHRASE, '\0'], service]) }, /does not open/],
+      ['no key', { area: areaOf([service]) }, /has no entry 736869e5/],
+      ['another header', { disk: Buffer.alloc(HEADER, 'x') }, /is not the owner's/],
+      ['the wish for a prompt, which would be of another program', { end: 'prompt' }, /is not for crypttab/],
+    ])(
+      'leaves nothing when there is %s',
+      (_, input, why) => {
+        const outcome = unlockWith({ task, ...input });
+        expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false, calls: [] });
+        expect(outcome.said).toMatch(why);
+        nothingIsLeft(outcome);
+      },
+      SLOW,
+    );
+
+    it(
+      'leaves nothing for a header that says the data are not encrypted',
+      () => {
+        const disk = withoutCipher(image);
+        const sha256 = createHash('sha256').update(disk.subarray(0, HEADER)).digest('hex');
+        const before = `pinned() { sed -i 's/header=[0-9a-f]*/header=${sha256}/' /proc/cmdline; }; pinned`;
+        const outcome = unlockWith({ task, disk, before });
+        expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false });
+        expect(outcome.said).toMatch(/is not encrypted: its header says cipher_null/);
         nothingIsLeft(outcome);
       },
       SLOW,

@@ -18,7 +18,7 @@ const UNLOCK: readonly Template[] = [
 ];
 
 /** Programs that make initrds, and systemd in one. */
-export const MAKERS = ['initramfs-tools', 'dracut', 'mkinitcpio', 'systemd'] as const;
+export const MAKERS = ['initramfs-tools', 'dracut', 'mkinitcpio', 'systemd', 'systemd-crypttab'] as const;
 /** One of them. */
 export type Maker = (typeof MAKERS)[number];
 
@@ -32,22 +32,25 @@ const HOOKS: Readonly<Record<Maker, readonly Template[]>> = {
     },
     { template: 'initramfs-tools/keyscript', name: 'usr/lib/bootseal/keyscript', mode: 0o755 },
   ],
-  dracut: ['module-setup.sh', 'bootseal-open.sh'].map((name) => ({
-    template: `dracut/90bootseal/${name}`,
-    name: `usr/lib/dracut/modules.d/90bootseal/${name}`,
-    mode: 0o755,
-  })),
+  dracut: [
+    ...['module-setup.sh', 'bootseal-open.sh'].map((name) => ({
+      template: `dracut/90bootseal/${name}`,
+      name: `usr/lib/dracut/modules.d/90bootseal/${name}`,
+      mode: 0o755,
+    })),
+    // For initrds of dracut in which systemd is.
+    ...['bootseal-unlock.service', 'root-device-unlock.conf', 'cryptsetup.conf'].map((name) => ({
+      template: `systemd/${name}`,
+      name: `usr/lib/dracut/modules.d/90bootseal/${name}`,
+      mode: 0o644,
+    })),
+  ],
   mkinitcpio: [
     { template: 'mkinitcpio/install', name: 'etc/initcpio/install/bootseal', mode: 0o644 },
     { template: 'mkinitcpio/hook', name: 'etc/initcpio/hooks/bootseal', mode: 0o644 },
   ],
-  systemd: [
-    {
-      template: 'systemd/bootseal-unlock.service',
-      name: 'usr/lib/systemd/system/bootseal-unlock.service',
-      mode: 0o644,
-    },
-  ],
+  systemd: systemdUnits('bootseal-unlock.service', 'root-device-unlock.conf', 'cryptsetup.conf'),
+  'systemd-crypttab': systemdUnits('bootseal-key.service', 'root-device-key.conf', 'cryptsetup-key.conf'),
 };
 
 /** What a finished initrd can be given: `unlock` for an init that calls it, `dracut` also with what calls it there. */
@@ -75,6 +78,16 @@ const DRACUT_QUEUE: Template = {
   name: 'lib/dracut/hooks/initqueue/settled/10-bootseal-open.sh',
   mode: 0o755,
 };
+
+/** A service of ours, what has the root wait for it, and what keeps systemd-cryptsetup from opening anything else. */
+function systemdUnits(service: string, rootDevice: string, cryptsetup: string): readonly Template[] {
+  const folder = 'usr/lib/systemd/system';
+  return [
+    { template: `systemd/${service}`, name: `${folder}/${service}`, mode: 0o644 },
+    { template: `systemd/${rootDevice}`, name: `${folder}/initrd-root-device.target.d/bootseal.conf`, mode: 0o644 },
+    { template: `systemd/${cryptsetup}`, name: `${folder}/systemd-cryptsetup@.service.d/bootseal.conf`, mode: 0o644 },
+  ];
+}
 
 function fromTemplate({ template, name, mode }: Template): AddedFile {
   return { name, from: `${TEMPLATES}${template}`, mode };

@@ -2,7 +2,7 @@
 # dracut.modules(7): opens the disk of a confidential guest with the injected key.
 # To be installed with its neighbours as /usr/lib/dracut/modules.d/90bootseal; `unlock` and `secrets.sh` in /usr/lib/bootseal.
 
-# shellcheck disable=SC2154 # moddir and hostonly are dracut's
+# shellcheck disable=SC2154 # moddir, hostonly, initdir and such are dracut's
 
 # Only where it is asked for: add_dracutmodules+=" bootseal "
 check() {
@@ -21,7 +21,7 @@ installkernel() {
 }
 
 install() {
-  inst_multiple cryptsetup dd head tail wc tr sha256sum sync sleep mount cat rm mkdir
+  inst_multiple cryptsetup dd head tail wc tr sha256sum sync sleep mount umount cat rm rmdir mkdir
   # Argon2 runs in threads, which ask for this library only when they end.
   inst_libdir_file 'libgcc_s.so.1*'
   inst_simple /usr/lib/bootseal/unlock
@@ -32,5 +32,11 @@ install() {
   else
     inst_multiple -o busybox
   fi
-  inst_hook initqueue/settled 10 "$moddir/bootseal-open.sh"
+  if dracut_module_included systemd; then
+    inst_simple "$moddir/bootseal-unlock.service" "$systemdsystemunitdir/bootseal-unlock.service"
+    inst_simple "$moddir/cryptsetup.conf" "$systemdsystemunitdir/systemd-cryptsetup@.service.d/bootseal.conf"
+    inst_simple "$moddir/root-device-unlock.conf" "$systemdsystemunitdir/initrd-root-device.target.d/bootseal.conf"
+  else
+    inst_hook initqueue/settled 10 "$moddir/bootseal-open.sh"
+  fi
 }
