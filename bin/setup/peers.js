@@ -36,6 +36,7 @@ const PACKAGES = {
   make: '/usr/bin/make',
   zsh: '/usr/bin/zsh',
   fish: '/usr/bin/fish',
+  skopeo: '/usr/bin/skopeo',
 };
 
 /** Installs them where that is possible; elsewhere the tests that need them are skipped, or fail in CI. */
