@@ -4,11 +4,20 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readGuestTable } from '../../src/core/guest/table.ts';
 import { bootseal, scratch } from '../cli/script.ts';
 import { describeWith } from '../needs.ts';
-import { buildDevmem, dracut, dracutWithoutUs, initramfsTools, installedTree } from './distribution-initrd.ts';
+import {
+  buildDevmem,
+  dracut,
+  dracutWithCrypttab,
+  dracutWithoutUs,
+  dracutWithSystemd,
+  initramfsTools,
+  installedTree,
+} from './distribution-initrd.ts';
 import { makeRoot, type RootDisk, SERVICE_SECRET } from './encrypted-root.ts';
 import { GUEST_DEADLINE } from './guest-machine.ts';
 import { GUEST } from './guest-tree.ts';
 import { runMeasured, SECRET_WORD } from './measured-machine.ts';
+import { mkinitcpioInitrd } from './mkinitcpio.ts';
 
 const WITH_COMPILER = { ...GUEST, name: `${GUEST.name} or a C compiler`, files: [...GUEST.files, '/usr/bin/gcc'] };
 
@@ -24,7 +33,7 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
   }, 120_000);
   afterAll(() => remove(), 60_000);
 
-  async function boots(initrd: string): Promise<void> {
+  async function boots(initrd: string, ...hosts: readonly string[]): Promise<void> {
     const words = 'root=/dev/mapper/root rootfstype=ext4 ro console=ttyS0 panic=-1';
     const { end, report, console } = await runMeasured(
       folder,
@@ -32,11 +41,13 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
         initrd,
         cmdline: `${words} ${SECRET_WORD} ${root.words}`,
         secrets: root.secrets,
-        disks: [{ file: root.file, serial: 'root' }],
+        disks: [{ file: root.file, serial: 'root' }, ...hosts.map((file) => ({ file, serial: 'host' }))],
       },
       GUEST_DEADLINE,
     );
     expect(end, console).toBe('ended');
+    // systemd would ask on the console, and whoever has the console would answer.
+    expect(console).not.toMatch(/passphrase/i);
     expect(report[0], console).toMatch(/^root \/dev\/(mapper\/root|dm-0)$/);
     expect(report[2], console).toBe('left ');
     const area = Buffer.from(report[1]?.slice('area '.length) ?? '', 'hex');
@@ -61,5 +72,29 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
     expect(status, stderr).toBe(0);
     expect(stdout).toMatch(/^0755 {2}usr\/lib\/dracut\/hooks\/initqueue\/settled\/10-bootseal-open\.sh, /m);
     await boots(path.join(folder, 'with'));
+  }, 600_000);
+
+  it("of dracut with systemd opens its root with our unit, and not the host's disk for a line of crypttab", async () => {
+    fs.writeFileSync(path.join(folder, 'raw'), Buffer.alloc(1 << 16));
+    fs.writeFileSync(path.join(folder, 'pass'), 'known to the host');
+    const words = ['image', 'build', '--from', 'raw', '--key-file', 'pass', '--out', 'host.disk', '--json'];
+    const { uuid } = JSON.parse((await bootseal(words, folder)).stdout).luks;
+    buildDevmem(path.join(tree, 'usr/lib/bootseal/bootseal-devmem'));
+    const crypttab = `root UUID=${root.uuid} none luks\ndata UUID=${uuid} none luks\n`;
+    await boots(dracutWithSystemd(tree, crypttab), path.join(folder, 'host.disk'));
+  }, 900_000);
+
+  it('of dracut with systemd lets crypttab open the root, with the checked header and the key that we leave for it', async () => {
+    const { stdout } = await bootseal(['initrd', 'hooks', '--for', 'systemd-crypttab', '--out', 'said'], folder);
+    const line = /crypttab: (root UUID=)…( .*)$/m.exec(stdout);
+    await boots(dracutWithCrypttab(tree, `${line?.[1]}${root.uuid}${line?.[2]}\n`));
+  }, 900_000);
+
+  it('as mkinitcpio would make one opens its root, where our install file and hook are run as it documents', async () => {
+    buildDevmem(path.join(folder, 'devmem'));
+    const words = ['initrd', 'hooks', '--for', 'mkinitcpio', '--devmem', 'devmem', '--out', 'arch'];
+    const { status, stderr } = await bootseal(words, folder);
+    expect(status, stderr).toBe(0);
+    await boots(mkinitcpioInitrd(path.join(folder, 'arch'), path.join(folder, 'mkinitcpio')));
   }, 600_000);
 });

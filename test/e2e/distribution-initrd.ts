@@ -24,6 +24,12 @@ export async function installedTree(folder: string): Promise<string> {
     if (status !== 0) throw new Error(stderr);
     execFileSync('cp', ['-r', `${path.join(folder, maker)}/.`, tree]);
   }
+  // These are for the initrd only.
+  const { status, stderr } = await bootseal(
+    ['initrd', 'hooks', '--for', 'systemd-crypttab', '--out', 'tree/for-initrd'],
+    folder,
+  );
+  if (status !== 0) throw new Error(stderr);
   // What the packages' own scripts would set up.
   fs.symlinkSync('mawk', path.join(tree, 'usr/bin/awk'));
   fs.writeFileSync(path.join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
@@ -61,12 +67,31 @@ export function dracut(tree: string): string {
   return runDracut(tree, 'dracut', ['-m', `bootseal ${DRACUT_MODULES}`, '--drivers', 'virtio_pci virtio_blk ext4']);
 }
 
+const SYSTEMD_MODULES = `systemd systemd-initrd dracut-systemd crypt ${DRACUT_MODULES}`;
+
+/** Makes an initrd with dracut in which systemd is, and a crypttab with these lines. */
+export function dracutWithSystemd(tree: string, crypttab: string): string {
+  fs.writeFileSync(path.join(tree, 'tmp/crypttab'), crypttab);
+  const content = ['-m', `bootseal ${SYSTEMD_MODULES}`, '--include', '/tmp/crypttab', '/etc/crypttab'];
+  return runDracut(tree, 'dracut-systemd', [...content, '--drivers', 'virtio_pci virtio_blk ext4']);
+}
+
+/** Makes one in which systemd-cryptsetup opens the root, as these lines of crypttab say, with what bootseal leaves for it. */
+export function dracutWithCrypttab(tree: string, crypttab: string): string {
+  fs.mkdirSync(path.join(tree, 'for-initrd/etc'), { recursive: true });
+  fs.writeFileSync(path.join(tree, 'for-initrd/etc/crypttab'), crypttab);
+  buildDevmem(path.join(tree, 'for-initrd/usr/lib/bootseal/bootseal-devmem'));
+  const content = ['-m', SYSTEMD_MODULES, '--include', '/for-initrd', '/', '--drivers', DRIVERS, '--install', PROGRAMS];
+  return runDracut(tree, 'dracut-crypttab', content);
+}
+
+const LIBGCC = '/usr/lib/x86_64-linux-gnu/libgcc_s.so.1';
+const PROGRAMS = `cryptsetup dd head tail wc tr sha256sum sync sleep mount umount cat rm rmdir mkdir ${LIBGCC}`;
+const DRIVERS = 'virtio_pci virtio_blk ext4 dm_crypt algif_skcipher aesni_intel xts';
+
 /** Makes an initrd with dracut that has the programs and drivers for an encrypted disk, and nothing of bootseal. */
 export function dracutWithoutUs(tree: string): string {
-  const programs = 'cryptsetup dd head tail wc tr sha256sum sync sleep mount cat rm mkdir';
-  const libgcc = '/usr/lib/x86_64-linux-gnu/libgcc_s.so.1';
-  const drivers = 'virtio_pci virtio_blk ext4 dm_crypt algif_skcipher aesni_intel xts';
-  const content = ['-m', DRACUT_MODULES, '--drivers', drivers, '--install', `${programs} ${libgcc}`];
+  const content = ['-m', DRACUT_MODULES, '--drivers', DRIVERS, '--install', PROGRAMS];
   return runDracut(tree, 'dracut-without-us', content);
 }
 

@@ -28,6 +28,7 @@ busybox poweroff -f
 /** The disk of a guest. */
 export interface RootDisk {
   readonly file: string;
+  readonly uuid: string;
   /** The words of the command line that the guest needs to open it. */
   readonly words: string;
   /** The secret table that opens it. */
@@ -64,6 +65,7 @@ export async function makeRoot(folder: string, ...options: string[]): Promise<Ro
     );
   return {
     file: at('root.disk'),
+    uuid: luks.uuid,
     words: `bootseal.disk=UUID=${luks.uuid} bootseal.header=${header.sha256},${header.bytes}`,
     secrets: table(key),
     wrongSecrets: table(Buffer.from('correct horse battery staple')),
