@@ -45,8 +45,8 @@ const NEXT: Readonly<Record<Maker, readonly string[]>> = {
   ],
 };
 
-/** Those whose files no test has booted yet. */
-const NOT_RUN: readonly Maker[] = ['mkinitcpio'];
+/** Those whose files were booted, but by a stand-in for the program. */
+const STOOD_IN_FOR: readonly Maker[] = ['mkinitcpio'];
 
 /** Returns the command. */
 export function initrdHooksCommand(io: Io): Command {
@@ -77,11 +77,11 @@ async function hooks(io: Io, options: Options): Promise<void> {
   const out = await outFolder(io, options.out, { '--devmem': options.devmem });
   const files = await Promise.all(hookFiles(options.for, devmem).map(readFile));
   await writeNewFolder(out, files, options.force === true, 0o755);
-  if (NOT_RUN.includes(options.for)) {
+  if (STOOD_IN_FOR.includes(options.for)) {
     remark(
       io,
       'warning',
-      `the files for ${options.for} have not been run in a guest yet: try them before you rely on them`,
+      `the files for ${options.for} were run in a guest, but not by ${options.for} itself: try them before you rely on them`,
     );
   }
   const made = files.map(({ name, mode, bytes }) => ({
