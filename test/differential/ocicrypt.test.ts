@@ -61,18 +61,22 @@ describeWith(SKOPEO, 'skopeo', () => {
 
     const copy = (...words: string[]) => ['--insecure-policy', 'copy', '-q', ...words];
     const options = { cwd: folder, encoding: 'utf8' } as const;
-    execFileSync('skopeo', copy('--encryption-key', 'jwe:public.pem', 'oci:plain', 'oci:encrypted'), options);
+    execFileSync('/usr/bin/skopeo', copy('--encryption-key', 'jwe:public.pem', 'oci:plain', 'oci:encrypted'), options);
     const encrypted = readLayer(path.join(folder, 'encrypted'));
     expect(encrypted.mediaType).toMatch(/\+encrypted$/);
     expect(encrypted.bytes.includes('of the image')).toBe(false);
 
     const read = await bootseal(['guest', 'read', GUID, '--table', 'table', '--out', 'key.pem'], folder);
     expect(read.status, read.stderr).toBe(0);
-    execFileSync('skopeo', copy('--decryption-key', 'key.pem', 'oci:encrypted', 'oci:decrypted'), options);
+    execFileSync('/usr/bin/skopeo', copy('--decryption-key', 'key.pem', 'oci:encrypted', 'oci:decrypted'), options);
     const { bytes } = readLayer(path.join(folder, 'decrypted'));
     expect((bytes.readUInt16BE(0) === 0x1f8b ? gunzipSync(bytes) : bytes).equals(layer)).toBe(true);
 
-    const refused = spawnSync('skopeo', copy('--decryption-key', 'other.pem', 'oci:encrypted', 'oci:other'), options);
+    const refused = spawnSync(
+      '/usr/bin/skopeo',
+      copy('--decryption-key', 'other.pem', 'oci:encrypted', 'oci:other'),
+      options,
+    );
     expect(refused.status).not.toBe(0);
     expect(refused.stderr).toMatch(/decrypt/);
     remove();

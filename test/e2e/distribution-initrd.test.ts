@@ -95,6 +95,6 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
     const words = ['initrd', 'hooks', '--for', 'mkinitcpio', '--devmem', 'devmem', '--out', 'arch'];
     const { status, stderr } = await bootseal(words, folder);
     expect(status, stderr).toBe(0);
-    await boots(mkinitcpioInitrd(path.join(folder, 'arch'), path.join(folder, 'mkinitcpio')));
+    await boots(await mkinitcpioInitrd(path.join(folder, 'arch'), path.join(folder, 'mkinitcpio')));
   }, 600_000);
 });

@@ -5,7 +5,8 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { inTree, kernelVersion, type TreePath } from './guest-tree.ts';
+import type { SystemPath } from '../../src/lab/system/system.ts';
+import { inTree, kernelVersion } from './guest-tree.ts';
 import { writeInitrd } from './initrd.ts';
 
 /** Prints a line for each thing that `build` adds; `map` and a name with `?` are as mkinitcpio(8) has them. */
@@ -39,7 +40,7 @@ exec switch_root /new_root /sbin/init
 `;
 
 /** Makes the initrd of what `initrd hooks --for mkinitcpio` has written into `hooks`; returns its file. */
-export function mkinitcpioInitrd(hooks: string, file: string): string {
+export async function mkinitcpioInitrd(hooks: string, file: string): Promise<string> {
   const inHooks = (name: string): string => path.join(hooks, name);
   // It asks whether the system has this program; here the folder is the system.
   const install = fs
@@ -55,17 +56,17 @@ export function mkinitcpioInitrd(hooks: string, file: string): string {
   const files: Record<string, Buffer | string> = { init: INIT, 'new_root/.here': '' };
   for (const [from = '', to = ''] of of('file')) files[to.slice(1)] = fs.readFileSync(inHooks(from));
   if (of('runscript').length > 0) files['hooks/bootseal'] = fs.readFileSync(inHooks('etc/initcpio/hooks/bootseal'));
-  const programs: TreePath[] = ['bin/busybox'];
+  const programs: SystemPath[] = ['bin/busybox'];
   for (const [binary = ''] of of('binary')) {
     if (binary.startsWith('/usr/lib/bootseal/')) files[binary.slice(1)] = fs.readFileSync(inHooks(binary));
     else programs.push(findProgram(path.basename(binary)));
   }
   const modules = of('module').flatMap(([name = '']) => (isThere(name) ? [name.replace('?', '')] : []));
-  writeInitrd(file, { programs, modules: [...modules, 'ext4', 'crc32c_generic', 'algif_skcipher'], files });
+  await writeInitrd(file, { programs, modules: [...modules, 'ext4', 'crc32c_generic', 'algif_skcipher'], files });
   return file;
 }
 
-function findProgram(name: string): TreePath {
+function findProgram(name: string): SystemPath {
   const folders = ['usr/bin', 'usr/sbin', 'usr/lib/x86_64-linux-gnu'];
   const folder = folders.find((one) => fs.existsSync(inTree(`${one}/${name}`)));
   if (folder === undefined) throw new Error(`the tree has no ${name}`);
