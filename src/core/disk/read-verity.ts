@@ -94,7 +94,7 @@ function algorithmOf(field: Uint8Array): VerityAlgorithm {
 }
 
 function checkBlockSize(size: number, what: string): void {
-  const isPower = size > 0 && Number.isInteger(Math.log2(size));
+  const isPower = Number.isInteger(Math.log2(size));
   if (!isPower || size < MIN_BLOCK || size > MAX_BLOCK) throw broken(`blocks of ${what} have ${size} bytes`);
 }
 

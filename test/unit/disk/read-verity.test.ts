@@ -167,6 +167,15 @@ describe('checkVerity', () => {
     ]);
   });
 
+  it('takes no empty piece, and names what is wrong in a later one', async () => {
+    const { disks, data, rootHash } = sample(512, { hashBlock: 65536 });
+    data[300 * BLOCK] = 99;
+    expect((await check(disks, rootHash)).found).toEqual([
+      { kind: 'data', at: 0, size: 1 << 20, wrong: [] },
+      { kind: 'data', at: 1 << 20, size: 1 << 20, wrong: [300] },
+    ]);
+  });
+
   it.each([0, 127, 128, 299])('finds that block %i was changed', async (block) => {
     const { disks, data, rootHash } = sample(300);
     data[block * BLOCK + 4095] = 99;

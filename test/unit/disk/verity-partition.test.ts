@@ -170,6 +170,7 @@ describe('parseVerityManifest', () => {
       { ...manifest, verity: { ...verity, rootHash: `${verity.rootHash.slice(1)}G` } },
       'verity.rootHash is no root hash',
     ],
+    [{ ...manifest, verity: { ...verity, rootHash: [verity.rootHash] } }, 'verity.rootHash is no root hash'],
     [{ ...manifest, verity: { ...verity, salt: 'a' } }, 'verity.salt is no salt'],
     [{ ...manifest, verity: { ...verity, salt: 'aa'.repeat(257) } }, 'verity.salt is no salt'],
     [{ ...manifest, verity: { ...verity, salt: 7 } }, 'verity.salt is no salt'],

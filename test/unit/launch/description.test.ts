@@ -266,6 +266,7 @@ describe('parseDiskManifest', () => {
     ['a header larger than guests copy', { ...MANIFEST, header: { ...MANIFEST.header, bytes: (1 << 27) + 4096 } }],
     ['an empty header', { ...MANIFEST, header: { ...MANIFEST.header, bytes: 0 } }],
     ['a hash that is a number', { ...MANIFEST, header: { ...MANIFEST.header, sha256: 7 } }],
+    ['a hash in a list', { ...MANIFEST, header: { ...MANIFEST.header, sha256: [sha256] } }],
     ['a short hash', { ...MANIFEST, header: { ...MANIFEST.header, sha256: sha256.slice(1) } }],
     ['a long hash', { ...MANIFEST, header: { ...MANIFEST.header, sha256: `${sha256}0` } }],
     ['a hash with a letter before it', { ...MANIFEST, header: { ...MANIFEST.header, sha256: `0${sha256}` } }],
