@@ -90,6 +90,7 @@ export { amdAuthorities } from './core/session/amd-certificates.ts';
 export type { RootName } from './core/session/amd-roots.ts';
 export {
   type AmdAuthorities,
+  checkRoot,
   type PlatformCertificates,
   type PlatformKey,
   trustUnverified,

@@ -11,7 +11,7 @@ import { qemuLaunchArguments } from '../core/launch/qemu-arguments.ts';
 import { secretRoom } from '../core/secret/limits.ts';
 import { secretName } from '../core/secret/names.ts';
 import { TableHead } from '../core/secret/table.ts';
-import type { LaunchRecord } from '../core/session/record.ts';
+import { type LaunchRecord, printConfiguration } from '../core/session/record.ts';
 import { ioError } from '../host/files.ts';
 import { type NewFile, writeNewFolder } from '../host/new-folder.ts';
 import { type Io, resolvePath } from './io.ts';
@@ -181,7 +181,7 @@ function text({ out }: PrepareOptions, record: LaunchRecord, cmdline: string, se
     `platform      ${record.platform}, ${verified ? `verified up to AMD's ${root} root` : 'of a lab: memory is NOT encrypted'}`,
     `firmware      ${record.firmware.lint}, SHA-256 ${record.firmware.sha256}`,
     `command line  ${cmdline}`,
-    ...record.expected.map(({ digest }) => `digest        ${digest}`),
+    ...record.expected.map((entry) => `digest        ${entry.digest}  ${printConfiguration(entry)}`.trimEnd()),
     '',
     'On the host, with QEMU or libvirt; both start the guest paused:',
     `  xargs -d '\\n' -a ${path.join(out, 'qemu.args')} qemu-system-x86_64`,

@@ -2,6 +2,7 @@
 import { bytesToBase64 } from '../core/base64.ts';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
+import { usableSecretArea } from '../core/firmware/areas.ts';
 import { FIRMWARE_CLASSES, type FirmwareClass, lintFirmware } from '../core/firmware/lint.ts';
 import { createRecord, expectedDigest } from '../core/session/create-record.ts';
 import { chooseMinimumApi } from '../core/session/minimum-api.ts';
@@ -140,7 +141,7 @@ function acceptedFirmware(io: Io, launch: MeasuredLaunch, accepted: string | und
     }
     remark(io, 'warning', `you accepted firmware of the class ${judged.class}: ${judged.advice}`);
   }
-  return { ...hashed, lint: judged.class, secretArea: firmware.secretArea ?? null };
+  return { ...hashed, lint: judged.class, secretArea: usableSecretArea(firmware) ?? null };
 }
 
 interface Judged {

@@ -2,7 +2,7 @@
 import * as path from 'node:path';
 import { printApi } from '../core/measurement/api-version.ts';
 import { describePolicy } from '../core/session/policy.ts';
-import { type ExpectedDigest, type LaunchRecord, printProfile } from '../core/session/record.ts';
+import { type LaunchRecord, printConfiguration } from '../core/session/record.ts';
 
 const FILES = ['record.json', 'tk', 'godh', 'session'] as const;
 
@@ -36,16 +36,8 @@ function made(folder: string, record: LaunchRecord): string[] {
     `platform  ${platform}, ${verified ? `verified up to AMD's ${root} root` : root === 'lab' ? 'of a lab: memory is NOT encrypted' : 'NOT verified'}`,
     `policy    0x${policy.toString(16)} (${describePolicy(policy)}), API ${printApi(minimumApi)} or newer`,
     `firmware  ${firmware.lint}, SHA-256 ${firmware.sha256}`,
-    ...record.expected.map((entry) => `digest    ${entry.digest}${configuration(entry)}`),
+    ...record.expected.map((entry) => `digest    ${entry.digest}  ${printConfiguration(entry)}`.trimEnd()),
   ];
-}
-
-function configuration(entry: ExpectedDigest): string {
-  const { vcpus, cpu, vmsaFeatures } = entry;
-  const parts = Object.entries({ profile: printProfile(entry), vcpus, cpu, features: vmsaFeatures }).flatMap(
-    ([name, value]) => (value === undefined ? [] : [`${name}=${value}`]),
-  );
-  return parts.length === 0 ? '' : `  ${parts.join(' ')}`;
 }
 
 /** How QEMU is told which way of starting SEV-ES guests a profile describes (docs/profiles.md); plain SEV measures none of it. */

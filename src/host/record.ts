@@ -2,11 +2,8 @@
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
-import { type LaunchRecord, parseRecord, printRecord } from '../core/session/record.ts';
+import { type LaunchRecord, parseRecord, printRecord, RECORD_LIMIT } from '../core/session/record.ts';
 import { ioError, readSmallFile, syncFolder, writeNewFile } from './files.ts';
-
-/** A matrix of some thousand expected digests stays below this; bytes. */
-const RECORD_LIMIT = 1 << 20;
 
 /** Reads a `record.json`; throws `io` when the file cannot be read and `format` when it is no record. */
 export async function readRecord(file: string): Promise<LaunchRecord> {

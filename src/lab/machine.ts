@@ -197,7 +197,7 @@ function placeHashTable({ kernel, initrd, cmdline }: BootedKernel, firmware: Fir
     initrd: initrd === undefined ? hash(() => undefined) : hashFile(initrd),
     cmdline: hash((running) => running.update(cmdline).update(Uint8Array.of(0))),
   });
-  const gpa = usableHashArea(firmware.hashArea).base;
+  const gpa = usableHashArea(firmware).base;
   writeRam(ram, gpa, table);
   return { gpa, bytes: readRam(ram, gpa, table.length) };
 }

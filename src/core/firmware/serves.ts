@@ -9,6 +9,7 @@ import type { Platform } from '../measurement/measure.ts';
 import { findProfile } from '../measurement/profiles.ts';
 import { snpFirmwareDigest } from '../measurement/snp.ts';
 import { startSnpLaunch } from '../measurement/snp-launch.ts';
+import { usableSecretArea } from './areas.ts';
 import type { Firmware } from './firmware.ts';
 import { ADVICE, type FirmwareLint } from './lint.ts';
 import { AMDSEV, no, QEMU_BIOS_UNIT, startsOn, type Verdict, YES } from './starts.ts';
@@ -80,7 +81,7 @@ function attempt(check: () => unknown): Verdict {
 }
 
 function kernelHashes(image: Uint8Array, firmware: Firmware, lint: FirmwareLint | undefined): Verdict {
-  const area = attempt(() => usableHashArea(firmware.hashArea));
+  const area = attempt(() => usableHashArea(firmware));
   if (area.answer !== 'yes') return { ...area, advice: AMDSEV };
   if (lint === undefined) return unseen('room for them, but whether it checks the hashes');
   if (!has(lint, 'verifier')) {
@@ -98,6 +99,8 @@ function kernelHashes(image: Uint8Array, firmware: Firmware, lint: FirmwareLint 
 
 function launchSecret(firmware: Firmware, lint: FirmwareLint | undefined): Verdict {
   if (firmware.secretArea === undefined) return no('its footer names no area for one', AMDSEV);
+  const area = attempt(() => usableSecretArea(firmware));
+  if (area.answer !== 'yes') return area;
   if (lint === undefined) return unseen('room for one, but whether it guards the area');
   if (!has(lint, 'secret-driver')) {
     return no('it has room for one, but nothing in it guards the area or tells the guest of it', AMDSEV);

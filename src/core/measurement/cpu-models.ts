@@ -93,7 +93,7 @@ const MODELS: readonly (readonly [number, number, number, string])[] = [
 ];
 
 /** Names that take their identity from the machine that runs the guest. */
-const OF_THE_HOST = ['host', 'max', 'base'];
+const OF_THE_HOST = ['host', 'max'];
 
 /**
  * Returns the 32-bit CPUID signature (AMD publication 25481, CPUID Fn0000_0001_EAX); throws `usage` when a part does not fit:
@@ -121,6 +121,11 @@ export function cpuModel(name: string): CpuIdentity {
   if (OF_THE_HOST.includes(name)) {
     throw new BootsealError('usage', `CPU model ${name} is whatever the host has`, {
       hint: 'give the host CPU as --cpu-family, --cpu-model and --cpu-stepping',
+    });
+  }
+  if (name === 'base') {
+    throw new BootsealError('usage', 'CPU model base has no identity of its own: QEMU leaves it 0', {
+      hint: 'say --cpu-signature 0, or what -cpu base,family=…,model=…,stepping=… was given',
     });
   }
   const known = cpuModelNames().find((other) => other.toLowerCase() === name.toLowerCase());

@@ -4,6 +4,7 @@
  */
 import { bytes, layout, reserved, u16le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
+import { checkArea, type Placed } from '../firmware/areas.ts';
 import type { Area } from '../firmware/firmware.ts';
 import { guidToBytes } from '../guid.ts';
 
@@ -48,7 +49,8 @@ export function kernelHashTable(hashes: KernelHashes): Uint8Array {
 }
 
 /** Returns the firmware's hash area; throws `format` when the firmware has none that QEMU could use. */
-export function usableHashArea(area: Area | undefined): Area {
+export function usableHashArea(firmware: Placed): Area {
+  const area = firmware.hashArea;
   if (area === undefined) {
     throw new BootsealError('format', 'the firmware has no area for kernel hashes, so it cannot measure a kernel', {
       hint: 'use a build of OvmfPkg/AmdSev/AmdSevX64.dsc, or leave --kernel out; `bootseal firmware inspect` shows what a file has',
@@ -60,5 +62,5 @@ export function usableHashArea(area: Area | undefined): Area {
       `the firmware's hash area has ${area.size} bytes, the table needs ${HASH_TABLE_SIZE}`,
     );
   }
-  return area;
+  return checkArea('hash area', area, firmware);
 }

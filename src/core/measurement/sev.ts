@@ -28,7 +28,7 @@ export function startSevLaunch(
     trace?.({ name, type: 'data', gpa: BigInt(gpa), length: bytes.length, digest: hash.copy().digest() });
   };
   step('firmware', firmware.gpa, image);
-  if (hashTable !== undefined) step('kernel hashes', usableHashArea(firmware.hashArea).base, hashTable);
+  if (hashTable !== undefined) step('kernel hashes', usableHashArea(firmware).base, hashTable);
   return { hash };
 }
 

@@ -3,6 +3,7 @@
  * target/i386/sev.c, snp_populate_metadata_pages: file order).
  */
 import { BootsealError } from '../errors.ts';
+import type { Placed } from '../firmware/areas.ts';
 import type { Area, Firmware, SevSection } from '../firmware/firmware.ts';
 import { HASH_TABLE_SIZE, usableHashArea } from './hash-table.ts';
 import type { Trace } from './plan.ts';
@@ -24,7 +25,8 @@ const MOST_PAGES = 0x4_0000;
 
 /** What the sections of one firmware are measured with. */
 export interface SectionInputs {
-  readonly firmware: Pick<Firmware, 'sevSections' | 'hashArea'>;
+  /** `gpa` and `size` (bytes) say where its image lies. */
+  readonly firmware: Placed & Pick<Firmware, 'sevSections'>;
   readonly profile: Profile;
   /** The 176-byte table; absent when no kernel is given, and then its page is measured as zero. */
   readonly hashTable: Uint8Array | undefined;
@@ -37,7 +39,7 @@ export interface SectionInputs {
  * overlapping section, or nowhere to put the hash table.
  */
 export function addSections(digest: SnpDigest, inputs: SectionInputs, trace?: Trace): void {
-  const sections = checkedSections(inputs.firmware.sevSections, inputs.unknownSections);
+  const sections = checkedSections(inputs.firmware, inputs.unknownSections);
   if (inputs.hashTable !== undefined && !sections.some((section) => section.type === SECTION.kernelHashes)) {
     throw new BootsealError(
       'format',
@@ -63,7 +65,7 @@ export function addSections(digest: SnpDigest, inputs: SectionInputs, trace?: Tr
 function addSection(digest: SnpDigest, section: SevSection, { firmware, profile, hashTable }: SectionInputs): PageType {
   const gpa = BigInt(section.gpa);
   if (section.type === SECTION.kernelHashes && hashTable !== undefined) {
-    digest.add('normal', gpa, hashTablePage(section, usableHashArea(firmware.hashArea), hashTable));
+    digest.add('normal', gpa, hashTablePage(section, usableHashArea(firmware), hashTable));
     return 'normal';
   }
   const type = section.type === SECTION.secMem ? profile.secMem : (WITHOUT_CONTENTS[section.type] ?? 'zero');
@@ -91,7 +93,7 @@ function hashTablePage(section: SevSection, area: Area, table: Uint8Array): Uint
 }
 
 function checkedSections(
-  sections: readonly SevSection[] | undefined,
+  { sevSections: sections, gpa, size }: SectionInputs['firmware'],
   unknownTypes: 'refuse' | 'zero',
 ): readonly SevSection[] {
   if (sections === undefined || sections.length === 0) {
@@ -103,6 +105,7 @@ function checkedSections(
   if (unknown.length > 0 && unknownTypes === 'refuse') throw unknownSections(unknown);
   for (const section of sections) checkExtent(section);
   checkApart(sections);
+  checkBesideImage(sections, gpa, size);
   const pages = sections.reduce((sum, section) => sum + section.size / PAGE_SIZE, 0);
   if (pages > MOST_PAGES)
     throw new BootsealError('format', `the SEV metadata asks for ${pages} pages, which no firmware needs`);
@@ -131,6 +134,17 @@ function checkExtent(section: SevSection): void {
   if (section.gpa + section.size > 2 ** 32) throw new BootsealError('format', `${where} reaches beyond 4 GiB`);
   const onePage = section.type === SECTION.secrets || section.type === SECTION.cpuid;
   if (onePage && section.size !== PAGE_SIZE) throw new BootsealError('format', `${where} must be one page`);
+}
+
+/** The image has been added already. */
+function checkBesideImage(sections: readonly SevSection[], gpa: number, size: number): void {
+  const over = sections.find((section) => section.gpa < gpa + size && gpa < section.gpa + section.size);
+  if (over === undefined) return;
+  throw new BootsealError(
+    'format',
+    `SEV metadata section ${sectionName(over)} at 0x${over.gpa.toString(16)} lies over the firmware image itself`,
+    { hint: 'no platform adds a page twice: the metadata of this image is damaged or was changed' },
+  );
 }
 
 /** The PSP refuses to add a page twice. */

@@ -65,7 +65,12 @@ export function startSvsmLaunch(
   });
   addSections(
     digest,
-    { firmware: svsm.firmware, profile: findProfile('qemu'), hashTable: undefined, unknownSections },
+    {
+      firmware: { ...svsm.firmware, gpa: svsm.gpa },
+      profile: findProfile('qemu'),
+      hashTable: undefined,
+      unknownSections,
+    },
     trace,
   );
   return digest;

@@ -3,7 +3,7 @@ import { equalInConstantTime } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import { hexToBytes } from '../hex.ts';
 import { describePolicy } from '../session/policy.ts';
-import type { ExpectedDigest, LaunchRecord } from '../session/record.ts';
+import { type ExpectedDigest, type LaunchRecord, printConfiguration } from '../session/record.ts';
 import { LAST_API, searchApi } from './api-search.ts';
 import { type ApiVersion, checkApi, isBelow, isLegacy, printApi } from './api-version.ts';
 import { computeLaunchMeasurement, type LaunchMeasurement } from './launch-measurement.ts';
@@ -99,11 +99,16 @@ export function verifyAgainstRecord(
 /** More digests than these are counted instead of printed. */
 const PRINTED_DIGESTS = 4;
 
+function printExpected(entry: ExpectedDigest): string {
+  const configuration = printConfiguration(entry);
+  return configuration === '' ? entry.digest : `${entry.digest} (${configuration})`;
+}
+
 function mismatch(
   { policy, expected }: Pick<ExpectedLaunch, 'policy' | 'expected'>,
   more: readonly string[],
 ): BootsealError {
-  const digests = expected.slice(0, PRINTED_DIGESTS).map(({ digest }) => digest);
+  const digests = expected.slice(0, PRINTED_DIGESTS).map(printExpected);
   const unprinted = expected.length - digests.length;
   const compared = [
     `policy 0x${policy.toString(16)} (${describePolicy(policy)})`,

@@ -6,7 +6,7 @@ import type { Measured } from '../measurement/measure.ts';
 import type { PlatformKey } from './chain.ts';
 import { checkPlatformApi } from './minimum-api.ts';
 import { checkPolicyPlatform } from './policy.ts';
-import { type ExpectedDigest, type LaunchRecord, parseRecord, printRecord } from './record.ts';
+import { type ExpectedDigest, type LaunchRecord, parseRecord, printRecord, RECORD_LIMIT } from './record.ts';
 
 /** What a record is made of. */
 export interface RecordInputs
@@ -16,7 +16,7 @@ export interface RecordInputs
 }
 
 /**
- * Returns the record of a launch that has not happened. Throws `usage` when policy and platform disagree, `mismatch`
+ * Returns the record of a launch that has not happened. Throws `usage` when policy and platform disagree or there are too many digests, `mismatch`
  * when the platform's keys were made by firmware below the minimum, `format` when a part
  * has not the form that records have.
  */
@@ -41,8 +41,21 @@ export function createRecord(inputs: RecordInputs): LaunchRecord {
     },
     used: null,
   };
+  const text = printRecord(record);
   // What cannot be read back later must not be written now.
-  return parseRecord(printRecord(record));
+  if (text.length > RECORD_LIMIT - MARK) throw tooManyDigests(expected.length, text.length);
+  return parseRecord(text);
+}
+
+/** Room for the mark of a used record, bytes. */
+const MARK = 1024;
+
+function tooManyDigests(digests: number, size: number): BootsealError {
+  return new BootsealError(
+    'usage',
+    `a record of ${digests} expected digests has ${size} bytes, more than the ${RECORD_LIMIT - MARK} that are read again`,
+    { hint: 'a launch has one CPU model and one number of vCPUs: name the few that the host may choose from' },
+  );
 }
 
 /** Returns a measured digest as a record keeps it. */

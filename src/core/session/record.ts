@@ -5,6 +5,9 @@
 import { BootsealError } from '../errors.ts';
 import { checkPolicyPlatform, checkReservedBits } from './policy.ts';
 
+/** A record of some thousand expected digests stays below this; larger ones are not read; bytes. */
+export const RECORD_LIMIT: number = 1 << 20;
+
 /** An expected launch digest and the configuration that it belongs to. */
 export interface ExpectedDigest {
   /** 64 hexadecimal digits: SEV and SEV-ES digests are SHA-256. */
@@ -62,6 +65,14 @@ export interface LaunchRecord {
 /** Returns the profile and its version as every output names them, such as `qemu/1`; undefined where none was measured. */
 export function printProfile({ profile, profileVersion }: ExpectedDigest): string | undefined {
   return profile === undefined ? undefined : `${profile}/${profileVersion}`;
+}
+
+/** Returns the guest that a digest is of, such as `profile=qemu/1 vcpus=2`; empty for SEV, which measures none of it. */
+export function printConfiguration(entry: ExpectedDigest): string {
+  const { vcpus, cpu, vmsaFeatures } = entry;
+  return Object.entries({ profile: printProfile(entry), vcpus, cpu, features: vmsaFeatures })
+    .flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]))
+    .join(' ');
 }
 
 const HEX64 = /^[0-9a-f]{64}$/;

@@ -87,6 +87,20 @@ describe('an image', () => {
     expect(found.reason).toContain('has 175 bytes, the table needs 176');
   });
 
+  it('with areas that no host can fill serves neither', () => {
+    const found = verdicts({ ...AMDSEV, hashArea: [0x810c01, 0x400], secretArea: [0x810008, 0x100] });
+    expect(found.kernelHashes).toMatchObject({ answer: 'no', advice: AMDSEV_BUILD });
+    expect(found.kernelHashes.reason).toContain('hash area at 0x810c01 with 1024 bytes does not begin at a multiple');
+    expect(found.launchSecret).toMatchObject({ answer: 'no', advice: expect.stringContaining('another build') });
+    const over = verdicts({ ...AMDSEV, secretArea: [0x810000, 0x1000] }).launchSecret;
+    expect(over.reason).toContain('lies over its hash area');
+  });
+
+  it('with a section over the image itself cannot start with SNP', () => {
+    const found = verdicts({ ...AMDSEV, sev: [...(AMDSEV.sev ?? []), [0xfffff000, 0x1000, 1]] });
+    expect(found.snp).toMatchObject({ answer: 'no', advice: expect.stringContaining('adds a page twice') });
+  });
+
   it('without areas has neither kernel hashes nor launch secret', () => {
     expect(verdicts(without('hashArea')).kernelHashes.reason).toContain('has no area for kernel hashes');
     expect(verdicts(without('secretArea')).launchSecret).toEqual({

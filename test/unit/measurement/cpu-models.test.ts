@@ -56,6 +56,11 @@ describe('CPU models', () => {
       kind: 'usage',
       hint: expect.stringContaining('--cpu-family'),
     });
+    expect(failure(() => cpuModel('base'))).toMatchObject({
+      kind: 'usage',
+      message: expect.stringContaining('no identity of its own'),
+      hint: expect.stringContaining('--cpu-signature 0'),
+    });
     expect(failure(() => cpuModel('max')).message).toBe('CPU model max is whatever the host has');
     expect(failure(() => cpuModel('epyc-v4')).hint).toBe('did you mean EPYC-v4?');
     expect(failure(() => cpuModel('Zen'))).toMatchObject({

@@ -15,6 +15,8 @@ interface Groups {
 
 const { groups } = vectors<{ groups: Groups }>('measurement.json');
 
+const IMAGE = { gpa: 0xffc00000, size: 0x400000 };
+
 describe('kernel hash table', () => {
   it.each(groups.kernel_hash_table)('$id', ({ inputs, expected }) => {
     const initrd = inputs.initrd === null ? new Uint8Array() : fixture(inputs.initrd);
@@ -24,16 +26,26 @@ describe('kernel hash table', () => {
   });
 
   it('needs an area that holds it', () => {
-    expect(usableHashArea({ base: 0x810c00, size: 176 })).toEqual({ base: 0x810c00, size: 176 });
-    expect(failure(() => usableHashArea({ base: 0x810c00, size: 175 }))).toMatchObject({
+    expect(usableHashArea({ ...IMAGE, hashArea: { base: 0x810c00, size: 176 } })).toEqual({
+      base: 0x810c00,
+      size: 176,
+    });
+    expect(failure(() => usableHashArea({ ...IMAGE, hashArea: { base: 0x810c00, size: 175 } }))).toMatchObject({
       kind: 'format',
       message: "the firmware's hash area has 175 bytes, the table needs 176",
     });
-    expect(failure(() => usableHashArea(undefined))).toMatchObject({
+    expect(failure(() => usableHashArea({ ...IMAGE, hashArea: undefined }))).toMatchObject({
       kind: 'format',
       message: expect.stringContaining('no area for kernel hashes'),
       hint: expect.stringContaining('AmdSevX64.dsc'),
     });
+  });
+
+  it('needs an area that the host can fill, beside the image', () => {
+    const at = (base: number) => failure(() => usableHashArea({ ...IMAGE, hashArea: { base, size: 0x400 } }));
+    expect(at(0x810c01)).toMatchObject({ kind: 'format', message: expect.stringContaining('multiple of 16') });
+    expect(at(0xffffff00).message).toContain('beyond 4 GiB');
+    expect(at(IMAGE.gpa).message).toContain('over the image itself');
   });
 
   it('takes hashes of 32 bytes only', () => {

@@ -168,12 +168,15 @@ describe('measure', () => {
   });
 });
 
+/** An image of 64 KiB below the last MiB of 4 GiB. */
+const IMAGE = { gpa: 0xffef0000, size: 0x10000 };
+
 describe('metadata sections', () => {
   const table = kernelHashTable(kernelHashes(none, none, ''));
   const add = (sections: readonly SevSection[] | undefined, over: Partial<SectionInputs> = {}) => {
     const digest = new SnpDigest(nodeHashes);
     addSections(digest, {
-      firmware: { sevSections: sections, hashArea: { base: 0x810c00, size: 0x400 } },
+      firmware: { ...IMAGE, sevSections: sections, hashArea: { base: 0x810c00, size: 0x400 } },
       profile: findProfile('qemu'),
       hashTable: undefined,
       unknownSections: 'refuse',
@@ -200,9 +203,30 @@ describe('metadata sections', () => {
     expect(failure(() => add(sections))).toMatchObject({ kind: 'format', message: expect.stringContaining(message) });
   });
 
-  it('accepts sections that touch and that end at 4 GiB', () => {
+  it('accepts sections that touch each other and the image', () => {
     expect(add([section(1, 0x801000), section(1, 0x800000)])).toHaveLength(96);
-    expect(add([section(1, 0xfffff000)])).toHaveLength(96);
+    expect(add([section(1, IMAGE.gpa - 0x1000), section(1, IMAGE.gpa + IMAGE.size)])).toHaveLength(96);
+  });
+
+  it.each([
+    [IMAGE.gpa - 0x1000, 0x2000],
+    [IMAGE.gpa, 0x1000],
+    [IMAGE.gpa + IMAGE.size - 0x1000, 0x2000],
+    [IMAGE.gpa - 0x1000, IMAGE.size + 0x2000],
+  ])('refuses a section over the image: 0x%i with %i bytes', (gpa, size) => {
+    expect(failure(() => add([section(1, gpa, size)]))).toMatchObject({
+      kind: 'format',
+      message: `SEV metadata section SNP_SEC_MEM at 0x${gpa.toString(16)} lies over the firmware image itself`,
+      hint: expect.stringContaining('adds a page twice'),
+    });
+  });
+
+  it('knows nothing of an image where a descriptor does not say how large it is', () => {
+    expect(
+      add([section(1, 0xfffff000)], {
+        firmware: { gpa: 0, size: 0, sevSections: [section(1, 0xfffff000)], hashArea: undefined },
+      }),
+    ).toHaveLength(96);
   });
 
   it('measures unknown types as zero only when asked to', () => {
@@ -222,12 +246,12 @@ describe('metadata sections', () => {
 
   it('needs the hash area inside the one page of the section', () => {
     const at = (base: number, size = 0x400, hashes: SevSection = section(0x10, 0x810000)) =>
-      add([hashes], { hashTable: table, firmware: { sevSections: [hashes], hashArea: { base, size } } });
+      add([hashes], { hashTable: table, firmware: { ...IMAGE, sevSections: [hashes], hashArea: { base, size } } });
     expect(at(0x810000)).not.toBe(at(0x810c00));
     expect(at(0x811000 - 176, 176)).toHaveLength(96);
     for (const wrong of [
       () => at(0x80ff00),
-      () => at(0x811000 - 175),
+      () => at(0x811000 - 160),
       () => at(0x810c00, 0x400, section(0x10, 0x810000, 0x2000)),
     ]) {
       expect(failure(wrong)).toMatchObject({
@@ -237,7 +261,8 @@ describe('metadata sections', () => {
     }
     const hashes = [section(0x10, 0x810000)];
     expect(
-      failure(() => add(hashes, { hashTable: table, firmware: { sevSections: hashes, hashArea: undefined } })).message,
+      failure(() => add(hashes, { hashTable: table, firmware: { ...IMAGE, sevSections: hashes, hashArea: undefined } }))
+        .message,
     ).toContain('no area');
     expect(failure(() => add([section(1)], { hashTable: table }))).toMatchObject({
       message: expect.stringContaining('no KERNEL_HASHES section'),

@@ -3,7 +3,13 @@ import { findProfile } from '../../../src/core/measurement/profiles.ts';
 import { parseCertificate } from '../../../src/core/session/certificate.ts';
 import { trustUnverified } from '../../../src/core/session/chain.ts';
 import { createRecord, expectedDigest, type RecordInputs } from '../../../src/core/session/create-record.ts';
-import { type LaunchRecord, parseRecord, printProfile, printRecord } from '../../../src/core/session/record.ts';
+import {
+  type LaunchRecord,
+  parseRecord,
+  printConfiguration,
+  printProfile,
+  printRecord,
+} from '../../../src/core/session/record.ts';
 import { failure } from '../../failure.ts';
 import { fixture } from '../../fixtures.ts';
 
@@ -194,6 +200,16 @@ describe('printProfile', () => {
   });
 });
 
+describe('the guest that a digest is of', () => {
+  it('is named with all that was measured of it, and is nothing for SEV', () => {
+    const digest = '11'.repeat(32);
+    expect(printConfiguration({ digest })).toBe('');
+    expect(
+      printConfiguration({ digest, profile: 'qemu', profileVersion: 1, vcpus: 2, cpu: 'EPYC', vmsaFeatures: '0x20' }),
+    ).toBe('profile=qemu/1 vcpus=2 cpu=EPYC features=0x20');
+  });
+});
+
 describe('createRecord', () => {
   const pdh = parseCertificate(fixture('sev-crate/rome/pdh.cert'), 'pdh');
   const pek = parseCertificate(fixture('sev-crate/rome/pek.cert'), 'pek');
@@ -232,6 +248,22 @@ describe('createRecord', () => {
     expect(createRecord({ ...inputs, platformKey: trustUnverified(pdh) }).platformKey).toMatchObject({
       verified: false,
       root: null,
+    });
+  });
+
+  it('refuses more digests than are read again', () => {
+    const [digest] = RECORD.expected;
+    const many = (count: number) => Array.from({ length: count }, () => ({ ...digest, digest: '11'.repeat(32) }));
+    const each =
+      printRecord({ ...RECORD, expected: many(2) }).length - printRecord({ ...RECORD, expected: many(1) }).length;
+    const most = Math.floor(((1 << 20) - 2048) / each);
+    expect(createRecord({ ...inputs, expected: many(most) }).expected).toHaveLength(most);
+    expect(failure(() => createRecord({ ...inputs, expected: many(most + 20) }))).toMatchObject({
+      kind: 'usage',
+      message: expect.stringMatching(
+        /^a record of [0-9]+ expected digests has 10[0-9]{5} bytes, more than the 1047552/,
+      ),
+      hint: expect.stringContaining('name the few'),
     });
   });
 
