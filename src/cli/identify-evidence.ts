@@ -1,7 +1,7 @@
 /** @module What a platform said, given to `identify`: a digest, a launch measurement, or an attestation report, in any encoding. */
 import { findSnpReport, type Report } from '../core/attestation/snp-report.ts';
 import { base64ToBytes } from '../core/base64.ts';
-import { equalInConstantTime } from '../core/bytes.ts';
+import { equalInConstantTime, wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { hexToBytes } from '../core/hex.ts';
 import type { ApiVersion } from '../core/measurement/api-version.ts';
@@ -18,6 +18,8 @@ export interface Evidence {
   readonly platforms: readonly Platform[];
   readonly report: Report | undefined;
   matches(digest: Uint8Array): boolean;
+  /** Ends its use: the key, if it needed one, is gone. */
+  wipe(): void;
 }
 
 /** Options that a launch measurement needs, and nothing else. */
@@ -38,7 +40,7 @@ export async function readEvidence(io: Io, text: string, options: MeasurementOpt
   }
   const platforms = PLATFORMS_BY_LENGTH.get(bytes.length);
   if (platforms !== undefined) {
-    return { what: 'digest', platforms, report: undefined, matches: (digest) => sameBytes(digest, bytes) };
+    return { what: 'digest', platforms, report: undefined, matches: equals(bytes), wipe() {} };
   }
   const report = findSnpReport(bytes);
   if (report === undefined) throw noEvidence(bytes.length);
@@ -47,7 +49,8 @@ export async function readEvidence(io: Io, text: string, options: MeasurementOpt
     what: 'attestation report',
     platforms: ['snp'],
     report,
-    matches: (digest) => sameBytes(digest, measurement),
+    matches: equals(measurement),
+    wipe() {},
   };
 }
 
@@ -56,12 +59,7 @@ const PLATFORMS_BY_LENGTH: ReadonlyMap<number, readonly Platform[]> = new Map([
   [48, ['snp']],
 ]);
 
-/** Digests are public, and there are many to compare. */
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
+const equals = (wanted: Uint8Array) => (digest: Uint8Array) => equalInConstantTime(digest, wanted);
 
 async function launchMeasurement(
   io: Io,
@@ -77,6 +75,7 @@ async function launchMeasurement(
     platforms: ['sev', 'sev-es'],
     report: undefined,
     matches: (digest) => equalInConstantTime(computeLaunchMeasurement({ tik, api, policy, digest, nonce }), measure),
+    wipe: () => wipe(tik),
   };
 }
 

@@ -5,6 +5,7 @@ import { type Boot, possibleBoots } from '../core/identify/boots.ts';
 import { type FirmwareCandidate, firmwareCandidates } from '../core/identify/firmware-candidates.ts';
 import type { VcpuScope } from '../core/identify/vcpu-candidates.ts';
 import { cpuModel, cpuSignature, knownSignatures, modelsOfSignature } from '../core/measurement/cpu-models.ts';
+import { checkFeatures } from '../core/measurement/features.ts';
 import type { Cpu } from '../core/measurement/measure.ts';
 import { findProfile, PROFILES } from '../core/measurement/profiles.ts';
 import { MAX_VCPUS } from '../core/measurement/vcpus.ts';
@@ -64,7 +65,7 @@ export async function readScope(io: Io, options: ScopeOptions): Promise<Scope> {
   const vcpus: VcpuScope = {
     profiles: options.profile === undefined ? PROFILES : options.profile.split(',').map(findProfile),
     cpus: chosenCpus(options),
-    features: options.vmsaFeatures?.split(',').map((word) => parseBigUnsigned(word, '--vmsa-features')) ?? FEATURES,
+    features: options.vmsaFeatures?.split(',').map(parseFeatures) ?? FEATURES,
     mostVcpus: mostVcpus(options.vcpus),
   };
   const firmware = [];
@@ -73,6 +74,13 @@ export async function readScope(io: Io, options: ScopeOptions): Promise<Scope> {
     firmware.push({ name, ...measured });
   }
   return { firmware: firmwareCandidates(firmware), boots: await believedBoots(io, options), vcpus };
+}
+
+/** Bit 0 says which platform the word is for. */
+function parseFeatures(text: string): bigint {
+  const word = parseBigUnsigned(text, '--vmsa-features');
+  checkFeatures((word & 1n) === 1n ? 'snp' : 'sev-es', word);
+  return word;
 }
 
 function mostVcpus(text: string): number {

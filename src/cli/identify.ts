@@ -39,13 +39,18 @@ export function identifyCommand(io: Io): Command {
     .addHelpText('after', HELP)
     .action(async (text: string, options: Options) => {
       const evidence = await readEvidence(io, text, options);
-      const scope = await readScope(io, options);
-      const { answer, stopped } = await withSignals(async (stop) => {
-        const found = await search(io, evidence, scope, stop);
-        print(io, { ...found, evidence, scope }, options);
-        return found;
-      });
-      conclude(answer, stopped);
+      try {
+        const scope = await readScope(io, options);
+        const { answer, stopped } = await withSignals(async (stop) => {
+          const found = await search(io, evidence, scope, stop);
+          checkTried(found);
+          print(io, { ...found, evidence, scope }, options);
+          return found;
+        });
+        conclude(answer, stopped);
+      } finally {
+        evidence.wipe();
+      }
     });
 }
 
@@ -156,10 +161,22 @@ function reportJson(report: NonNullable<Evidence['report']>): unknown {
   };
 }
 
-function conclude({ finding, tried, ruledOut }: SearchOutcome, stopped: boolean): void {
-  if (finding !== undefined || stopped) return;
+/** Nothing tried is no mismatch. */
+function checkTried({ answer: { tried, ruledOut }, stopped }: Outcome): void {
+  if (tried > 0 || stopped) return;
   const [first] = ruledOut;
-  if (tried === 0 && first !== undefined) throw new BootsealError('format', `${first.firmware.name}: ${first.reason}`);
+  if (first !== undefined) throw new BootsealError('format', `${first.firmware.name}: ${first.reason}`);
+  throw new BootsealError(
+    'usage',
+    'nothing is left to try: the profiles and features that were given are of other platforms',
+    {
+      hint: 'SNP guests have bit 0 of --vmsa-features set, others have not; some profiles are for SNP only',
+    },
+  );
+}
+
+function conclude({ finding }: SearchOutcome, stopped: boolean): void {
+  if (finding !== undefined || stopped) return;
   throw new BootsealError('mismatch', 'no launch of those that were tried gives this digest', {
     hint: 'give other firmware, kernels, initrds or command lines that the host may have used: options can be repeated',
   });

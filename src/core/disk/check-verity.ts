@@ -2,6 +2,7 @@
  * @module Data held against a hash tree and its root hash, from the root down: a block is believed only when the digest above it was,
  * and what was believed is not read again.
  */
+import { equalInConstantTime } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import { readExactly } from '../luks/disk.ts';
 import type { ReadVerity, VerityDisks } from './read-verity.ts';
@@ -66,7 +67,7 @@ export async function* checkVerity(
       for (let i = 0; i < blocks; i++) {
         const wanted = digests.subarray((done + i) * digestSize, (done + i + 1) * digestSize);
         const found = digest(bytes.subarray(i * dataBlockSize, (i + 1) * dataBlockSize));
-        if (!same(found, wanted)) wrong.push(first + done + i);
+        if (!equalInConstantTime(found, wanted)) wrong.push(first + done + i);
       }
       yield { kind: 'data', at, bytes, wrong };
     }
@@ -79,7 +80,7 @@ export async function* checkVerity(
       return;
     }
     const hashBlock = await readExactly(hashes, place.at + block * hashBlockSize, hashBlockSize, 'the hash tree');
-    if (!same(digest(hashBlock), wanted)) {
+    if (!equalInConstantTime(digest(hashBlock), wanted)) {
       const each = digestsPerBlock ** (level + 1);
       const firstData = block * each;
       yield { kind: 'hashes', level, block, firstData, dataBlocks: Math.min(each, dataBlocks - firstData) };
@@ -106,8 +107,4 @@ export async function* checkVerity(
     );
   }
   yield* descend(levels.length - 1, 0, rootHash);
-}
-
-function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
