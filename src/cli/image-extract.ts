@@ -1,30 +1,13 @@
 /** @module `bootseal image extract`: the decrypted data of an image, as a raw file. */
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { readPlaintext } from '../core/luks/data.ts';
 import { checkHeaderPolicy } from '../core/luks/policy.ts';
 import { streamNewFile } from '../host/files.ts';
 import { nodeSectorCrypto } from '../host/node-luks.ts';
-import {
-  HEADER_HELP,
-  KEY_FILE_HELP,
-  KEYSLOT_HELP,
-  type OpeningOptions,
-  openImage,
-  PARTITION_HELP,
-  parseKeyslot,
-  parsePartition,
-  withImage,
-} from './image-input.ts';
-import {
-  checkVerityOptions,
-  HASH_OFFSET_HELP,
-  OF_LUKS,
-  parseHashOffset,
-  parseRootHash,
-  ROOT_HASH_HELP,
-  type VerityInputOptions,
-} from './image-verity-input.ts';
+import { type OpeningOptions, openImage, withImage } from './image-input.ts';
+import { addOpeningOptions } from './image-opening-options.ts';
+import { checkVerityOptions, type VerityInputOptions } from './image-verity-input.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 import { secretFile } from './secret-file.ts';
 
@@ -38,19 +21,14 @@ interface Options extends VerityInputOptions, Partial<OpeningOptions>, Output {}
 
 /** Returns the command. */
 export function imageExtractCommand(io: Io): Command {
-  return new Command('extract')
+  const command = new Command('extract')
     .summary('decrypt an image to a raw file')
     .description(
       'Decrypt the data of a LUKS1 or LUKS2 image of any tool to a raw file. Data with integrity tags come out only if every tag is right. Without a key, take the data of a disk with a hash tree (dm-verity), if every block is that of the root hash.',
     )
-    .argument('<image>', 'image or block device')
-    .option('--key-file <file>', KEY_FILE_HELP)
+    .argument('<image>', 'image or block device');
+  return addOpeningOptions(command)
     .requiredOption('--out <file>', 'new file for the data, readable only by its owner')
-    .option('--header <file>', HEADER_HELP)
-    .option('--partition <number>', PARTITION_HELP, parsePartition)
-    .option('--keyslot <number>', KEYSLOT_HELP, parseKeyslot)
-    .addOption(new Option('--root-hash <hex>', ROOT_HASH_HELP).argParser(parseRootHash).conflicts(OF_LUKS))
-    .addOption(new Option('--hash-offset <bytes>', HASH_OFFSET_HELP).argParser(parseHashOffset).conflicts(OF_LUKS))
     .option('--force', 'replace the file')
     .option('--json', 'print one JSON object')
     .addHelpText(

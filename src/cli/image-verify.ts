@@ -1,5 +1,5 @@
 /** @module `bootseal image verify`: whether an image is whole, what it should be, and opens with its key. */
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { detectFilesystem, SIGNATURE_BYTES } from '../core/filesystem.ts';
@@ -7,27 +7,10 @@ import { type ImageData, readPieces, sectorName } from '../core/luks/data.ts';
 import type { Disk } from '../core/luks/disk.ts';
 import { checkHeaderPolicy } from '../core/luks/policy.ts';
 import { nodeSectorCrypto } from '../host/node-luks.ts';
-import {
-  HEADER_HELP,
-  KEY_FILE_HELP,
-  KEYSLOT_HELP,
-  type OpeningOptions,
-  openImage,
-  PARTITION_HELP,
-  parseKeyslot,
-  parsePartition,
-  withImage,
-} from './image-input.ts';
+import { type OpeningOptions, openImage, withImage } from './image-input.ts';
+import { addOpeningOptions } from './image-opening-options.ts';
 import { pinProblems } from './image-pinned.ts';
-import {
-  checkVerityOptions,
-  HASH_OFFSET_HELP,
-  OF_LUKS,
-  parseHashOffset,
-  parseRootHash,
-  ROOT_HASH_HELP,
-  type VerityInputOptions,
-} from './image-verity-input.ts';
+import { checkVerityOptions, type VerityInputOptions } from './image-verity-input.ts';
 import type { Io } from './io.ts';
 
 interface Options extends VerityInputOptions, Partial<OpeningOptions> {
@@ -60,18 +43,13 @@ const NAMED = 8;
 
 /** Returns the command. */
 export function imageVerifyCommand(io: Io): Command {
-  return new Command('verify')
+  const command = new Command('verify')
     .summary('check header, key and data of an image; exit 0 only if they are right')
     .description(
       'Check that both copies of the header are right and agree, that the header says what a guest may trust, that the key opens it, and that all data are there and encrypted. With integrity tags, every tag is checked; encryption without them cannot tell whether data were changed. Without a key, check every block of a disk with a hash tree (dm-verity) against its root hash.',
     )
-    .argument('<image>', 'image or block device')
-    .option('--key-file <file>', KEY_FILE_HELP)
-    .option('--header <file>', HEADER_HELP)
-    .option('--partition <number>', PARTITION_HELP, parsePartition)
-    .option('--keyslot <number>', KEYSLOT_HELP, parseKeyslot)
-    .addOption(new Option('--root-hash <hex>', ROOT_HASH_HELP).argParser(parseRootHash).conflicts(OF_LUKS))
-    .addOption(new Option('--hash-offset <bytes>', HASH_OFFSET_HELP).argParser(parseHashOffset).conflicts(OF_LUKS))
+    .argument('<image>', 'image or block device');
+  return addOpeningOptions(command)
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',

@@ -12,11 +12,6 @@ import { readSmallFile } from '../host/files.ts';
 import { type Io, resolvePath } from './io.ts';
 import { parseUnsigned } from './numbers.ts';
 
-export const ROOT_HASH_HELP =
-  'instead of a key, for a disk with a hash tree: its root hash (default: that of the manifest beside the image)';
-export const HASH_OFFSET_HELP =
-  'where the hash tree of a disk without partitions begins (default: as the manifest says, or behind the file system)';
-
 /** Options about such a disk. */
 export interface VerityInputOptions {
   readonly rootHash?: Uint8Array;
