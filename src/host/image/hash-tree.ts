@@ -1,25 +1,17 @@
 /** @module Data copied to a disk with their hash tree: several threads do the data, this one the levels above. */
-import { once } from 'node:events';
 import * as fs from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
 import { VERITY_BLOCK } from '../../core/disk/verity.ts';
 import type { VerityPlan } from '../../core/disk/verity-disk.ts';
 import { BootsealError } from '../../core/errors.ts';
 import { ioError } from '../files.ts';
 import type { PartFile } from '../part-file.ts';
 import type { RawSource } from './source.ts';
+import { runThread, shareWork } from './threads.ts';
 import { blockHasher, DIGEST_SIZE } from './verity-hash.ts';
 import { PIECE, type VerityWorkerData } from './verity-worker-data.ts';
-import { SHARED, type WorkerFailure } from './worker-data.ts';
 import { write } from './write-image.ts';
 
-/** More gain nothing: two keep a disk busy. */
-const MAX_WORKERS = 2;
-const PROGRESS_EVERY_MS = 100;
-
-/** From here it is at the same place in src/ and in dist/; bin/build.js says so to the bundle. */
-const WORKER = new URL('../../../dist/verity-worker.cjs', import.meta.url);
+const THREAD = { file: 'verity-worker.cjs', does: 'hashes' };
 
 /**
  * Copies the data, writes the tree and returns the root hash.
@@ -32,54 +24,18 @@ export async function writeHashTree(
   target: PartFile,
   { onProgress, stop }: { readonly onProgress?: (done: number) => void; readonly stop?: AbortSignal },
 ): Promise<Uint8Array> {
-  const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(SHARED).length));
   const dataSize = tree.dataBlocks * VERITY_BLOCK;
-  const lowest = tree.levels[0];
-  const halt = () => Atomics.store(shared, SHARED.stop, 1);
-  stop?.addEventListener('abort', halt);
-  if (stop?.aborted === true) halt();
-  const report = () => onProgress?.(Math.min(dataSize, Atomics.load(shared, SHARED.done) * PIECE));
-  const timer = setInterval(report, PROGRESS_EVERY_MS);
   // A single block has no level above it: its digest is written where the superblock comes later.
-  const digestsAt = hashAt + (lowest?.at ?? 0);
-  const job: VerityWorkerData = {
+  const digestsAt = hashAt + (tree.levels[0]?.at ?? 0);
+  const workerData: Omit<VerityWorkerData, 'shared'> = {
     salt,
     source: { file, fd: handle.fd, size },
     target: { file: target.file, fd: target.handle.fd, dataAt, dataSize, digestsAt },
-    shared,
   };
-  try {
-    const count = Math.min(MAX_WORKERS, availableParallelism(), Math.ceil(dataSize / PIECE));
-    const outcomes = await Promise.allSettled(Array.from({ length: count }, () => work(job)));
-    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
-    stop?.throwIfAborted();
-    report();
-  } finally {
-    clearInterval(timer);
-    stop?.removeEventListener('abort', halt);
-  }
+  await shareWork({ size: dataSize, piece: PIECE, onProgress, stop }, (count, shared) =>
+    Array.from({ length: count }, () => runThread(THREAD, shared, { workerData: { ...workerData, shared } })),
+  );
   return writeLevels({ tree, salt, dataAt, hashAt }, target, stop);
-}
-
-async function work(data: VerityWorkerData): Promise<void> {
-  if (!fs.existsSync(WORKER)) {
-    throw new BootsealError('tool', 'the part of bootseal that hashes is missing', {
-      hint: 'dist/verity-worker.cjs belongs to the installed package: install it again',
-    });
-  }
-  const worker = new Worker(WORKER, { workerData: data, env: {}, execArgv: [] });
-  let failure: BootsealError | undefined;
-  worker.on('message', ({ kind, message, hint }: WorkerFailure) => {
-    failure = new BootsealError(kind, message, hint === undefined ? {} : { hint });
-  });
-  try {
-    await once(worker, 'exit');
-  } catch (error) {
-    Atomics.store(data.shared, SHARED.stop, 1);
-    throw error;
-  }
-  if (failure !== undefined) throw failure;
 }
 
 /** Hashes each level into the one above it, and the topmost block to the root hash. */

@@ -3,17 +3,17 @@
  * them there and writes them from there. Built as a file of its own, dist/image-worker.cjs.
  */
 import * as fs from 'node:fs';
-import { parentPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { wipe } from '../../core/bytes.ts';
 import { runsOf } from '../../core/disk/units.ts';
-import { BootsealError } from '../../core/errors.ts';
 import { dataPlace, tagPlace } from '../../core/luks/integrity/layout.ts';
 import { ioError } from '../files.ts';
 import { BLOCK_SIZE } from '../xts/xts.ts';
 import { checkSealer } from './check-sealer.ts';
 import { takeBlock } from './feed.ts';
+import { doShare, readPiece, writePiece } from './in-thread.ts';
 import { openSealer } from './sealer.ts';
-import { SHARED, type WorkerData, type WorkerFailure } from './worker-data.ts';
+import { SHARED, type WorkerData } from './worker-data.ts';
 
 function encryptBlocks({ key, sectorSize, tagging, source, target, shared }: WorkerData): void {
   checkSealer(sectorSize, tagging?.tags);
@@ -31,32 +31,19 @@ function encryptBlocks({ key, sectorSize, tagging, source, target, shared }: Wor
       for (const [from, to] of runs) {
         const block = sealer.block.subarray(0, to - from);
         const present = Math.max(0, Math.min(block.length, source.size - from));
-        if (source.feed === undefined) readBlock(source, block.subarray(0, present), from);
+        if (source.feed === undefined) readPiece(source, block.subarray(0, present), from);
         // Of a stream every block is taken whole: it is never sparse.
         else if (present > 0 && !takeBlock(source.feed, at / BLOCK_SIZE, block.subarray(0, present), stopped)) return;
         block.fill(0, present);
         const tags = sealer.seal(from, block.length);
         write(block, place(from));
         // Not past the page cache: they are neither as large nor as aligned as that takes.
-        if (tagging !== undefined) writeAll(target, tags, target.at + tagPlace(tagging.layout, from));
+        if (tagging !== undefined) writePiece(target, tags, target.at + tagPlace(tagging.layout, from));
       }
       Atomics.add(shared, SHARED.done, 1);
     }
   } finally {
     sealer.wipe();
-  }
-}
-
-function readBlock({ file, fd }: WorkerData['source'], block: Uint8Array, at: number): void {
-  try {
-    let total = 0;
-    while (total < block.length) {
-      const read = fs.readSync(fd, block, total, block.length - total, at + total);
-      if (read === 0) throw new BootsealError('io', `cannot read ${file}: it became shorter while it was read`);
-      total += read;
-    }
-  } catch (cause) {
-    throw ioError(cause, file, 'read');
   }
 }
 
@@ -84,22 +71,9 @@ function blockWriter({ file, fd, directFd }: WorkerData['target']): (block: Uint
   };
 }
 
-function writeAll({ file, fd }: WorkerData['target'], bytes: Uint8Array, at: number): void {
-  try {
-    for (let done = 0; done < bytes.length; ) done += fs.writeSync(fd, bytes, done, bytes.length - done, at + done);
-  } catch (cause) {
-    throw ioError(cause, file, 'write');
-  }
-}
-
 const data = workerData as WorkerData;
 try {
-  encryptBlocks(data);
-} catch (error) {
-  Atomics.store(data.shared, SHARED.stop, 1);
-  if (!(error instanceof BootsealError)) throw error;
-  const { kind, message, hint } = error;
-  parentPort?.postMessage({ kind, message, hint } satisfies WorkerFailure);
+  doShare(data.shared, () => encryptBlocks(data));
 } finally {
   wipe(data.key);
 }
