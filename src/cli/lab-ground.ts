@@ -9,8 +9,8 @@ import { QmpClient } from '../host/qmp/client.ts';
 import { type FrontCommands, openFront } from '../lab/front.ts';
 import { type LabGuest, type LabMachine, readRam, startLab } from '../lab/machine.ts';
 import { readLabPlatform } from '../lab/psp/platform.ts';
+import { errorOf, type Run, runInside } from './inner-run.ts';
 import type { Io } from './io.ts';
-import type { run as runCommand } from './main.ts';
 
 const CPU = 'EPYC-v4';
 const VCPUS = 2;
@@ -52,7 +52,7 @@ export interface Started {
 export class Ground {
   readonly folder: string;
   readonly #io: Io;
-  readonly #run: typeof runCommand;
+  readonly #run: Run;
   readonly #accept: readonly string[];
   readonly #running: LabMachine[] = [];
   readonly #open: { close(): Promise<void> }[] = [];
@@ -61,7 +61,7 @@ export class Ground {
   #clearing: Promise<void> = Promise.resolve();
 
   /** @param accept options for firmware that is not of the best class */
-  constructor(io: Io, folder: string, run: typeof runCommand, accept: readonly string[]) {
+  constructor(io: Io, folder: string, run: Run, accept: readonly string[]) {
     this.folder = folder;
     this.#io = { ...io, cwd: folder };
     this.#run = run;
@@ -95,16 +95,9 @@ export class Ground {
 
   /** Runs a command of the owner's. */
   async run(...words: readonly string[]): Promise<Ran> {
-    let stderr = '';
-    const silent = { isTTY: false, write: () => undefined };
-    const kept = {
-      isTTY: false,
-      write: (text: string | Uint8Array) => {
-        stderr += text;
-      },
-    };
-    const status = await this.#run(words, { ...this.#io, stdout: silent, stderr: kept });
-    return { status, error: /(?:error|bug): (.*)/.exec(stderr)?.[1] ?? '' };
+    const printed = { stdout: '', stderr: '' };
+    const status = await runInside(this.#run, this.#io, words, printed);
+    return { status, error: errorOf(printed) ?? '' };
   }
 
   /** Runs a command that has to succeed; throws `tool` when it does not. */

@@ -1,17 +1,11 @@
 /** @module How `lab demo` shows what it does: each command as it would be typed, really run, with what it prints and how it ends. */
 import { BootsealError } from '../core/errors.ts';
+import { errorOf, type Printed, type Run, runInside } from './inner-run.ts';
 import type { Io, Out } from './io.ts';
 import { printable } from './io.ts';
-import type { run as runCommand } from './main.ts';
 
 /** Letters of a terminal's line. */
 const WIDTH = 118;
-
-/** What a command printed. */
-export interface Shown {
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** What a command is expected to do. */
 export interface Expected {
@@ -26,12 +20,12 @@ export class Stage {
   readonly #io: Io;
   readonly #inside: Io;
   readonly #json: boolean;
-  readonly #run: typeof runCommand;
+  readonly #run: Run;
   readonly #start = Date.now();
   #step = 0;
 
   /** Commands run in `folder`. */
-  constructor(io: Io, folder: string, run: typeof runCommand, json: boolean) {
+  constructor(io: Io, folder: string, run: Run, json: boolean) {
     this.#io = io;
     this.#inside = { ...io, cwd: folder };
     this.#json = json;
@@ -55,7 +49,7 @@ export class Stage {
   }
 
   /** Runs a command and shows it. Throws `tool` when it ends otherwise than expected. */
-  async run(words: readonly string[], { status = 0, show = /(?!)/ }: Expected = {}): Promise<Shown> {
+  async run(words: readonly string[], { status = 0, show = /(?!)/ }: Expected = {}): Promise<Readonly<Printed>> {
     if (!this.#json) this.typed(words);
     const shown = await this.quietly(words, status);
     if (this.#json) this.#show({ event: 'command', words, status, error: errorOf(shown) ?? null }, '');
@@ -74,7 +68,7 @@ export class Stage {
   }
 
   /** Runs a command without showing it; throws as {@link run}. */
-  async quietly(words: readonly string[], status = 0): Promise<Shown> {
+  async quietly(words: readonly string[], status = 0): Promise<Readonly<Printed>> {
     const shown = { stdout: '', stderr: '' };
     const ended = await this.start(words, shown);
     if (ended === status) return shown;
@@ -85,21 +79,8 @@ export class Stage {
   }
 
   /** Runs a command and returns its exit status; what it prints is added to `shown`, and each piece is given to `take`. */
-  start(
-    words: readonly string[],
-    shown: { stdout: string; stderr: string },
-    take?: (text: string) => void,
-  ): Promise<number> {
-    const out = (name: 'stdout' | 'stderr'): Out => ({
-      isTTY: false,
-      write: (piece) => {
-        const text = typeof piece === 'string' ? piece : Buffer.from(piece).toString('latin1');
-        shown[name] += text;
-        if (name === 'stdout') take?.(text);
-      },
-    });
-    // Another world for each command: standard input can be read once in each.
-    return this.#run(words, { ...this.#inside, stdout: out('stdout'), stderr: out('stderr') });
+  start(words: readonly string[], shown: Printed, take?: (text: string) => void): Promise<number> {
+    return runInside(this.#run, this.#inside, words, shown, take);
   }
 
   /** Ends the demonstration. */
@@ -120,11 +101,6 @@ export class Stage {
     // Only what is bold, which is ours, has escape sequences.
     this.#io.stdout.write(`${text.startsWith(BOLD) ? text : text.split('\n').map(printable).join('\n')}\n`);
   }
-}
-
-/** Returns the one line in which a command said why it failed. */
-function errorOf({ stderr }: Shown): string | undefined {
-  return /(?:error|bug): (.*)/.exec(stderr)?.[1];
 }
 
 const BOLD = '\x1b[1m';

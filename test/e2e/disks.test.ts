@@ -7,7 +7,7 @@ import { dataPlace } from '../../src/core/luks/integrity/layout.ts';
 import { readSuperblock, SUPERBLOCK_SIZE } from '../../src/core/luks/integrity/superblock.ts';
 import { bootseal, scratch } from '../cli/script.ts';
 import { describeWith } from '../needs.ts';
-import { GUEST_DEADLINE, runScript } from './guest-machine.ts';
+import { GUEST_DEADLINE, runScript, USE_OPENED } from './guest-machine.ts';
 import { GUEST } from './guest-tree.ts';
 
 const MIB = 1 << 20;
@@ -27,16 +27,10 @@ const DISKS = [
 const FLIPPED = 'flipped';
 
 /** Opens, mounts, reads, writes, and leaves everything as it should be left; each line of the report is a step that failed. */
-const SCRIPT = `
-use() {
+const SCRIPT = `${USE_OPENED}use() {
   device=$(disk "$1")
   cryptsetup open --key-file "/keys/$1" $2 "$device" "$1" || { echo "$1: not opened"; return; }
-  mount -t ext4 -o errors=remount-ro "/dev/mapper/$1" /mnt || { echo "$1: not mounted"; return; }
-  [ "$(sha256sum < /mnt/known)" = "$(sha256sum < /known)" ] || echo "$1: a file is not what it was"
-  cp /written /mnt/written || echo "$1: not written"
-  umount /mnt || echo "$1: not unmounted"
-  cryptsetup close "$1" || echo "$1: not closed"
-  echo "$1: done"
+  use_opened "$1"
 }
 use_flipped() {
   device=$(disk "$1")

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ESP_TYPE, ROOT_TYPES } from '../../src/core/disk/partition-types.ts';
 import { bootseal, scratch } from '../cli/script.ts';
 import { describeWith } from '../needs.ts';
-import { GUEST_DEADLINE, runScript } from './guest-machine.ts';
+import { GUEST_DEADLINE, runScript, USE_OPENED } from './guest-machine.ts';
 import { GUEST } from './guest-tree.ts';
 
 const MIB = 1 << 20;
@@ -22,8 +22,7 @@ const DISKS = [
 ] as const;
 
 /** Each line of the report but the last of a disk is a step that failed. */
-const SCRIPT = `
-# The partition of a disk that has this type.
+const SCRIPT = `${USE_OPENED}# The partition of a disk that has this type.
 typed() {
   for number in /sys/block/\${1#/dev/}/*/partition; do
     [ -e "$number" ] || continue
@@ -39,12 +38,7 @@ use() {
   cryptsetup open --key-file /keys/disk "$root" first || { echo "$1: not opened"; return; }
   cryptsetup close first
   cryptsetup open --key-file /keys/added "$root" "$1" || { echo "$1: not opened with the added key"; return; }
-  mount -t ext4 -o errors=remount-ro "/dev/mapper/$1" /mnt || { echo "$1: not mounted"; return; }
-  [ "$(sha256sum < /mnt/known)" = "$(sha256sum < /known)" ] || echo "$1: a file is not what it was"
-  cp /written /mnt/written || echo "$1: not written"
-  umount /mnt || echo "$1: not unmounted"
-  cryptsetup close "$1" || echo "$1: not closed"
-  echo "$1: done"
+  use_opened "$1"
 }
 esp() {
   mount -t vfat -o ro "$(typed "$(disk "$1")" ${ESP_TYPE})" /mnt || { echo "$1: no EFI system partition"; return; }

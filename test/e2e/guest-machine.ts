@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { type MachineDisk, runMachine } from '../../src/lab/qemu.ts';
 import { kernelFile } from './guest-tree.ts';
-import { writeInitrd } from './initrd.ts';
+import { MOUNTED, writeInitrd } from './initrd.ts';
 
 /** What a disk that is opened needs, besides its driver. */
 export const DISK_MODULES = [
@@ -23,13 +23,7 @@ export const DISK_MODULES = [
 ];
 
 /** How the first program of a guest begins: its standard output and error are the report, and the modules are loaded. */
-export const START = `#!/bin/busybox sh
-/bin/busybox --install -s
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
-mount -t tmpfs tmpfs /run
-exec >/dev/ttyS1 2>&1
+export const START = `${MOUNTED}exec >/dev/ttyS1 2>&1
 stty -F /dev/ttyS1 raw
 while read -r module; do insmod "$module" || echo "cannot load $module"; done < /modules
 `;
@@ -43,6 +37,18 @@ disk() {
 . /script
 sync
 poweroff -f
+`;
+
+/** Shell: `use_opened NAME` mounts an opened disk, reads and writes a file, and leaves all as it should be; each line is a step that failed. */
+export const USE_OPENED = `
+use_opened() {
+  mount -t ext4 -o errors=remount-ro "/dev/mapper/$1" /mnt || { echo "$1: not mounted"; return; }
+  [ "$(sha256sum < /mnt/known)" = "$(sha256sum < /known)" ] || echo "$1: a file is not what it was"
+  cp /written /mnt/written || echo "$1: not written"
+  umount /mnt || echo "$1: not unmounted"
+  cryptsetup close "$1" || echo "$1: not closed"
+  echo "$1: done"
+}
 `;
 
 /** What such a guest is made of. */

@@ -2,33 +2,25 @@
 import { spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { makeMoves } from '../../src/cli/lab-attack.ts';
 import type { Ground } from '../../src/cli/lab-ground.ts';
 import { MOVES, type Move } from '../../src/cli/lab-moves.ts';
-import { bootseal, scratch } from '../cli/script.ts';
+import { bootseal } from '../cli/script.ts';
 import { describeWith } from '../needs.ts';
 import { GUEST } from './guest-tree.ts';
-import { writeFirmware } from './lab-guest-files.ts';
+import { useLabFolder } from './lab-guest-files.ts';
 
 const DEADLINE = 300_000;
 const COMMAND = path.resolve('bin/bootseal.js');
 
 describeWith(GUEST, 'lab attack', () => {
-  let folder: string;
-  let remove: () => void;
-  const at = (name: string) => path.join(folder, name);
-  beforeAll(() => {
-    ({ folder, remove } = scratch());
-    writeFirmware(at('fw'));
-    fs.mkdirSync(at('tmp'));
-  });
-  afterAll(() => remove());
+  const at = useLabFolder();
 
   it(
     'makes every move, and each is stopped by what has to stop it',
     async () => {
-      const { status, stdout, stderr } = await bootseal(['lab', 'attack', '--firmware', 'fw', '--json'], folder);
+      const { status, stdout, stderr } = await bootseal(['lab', 'attack', '--firmware', 'fw', '--json'], at('.'));
       expect(status, stdout + stderr).toBe(0);
       const events = stdout
         .trim()
@@ -60,7 +52,7 @@ describeWith(GUEST, 'lab attack', () => {
     'leaves no process and no file after SIGINT',
     async () => {
       const child = spawn(process.execPath, [COMMAND, 'lab', 'attack', '--firmware', 'fw'], {
-        cwd: folder,
+        cwd: at('.'),
         env: { ...process.env, TMPDIR: at('tmp') },
         stdio: ['ignore', 'pipe', 'pipe'],
       });
@@ -74,7 +66,7 @@ describeWith(GUEST, 'lab attack', () => {
       );
       child.kill('SIGINT');
       expect({ by: await ended, stderr }).toEqual({ by: 'SIGINT', stderr: '' });
-      const machines = spawnSync('pgrep', ['-f', `qemu-system-x86_64.*${folder}`], { encoding: 'utf8' }).stdout;
+      const machines = spawnSync('pgrep', ['-f', `qemu-system-x86_64.*${at('.')}`], { encoding: 'utf8' }).stdout;
       expect(machines).toBe('');
       expect(fs.readdirSync(at('tmp'))).toEqual([]);
     },

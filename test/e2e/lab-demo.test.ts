@@ -2,33 +2,24 @@
 import { spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { bootseal, scratch } from '../cli/script.ts';
+import { expect, it } from 'vitest';
+import { bootseal } from '../cli/script.ts';
 import { describeWith } from '../needs.ts';
 import { GUEST, GUEST_TREE } from './guest-tree.ts';
-import { writeFirmware } from './lab-guest-files.ts';
+import { useLabFolder, writeFirmware } from './lab-guest-files.ts';
 
 const COMMAND = path.resolve('bin/bootseal.js');
 /** Milliseconds: many times what it takes when the machine does nothing else. */
 const DEADLINE = 300_000;
 
 describeWith(GUEST, 'lab demo', () => {
-  let folder: string;
-  let remove: () => void;
-  const at = (name: string) => path.join(folder, name);
-
-  beforeAll(() => {
-    ({ folder, remove } = scratch());
-    writeFirmware(at('fw'));
-    fs.mkdirSync(at('tmp'));
-  });
-  afterAll(() => remove());
+  const at = useLabFolder();
 
   /** Starts it; `seen` is done when standard output has `text`. */
   function start(...more: string[]) {
     const args = [COMMAND, 'lab', 'demo', '--system', GUEST_TREE, '--firmware', 'fw', ...more];
     const child = spawn(process.execPath, args, {
-      cwd: folder,
+      cwd: at('.'),
       env: { ...process.env, TMPDIR: at('tmp') },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -51,7 +42,7 @@ describeWith(GUEST, 'lab demo', () => {
       });
     return { child, ended, seen };
   }
-  const machines = () => spawnSync('pgrep', ['-f', `qemu-system-x86_64.*${folder}`], { encoding: 'utf8' }).stdout;
+  const machines = () => spawnSync('pgrep', ['-f', `qemu-system-x86_64.*${at('.')}`], { encoding: 'utf8' }).stdout;
   function expectNothingLeft() {
     expect(machines()).toBe('');
     expect(fs.readdirSync(at('tmp'))).toEqual([]);
@@ -101,7 +92,7 @@ describeWith(GUEST, 'lab demo', () => {
       const accept = ['--accept-firmware', 'enforcing-some-unverified'];
       expect(await bootseal([...again, ...accept], at('kept'))).toMatchObject({ status: 0 });
       expect(
-        await bootseal(['lab', 'demo', '--keep', 'kept', '--system', GUEST_TREE, '--firmware', 'fw'], folder),
+        await bootseal(['lab', 'demo', '--keep', 'kept', '--system', GUEST_TREE, '--firmware', 'fw'], at('.')),
       ).toMatchObject({
         status: 5,
         stderr: expect.stringContaining('kept exists already'),
@@ -122,7 +113,7 @@ describeWith(GUEST, 'lab demo', () => {
       const { signal: by, stderr } = await ended;
       expect({ by, stderr }).toEqual({ by: signal, stderr: '' });
       expectNothingLeft();
-      expect(fs.readdirSync(folder).filter((name) => name.startsWith('interrupted'))).toEqual([]);
+      expect(fs.readdirSync(at('.')).filter((name) => name.startsWith('interrupted'))).toEqual([]);
     },
     DEADLINE,
   );
@@ -130,7 +121,7 @@ describeWith(GUEST, 'lab demo', () => {
   it('names all that is missing, with the command that installs it', async () => {
     fs.mkdirSync(at('empty/usr/bin'), { recursive: true });
     fs.writeFileSync(at('empty/usr/bin/busybox'), 'a small build, with insmod only');
-    const ran = await bootseal(['lab', 'demo', '--system', 'empty', '--firmware', 'fw'], folder);
+    const ran = await bootseal(['lab', 'demo', '--system', 'empty', '--firmware', 'fw'], at('.'));
     expect(ran).toMatchObject({ status: 6, stdout: '' });
     expect(ran.stderr).toMatch(/a static busybox, cryptsetup, a kernel with its modules/);
     expect(ran.stderr).toMatch(
@@ -140,7 +131,8 @@ describeWith(GUEST, 'lab demo', () => {
 
   it('refuses a firmware that checks nothing, and one that is not there', async () => {
     fs.writeFileSync(at('none'), Buffer.alloc(4096));
-    const run = (firmware: string) => bootseal(['lab', 'demo', '--system', GUEST_TREE, '--firmware', firmware], folder);
+    const run = (firmware: string) =>
+      bootseal(['lab', 'demo', '--system', GUEST_TREE, '--firmware', firmware], at('.'));
     expect((await run('none')).status).toBeGreaterThan(1);
     expect(await run('nowhere')).toMatchObject({ status: 5 });
     writeFirmware(at('generic'), 'debian-ovmf/OVMF_2026.08.fd');

@@ -9,7 +9,7 @@ import { describeWith } from '../needs.ts';
 import { makeRoot, SERVICE_SECRET } from './encrypted-root.ts';
 import { DISK_MODULES, GUEST_DEADLINE } from './guest-machine.ts';
 import { GUEST, kernelFile } from './guest-tree.ts';
-import { writeInitrd } from './initrd.ts';
+import { MOUNTED, writeInitrd } from './initrd.ts';
 import { ACCEPT, SECRET_AREA, writeFirmware } from './lab-guest-files.ts';
 
 const { efiSecretModules } = createRequire(import.meta.url)('../../bin/setup/efi-secret-driver.js') as {
@@ -19,13 +19,7 @@ const MODULES = efiSecretModules()?.folder ?? '/nonexistent';
 const DRIVER = { ...GUEST, name: `${GUEST.name} or the driver efi_secret`, files: [...GUEST.files, MODULES] };
 
 /** The driver learns from provide.ko where the area is, as it else would from the firmware's table (efi-secret/provide.c). */
-const INIT = `#!/bin/busybox sh
-/bin/busybox --install -s
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
-mount -t tmpfs tmpfs /run
-exec >/dev/ttyS0 2>&1
+const INIT = `${MOUNTED}exec >/dev/ttyS0 2>&1
 while read -r module; do insmod "$module"; done < /modules
 dd if=/location of=/dev/mem bs=4096 seek=$((0x10001)) conv=notrunc 2>/dev/null
 insmod /provide.ko

@@ -1,6 +1,8 @@
 /** @module What the lab's guests of tests are made of: Debian's OVMF of the AmdSev kind, and a small initrd that shows the secret area. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
+import { scratch } from '../cli/script.ts';
 import { fixture } from '../fixtures.ts';
 import { writeInitrd } from './initrd.ts';
 
@@ -10,6 +12,22 @@ export const GENERIC = 'debian-ovmf/OVMF_2026.08.fd';
 /** Where AMDSEV's footer has them. */
 export const SECRET_AREA = 0x810000;
 export const ACCEPT = ['--accept-firmware', 'enforcing-some-unverified'] as const;
+
+/**
+ * Has the tests of a suite start in a folder with firmware `fw` and an empty `tmp`, and remove it. Returns how names in it are found;
+ * `.` is the folder.
+ */
+export function useLabFolder(): (name: string) => string {
+  let place: ReturnType<typeof scratch>;
+  const at = (name: string) => path.join(place.folder, name);
+  beforeAll(() => {
+    place = scratch();
+    writeFirmware(at('fw'));
+    fs.mkdirSync(at('tmp'));
+  });
+  afterAll(() => place.remove());
+  return at;
+}
 
 /** Prints the first 96 bytes of the secret area, as 64-bit numbers. */
 const INIT = `#!/bin/busybox sh

@@ -6,17 +6,11 @@ import { describeWith } from '../needs.ts';
 import { makeRoot, type RootDisk, SERVICE_SECRET } from './encrypted-root.ts';
 import { DISK_MODULES, GUEST_DEADLINE } from './guest-machine.ts';
 import { GUEST } from './guest-tree.ts';
-import { writeInitrd } from './initrd.ts';
+import { MOUNTED, writeInitrd } from './initrd.ts';
 import { type MeasuredRun, runMeasured, SECRET_WORD } from './measured-machine.ts';
 
 /** The first program of an initrd that has only busybox and cryptsetup. */
-const INIT = `#!/bin/busybox sh
-/bin/busybox --install -s
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
-mount -t tmpfs tmpfs /run
-while read -r module; do insmod "$module"; done < /modules
+const INIT = `${MOUNTED}while read -r module; do insmod "$module"; done < /modules
 /usr/lib/bootseal/unlock || exec sh
 mount -o ro /dev/mapper/root /root
 exec switch_root /root /sbin/init
