@@ -12,9 +12,9 @@ const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
 /** Path of the peer's script, if the person has one. */
 export const peerScript = process.env['BOOTSEAL_PEER_SEV_SNP_MEASURE'];
 
-/** Runs the real command in a process of its own. */
-export function bootseal(args) {
-  return run(process.execPath, [COMMAND, ...args]).stdout;
+/** Runs the real command in a process of its own, which has to end with `status`. */
+export function bootseal(args, status = 0) {
+  return run(process.execPath, [COMMAND, ...args], status).stdout;
 }
 
 /** Runs virtee/sev-snp-measure. */
@@ -30,14 +30,22 @@ export function floor(firmware) {
   return run(process.execPath, ['-e', script, firmware]).stdout;
 }
 
+/** Runs the least that a Node process must do to try so many SNP launches: one SHA-384 of a PAGE_INFO each. */
+export function searchFloor(launches) {
+  const script = `const { hash } = require('crypto');
+    const info = Buffer.alloc(112);
+    for (let i = 0; i < Number(process.argv[1]); i++) info.set(hash('sha384', info, 'buffer'));`;
+  return run(process.execPath, ['-e', script, `${launches}`]).stdout;
+}
+
 /** Runs the real command and returns the most memory that it had at once, in MiB. */
 export function peakMemory(args) {
   const { stderr } = run(process.execPath, ['--require', PRELOAD, COMMAND, ...args]);
   return Number(/^peak memory (\d+) KiB$/m.exec(stderr)[1]) / 1024;
 }
 
-function run(program, args) {
+function run(program, args, status = 0) {
   const ran = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 1 << 26 });
-  if (ran.status !== 0) throw new Error(`${program} ${args.join(' ')}: ${ran.error?.message ?? ran.stderr}`);
+  if (ran.status !== status) throw new Error(`${program} ${args.join(' ')}: ${ran.error?.message ?? ran.stderr}`);
   return ran;
 }

@@ -4,7 +4,7 @@
 // it is compared with that as well.
 import { images, memory } from './image.js';
 import { makeInputs } from './inputs.js';
-import { bootseal, floor, peakMemory, peer, peerScript } from './programs.js';
+import { bootseal, floor, peakMemory, peer, peerScript, searchFloor } from './programs.js';
 import { best, median, runInTurn } from './timing.js';
 
 const MODELS = [
@@ -88,6 +88,22 @@ function matrix({ firmware }, rounds) {
   );
 }
 
+/** A digest that nothing gives, so that all of the default search is done. */
+const NOWHERE = '00'.repeat(48);
+
+function search({ firmware }, rounds) {
+  const files = ['--firmware', firmware, '--kernel', firmware, '--initrd', firmware, '--cmdline', 'quiet'];
+  const all = () => bootseal(['identify', NOWHERE, ...files, '--json'], 1);
+  const { tried } = JSON.parse(all());
+  const times = timed(`identify: the default search, ${tried} launches`, rounds, {
+    bootseal: all,
+    floor: () => searchFloor(tried),
+  });
+  row('identify, the default search', times.bootseal / 1000, 3, 's');
+  atLeast('its launches a second', tried / (times.bootseal / 1000), 100_000, '/s');
+  limit('launches a second that are nothing but their hash', tried / (times.floor / 1000), '/s');
+}
+
 /** Times the programs, prints the times, and returns the medians. */
 function timed(title, rounds, programs) {
   const runs = runInTurn(rounds, programs);
@@ -145,6 +161,7 @@ function measurements() {
     single(inputs, rounds);
     direct(inputs, rounds);
     matrix(inputs, rounds);
+    search(inputs, rounds);
     if (peerScript === undefined)
       console.log('no peer: set BOOTSEAL_PEER_SEV_SNP_MEASURE to compare with sev-snp-measure.py');
   } finally {
