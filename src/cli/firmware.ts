@@ -15,11 +15,16 @@ import { type Io, readInput, resolvePath } from './io.ts';
 
 /** Builds the command. */
 export function firmwareCommand(io: Io): Command {
-  const command = new Command('firmware');
+  const command = new Command('firmware').addHelpText('after', EXAMPLES);
   command.addCommand(inspectCommand(io));
   command.addCommand(lintCommand(io));
   return command;
 }
+
+const EXAMPLES = `
+Examples:
+  bootseal firmware inspect OVMF.amdsev.fd
+  bootseal firmware lint OVMF.amdsev.fd --platform sev-es`;
 
 interface InspectOptions {
   readonly json?: true;
@@ -101,6 +106,8 @@ function lintCommand(io: Io): Command {
 }
 
 const LINT_EXAMPLES = `
+Exit status: 0 it is enforcing, 1 it is of another class or does not serve the platform, 3 it cannot be judged.
+
 Examples:
   bootseal firmware lint OVMF.amdsev.fd
   bootseal firmware lint OVMF.amdsev.fd --platform sev-es

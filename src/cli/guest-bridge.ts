@@ -17,8 +17,14 @@ export function guestBridgeCommand(io: Io): Command {
   return new Command('bridge')
     .description('Give launch secrets to container software in the form that it reads.')
     .addCommand(offlineFsCommand(io))
-    .addCommand(ocicryptCommand(io));
+    .addCommand(ocicryptCommand(io))
+    .addHelpText('after', EXAMPLES);
 }
+
+const EXAMPLES = `
+Examples:
+  bootseal guest bridge offline-fs-kbc --out /run/aa-offline_fs_kbc-keys.json
+  bootseal guest bridge ocicrypt < request.json | consumer`;
 
 interface OfflineFsOptions extends SourceOptions {
   readonly out: string;

@@ -19,5 +19,12 @@ export function guestCommand(io: Io): Command {
     .addCommand(guestUnlockCommand(io))
     .addCommand(guestKeyringCommand(io))
     .addCommand(guestRequestKeyCommand(io))
-    .addCommand(guestBridgeCommand(io));
+    .addCommand(guestBridgeCommand(io))
+    .addHelpText('after', EXAMPLES);
 }
+
+const EXAMPLES = `
+Examples:
+  bootseal guest list
+  bootseal guest read disk-passphrase --out /run/disk.key
+  bootseal guest erase --all`;

@@ -23,5 +23,12 @@ export function imageCommand(io: Io): Command {
     .addCommand(imageAddKeyCommand(io))
     .addCommand(imageRemoveKeyCommand(io))
     .addCommand(imageRekeyCommand(io))
-    .addCommand(imageRepairCommand(io));
+    .addCommand(imageRepairCommand(io))
+    .addHelpText('after', EXAMPLES);
 }
+
+const EXAMPLES = `
+Examples:
+  bootseal image build --from rootfs.tar --new-key disk.key --out disk.img
+  bootseal image verify disk.img --key-file disk.key
+  bootseal image extract disk.img --key-file disk.key --out root.raw`;

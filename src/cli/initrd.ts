@@ -13,5 +13,11 @@ export function initrdCommand(io: Io): Command {
     )
     .addCommand(initrdInspectCommand(io))
     .addCommand(initrdAddCommand(io))
-    .addCommand(initrdHooksCommand(io));
+    .addCommand(initrdHooksCommand(io))
+    .addHelpText('after', EXAMPLES);
 }
+
+const EXAMPLES = `
+Examples:
+  bootseal initrd inspect initrd.img
+  bootseal initrd add --base initrd.img --with unlock --out new.img`;

@@ -1,11 +1,12 @@
 /** @module `bootseal lab`: whole launches without the hardware. */
 import { Command } from 'commander';
 import { createLabPlatform } from '../lab/psp/platform.ts';
-import { type Io, remark, resolvePath } from './io.ts';
+import { type Io, remark } from './io.ts';
 import { labAttackCommand } from './lab-attack.ts';
 import { labDemoCommand } from './lab-demo.ts';
 import { NOT_ENCRYPTED } from './lab-remark.ts';
 import { labUpCommand } from './lab-up.ts';
+import { outFolder } from './out-folder.ts';
 
 const EXAMPLES = `
 Examples:
@@ -39,7 +40,7 @@ export function labCommand(io: Io): Command {
 }
 
 async function makePlatform(io: Io, { out, json }: PlatformOptions): Promise<void> {
-  await createLabPlatform(resolvePath(io, out));
+  await createLabPlatform(await outFolder(io, out, {}));
   remark(io, 'warning', NOT_ENCRYPTED);
   io.stdout.write(
     json === true

@@ -9,5 +9,11 @@ export function launchCommand(io: Io): Command {
   return new Command('launch')
     .description('Prepare one launch from a description, and bring the secrets in once it is verified.')
     .addCommand(launchPrepareCommand(io))
-    .addCommand(launchInjectCommand(io));
+    .addCommand(launchInjectCommand(io))
+    .addHelpText('after', EXAMPLES);
 }
+
+const EXAMPLES = `
+Examples:
+  bootseal launch prepare launch.yaml --out launch
+  bootseal launch inject --record launch/record.json --qmp launch/qmp.sock --secret disk-passphrase=passphrase`;

@@ -21,10 +21,14 @@ const PLATFORMS: Readonly<Record<Platform, string>> = {
 };
 
 const EXAMPLES = `
+Exit status: 0 the digest is printed, 2 no guest can be started so, 3 the firmware is damaged or cannot serve the platform,
+5 a file cannot be read.
+
 Examples:
   bootseal measure snp --firmware OVMF.amdsev.fd --kernel vmlinuz --initrd initrd.img \\
       --cmdline "console=ttyS0 root=/dev/vda1" --vcpus 4 --cpu EPYC-v4
   bootseal measure sev --firmware OVMF.amdsev.fd --kernel vmlinuz --cmdline-file cmdline.txt
+  bootseal measure sev-es --firmware OVMF.amdsev.fd --kernel vmlinuz --vcpus 4 --cpu EPYC-Milan --plan
   bootseal measure snp --firmware OVMF.fd --profile ec2 --vcpus 1,2,4,8 --json
 
 One result prints just the digest; several print one line each, digest last.

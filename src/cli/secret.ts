@@ -11,5 +11,12 @@ export function secretCommand(io: Io): Command {
     .description('Seal secrets to a verified launch, and look into what was sealed.')
     .addCommand(secretBuildCommand(io))
     .addCommand(secretInspectCommand(io))
-    .addCommand(secretOpenCommand(io));
+    .addCommand(secretOpenCommand(io))
+    .addHelpText('after', EXAMPLES);
 }
+
+const EXAMPLES = `
+Examples:
+  bootseal secret build --record launch/record.json --measurement measurement.b64 \\
+      --secret disk-passphrase=passphrase.txt --out packet
+  bootseal secret inspect packet --tk launch/tk --measurement measurement.b64`;

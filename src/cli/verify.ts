@@ -61,7 +61,10 @@ export function verifyCommand(io: Io): Command {
     .option('--json', 'print one JSON object')
     .addHelpText('after', HELP)
     .action(async (options: Options) => verifyLaunch(io, launch, options));
-  return new Command('verify').description('Check what a platform reports.').addCommand(launch);
+  return new Command('verify')
+    .description('Check what a platform reports.')
+    .addCommand(launch)
+    .addHelpText('after', HELP);
 }
 
 const HELP = `

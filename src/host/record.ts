@@ -72,7 +72,7 @@ const isThere = async (name: string): Promise<boolean> =>
   );
 
 const ONE_LAUNCH =
-  'a record is good for one launch: make a new one with session create and start the guest again with it';
+  'keys and record serve one launch, and --force does not change that: make a new session with session create, in another folder, have the host start the guest again with its godh and session, and build the packet from its record';
 
 function usedBefore(file: string, used: NonNullable<LaunchRecord['used']>): BootsealError {
   return new BootsealError('usage', `${file} was used at ${used.at} for the measurement ${used.measurement}`, {
