@@ -37,7 +37,9 @@ export async function bootedFiles(
   if (options.kernel === undefined) {
     const without = (['initrd', 'cmdline', 'cmdlineFile'] as const).find((key) => options[key] !== undefined);
     if (without !== undefined || options.stripNewline === true) {
-      throw new BootsealError('usage', 'an initrd or command line is measured only together with --kernel');
+      throw new BootsealError('usage', 'an initrd or command line is measured only together with --kernel', {
+        hint: 'add --kernel, or leave both out: without a kernel the firmware starts one from its disk',
+      });
     }
     return { hashes: undefined, files: {} };
   }
@@ -72,10 +74,14 @@ export async function hashInput(
 /** Reads the command line, without the NUL that ends it; throws `usage` for one that no QEMU gets, `io`. */
 export async function commandLine(io: Io, options: BootedOptions): Promise<Uint8Array> {
   if (options.cmdline !== undefined && options.cmdlineFile !== undefined) {
-    throw new BootsealError('usage', '--cmdline and --cmdline-file exclude each other');
+    throw new BootsealError('usage', '--cmdline and --cmdline-file exclude each other', {
+      hint: 'leave one of them out',
+    });
   }
   if (options.stripNewline === true && options.cmdlineFile === undefined) {
-    throw new BootsealError('usage', '--strip-newline goes with --cmdline-file');
+    throw new BootsealError('usage', '--strip-newline goes with --cmdline-file', {
+      hint: 'give --cmdline-file, or leave it out',
+    });
   }
   // Node has replaced what it could not decode: other bytes would be measured than QEMU gets.
   if (options.cmdline?.includes('\u{fffd}') === true) {
@@ -88,7 +94,9 @@ export async function commandLine(io: Io, options: BootedOptions): Promise<Uint8
       ? Buffer.from(options.cmdline ?? '')
       : await readInput(io, options.cmdlineFile, CMDLINE_LIMIT);
   if (given.includes(0)) {
-    throw new BootsealError('usage', 'the command line holds a NUL byte, at which QEMU would end it');
+    throw new BootsealError('usage', 'the command line holds a NUL byte, at which QEMU would end it', {
+      hint: 'write the command line again, as text',
+    });
   }
   const strip = options.stripNewline === true && given.at(-1) === 0x0a;
   if (strip) remark(io, 'note', 'one newline at the end of the command line was left out');

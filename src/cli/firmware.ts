@@ -55,7 +55,9 @@ Examples:
 
 async function inspect(io: Io, file: string, options: InspectOptions): Promise<void> {
   if (options.descriptor === undefined && (options.out !== undefined || options.force !== undefined)) {
-    throw new BootsealError('usage', '--out and --force go with --descriptor');
+    throw new BootsealError('usage', '--out and --force go with --descriptor', {
+      hint: 'add --descriptor, or send the output to a file',
+    });
   }
   const image = await readImage(io, file);
   if (options.descriptor === true) return writeDescriptor(io, image, options);
@@ -129,11 +131,7 @@ async function lint(io: Io, file: string, options: LintOptions): Promise<void> {
     });
   }
   if (start !== undefined && start.verdict.answer !== 'yes') {
-    const { reason = 'it cannot be told', advice } = start.verdict;
-    throw new BootsealError(
-      'mismatch',
-      `the firmware does not serve ${start.platform}: ${reason}`,
-      advice === undefined ? {} : { hint: advice },
-    );
+    const { reason, advice } = start.verdict;
+    throw new BootsealError('mismatch', `the firmware does not serve ${start.platform}: ${reason}`, { hint: advice });
   }
 }

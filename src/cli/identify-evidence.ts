@@ -36,7 +36,9 @@ export async function readEvidence(io: Io, text: string, options: MeasurementOpt
   const bytes = decoded(text) ?? (await fromFile(io, text));
   if (options.tik !== undefined) return launchMeasurement(io, bytes, options.tik, options);
   if (options.policy !== undefined || apiFromOptions(options) !== undefined) {
-    throw new BootsealError('usage', '--policy, --api-major, --api-minor and --build-id go with --tik');
+    throw new BootsealError('usage', '--policy, --api-major, --api-minor and --build-id go with --tik', {
+      hint: 'give --tik too, or leave them out: a digest needs none of them',
+    });
   }
   const platforms = PLATFORMS_BY_LENGTH.get(bytes.length);
   if (platforms !== undefined) {

@@ -86,12 +86,12 @@ function parseFeatures(text: string): bigint {
 function mostVcpus(text: string): number {
   const most = parseUnsigned(text, '--vcpus', MAX_VCPUS);
   if (most > 0) return most;
-  throw new BootsealError('usage', '--vcpus 0: a guest has at least one');
+  throw new BootsealError('usage', '--vcpus 0: a guest has at least one', { hint: 'leave 0 out of the list' });
 }
 
 function chosenCpus({ cpu, cpuSignature: signatures }: ScopeOptions): readonly Cpu[] {
   if (cpu !== undefined && signatures !== undefined) {
-    throw new BootsealError('usage', '--cpu and --cpu-signature exclude each other');
+    throw new BootsealError('usage', '--cpu and --cpu-signature exclude each other', { hint: 'leave one of them out' });
   }
   if (cpu !== undefined) {
     const named = cpu.split(',').map((name) => ({ name, signature: cpuSignature(cpuModel(name)) }));
@@ -105,7 +105,9 @@ function chosenCpus({ cpu, cpuSignature: signatures }: ScopeOptions): readonly C
 async function believedBoots(io: Io, options: ScopeOptions): Promise<readonly Boot[]> {
   const { kernel = [], initrd = [], cmdline = [], cmdlineFile = [] } = options;
   if (kernel.length === 0 && initrd.length + cmdline.length + cmdlineFile.length > 0) {
-    throw new BootsealError('usage', 'an initrd or command line is measured only together with --kernel');
+    throw new BootsealError('usage', 'an initrd or command line is measured only together with --kernel', {
+      hint: 'give the kernels that the host may have used with --kernel',
+    });
   }
   const cmdlines: Uint8Array[] = [];
   for (const text of cmdline) cmdlines.push(await commandLine(io, { cmdline: text }));

@@ -165,7 +165,10 @@ function reportJson(report: NonNullable<Evidence['report']>): unknown {
 function checkTried({ answer: { tried, ruledOut }, stopped }: Outcome): void {
   if (tried > 0 || stopped) return;
   const [first] = ruledOut;
-  if (first !== undefined) throw new BootsealError('format', `${first.firmware.name}: ${first.reason}`);
+  if (first !== undefined)
+    throw new BootsealError('format', `${first.firmware.name}: ${first.reason}`, {
+      hint: 'give another firmware image: none of these can be measured',
+    });
   throw new BootsealError(
     'usage',
     'nothing is left to try: the profiles and features that were given are of other platforms',

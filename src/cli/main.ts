@@ -62,6 +62,8 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
 };
 
+const OPTIONS_HINT = 'run it with --help for its options';
+
 /** Runs one command line (without `node` and the script) and returns its exit status; never throws and never exits. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const json = argv.includes('--json');
@@ -72,7 +74,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   } catch (error) {
     if (!(error instanceof CommanderError)) return report(error, json, io);
     if (error.exitCode === 0) return 0;
-    if (json) reportJson({ kind: 'usage', message: error.message.replace(/^error: /, '') }, io);
+    if (json) reportJson({ kind: 'usage', message: error.message.replace(/^error: /, ''), hint: OPTIONS_HINT }, io);
     return STATUS.usage;
   }
 }
@@ -91,7 +93,7 @@ async function program(io: Io, isWanted: (name: string) => boolean, json: boolea
   const root = new Command('bootseal')
     .description('Predict, verify and seal secrets to the launch of a confidential virtual machine.')
     .version(VERSION)
-    .showHelpAfterError('(run with --help for the options)')
+    .showHelpAfterError(`bootseal: hint: ${OPTIONS_HINT}`)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),

@@ -124,7 +124,9 @@ function chosenCpus(options: MeasureOptions, profile: Profile, platform: Platfor
   const given = [options.cpu, options.cpuSignature, identity.find((part) => part !== undefined)];
   const ways = given.filter((way) => way !== undefined).length;
   if (ways > 1) {
-    throw new BootsealError('usage', '--cpu, --cpu-signature and --cpu-family/-model/-stepping exclude each other');
+    throw new BootsealError('usage', '--cpu, --cpu-signature and --cpu-family/-model/-stepping exclude each other', {
+      hint: 'give one of them',
+    });
   }
   if (options.cpu !== undefined) {
     return [...new Set(options.cpu.split(','))].map((name) => ({ name, signature: cpuSignature(cpuModel(name)) }));
@@ -144,7 +146,9 @@ function chosenCpus(options: MeasureOptions, profile: Profile, platform: Platfor
 function identityOf(options: MeasureOptions): CpuIdentity {
   const { cpuFamily, cpuModel: model, cpuStepping } = options;
   if (cpuFamily === undefined || model === undefined || cpuStepping === undefined) {
-    throw new BootsealError('usage', '--cpu-family, --cpu-model and --cpu-stepping go together');
+    throw new BootsealError('usage', '--cpu-family, --cpu-model and --cpu-stepping go together', {
+      hint: 'give all three, or a name with --cpu',
+    });
   }
   return {
     family: parseUnsigned(cpuFamily, '--cpu-family', 0xffff),
@@ -163,7 +167,9 @@ async function chosenSvsm(
   const { svsm, varsSize, varsFile } = options;
   if (svsm === undefined) {
     if (varsSize === undefined && varsFile === undefined) return undefined;
-    throw new BootsealError('usage', '--vars-size and --vars-file go with --svsm');
+    throw new BootsealError('usage', '--vars-size and --vars-file go with --svsm', {
+      hint: 'give --svsm, or leave them out',
+    });
   }
   if ((varsSize === undefined) === (varsFile === undefined)) {
     throw new BootsealError('usage', '--svsm needs either --vars-size or --vars-file', {

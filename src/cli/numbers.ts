@@ -7,6 +7,7 @@ export function parseBigUnsigned(text: string, option: string): bigint {
     throw new BootsealError(
       'usage',
       `${option} takes a number such as 16 or 0x10, not ${JSON.stringify(text.slice(0, 64))}`,
+      { hint: 'write it in decimal, or in hexadecimal after 0x' },
     );
   }
   return BigInt(text);
@@ -15,7 +16,8 @@ export function parseBigUnsigned(text: string, option: string): bigint {
 /** Reads an unsigned number from 0 to `max`; throws `usage` naming the option. */
 export function parseUnsigned(text: string, option: string, max: number): number {
   const value = parseBigUnsigned(text, option);
-  if (value > BigInt(max)) throw new BootsealError('usage', `${option} ${text} is more than ${max}`);
+  if (value > BigInt(max))
+    throw new BootsealError('usage', `${option} ${text} is more than ${max}`, { hint: 'give a smaller number' });
   return Number(value);
 }
 

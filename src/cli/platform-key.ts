@@ -41,11 +41,16 @@ export async function readPlatformKey(io: Io, options: PlatformKeyOptions): Prom
   const { platformCerts, pdh, root, insecureUnverifiedPdh = false, lab } = options;
   if (lab !== undefined) return labKey(io, lab);
   if (platformCerts !== undefined) {
-    if (insecureUnverifiedPdh) throw new BootsealError('usage', '--insecure-unverified-pdh goes with --pdh only');
+    if (insecureUnverifiedPdh)
+      throw new BootsealError('usage', '--insecure-unverified-pdh goes with --pdh only', {
+        hint: 'leave it out: a chain is always verified',
+      });
     return verified(io, platformCerts, root);
   }
   if (root !== undefined) {
-    throw new BootsealError('usage', '--root is about a chain: it goes with --platform-certs only');
+    throw new BootsealError('usage', '--root is about a chain: it goes with --platform-certs only', {
+      hint: 'leave it out, or give the folder of the chain with --platform-certs',
+    });
   }
   if (pdh === undefined) {
     throw new BootsealError('usage', 'a session needs the certificates of a platform', {
@@ -91,7 +96,10 @@ async function readFound(io: Io, name: string): Promise<FoundCertificates> {
 
 async function unverified(io: Io, file: string): Promise<PlatformKey> {
   const { pdh } = await readFound(io, file);
-  if (pdh === undefined) throw new BootsealError('usage', `${file}: holds no PDH certificate`);
+  if (pdh === undefined)
+    throw new BootsealError('usage', `${file}: holds no PDH certificate`, {
+      hint: 'give the file that the platform exported as pdh.cert',
+    });
   remark(
     io,
     'warning',

@@ -25,7 +25,8 @@ export function parseSecretArgument(text: string): SecretArgument {
   const rest = text.slice(at + 1);
   const form = rest.endsWith(',nul') ? 'nul' : 'raw';
   const path = form === 'nul' ? rest.slice(0, -',nul'.length) : rest;
-  if (path === '') throw new BootsealError('usage', `--secret ${guid}: the path is empty`);
+  if (path === '')
+    throw new BootsealError('usage', `--secret ${guid}: the path is empty`, { hint: 'write GUID=PATH, or NAME=PATH' });
   return { guid, form, path };
 }
 

@@ -81,7 +81,9 @@ async function build(io: Io, options: Options): Promise<void> {
   const room = secretRoom(record.firmware.secretArea);
   const measurement = await readMeasurement(io, options.measurement);
   if (options.tk === '-') {
-    throw new BootsealError('usage', '--tk needs the file itself: beside it is marked that the keys served');
+    throw new BootsealError('usage', '--tk needs the file itself: beside it is marked that the keys served', {
+      hint: 'give the path of tk in the folder that session create made',
+    });
   }
   const keys = await readTransportKeys(io, options.tk, options.record);
   const secrets: OwnerSecret[] = [];

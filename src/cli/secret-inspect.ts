@@ -45,7 +45,9 @@ Examples:
 
 async function inspect(io: Io, file: string, options: Options): Promise<void> {
   if ((options.value === undefined) !== (options.out === undefined)) {
-    throw new BootsealError('usage', '--value and --out belong together');
+    throw new BootsealError('usage', '--value and --out belong together', {
+      hint: 'give both: a value is written to a file only',
+    });
   }
   const out = secretFile(options.out ?? '');
   const area = await readTable(io, file, options);
@@ -67,12 +69,18 @@ async function readTable(io: Io, file: string, options: Options): Promise<Uint8A
   const { tk, measurement, legacyApi = false } = options;
   if (file === '-' || !(await isFolder(resolvePath(io, file)))) {
     if (tk !== undefined || measurement !== undefined || legacyApi) {
-      throw new BootsealError('usage', `${file} is no folder of secret build: a plain table needs no keys`);
+      throw new BootsealError('usage', `${file} is no folder of secret build: a plain table needs no keys`, {
+        hint: 'leave --tk and --measurement out',
+      });
     }
     return readInput(io, file, MAX_PAYLOAD);
   }
   if (tk === undefined || measurement === undefined) {
-    throw new BootsealError('usage', `${file} is a folder with a packet: --tk and --measurement are needed to open it`);
+    throw new BootsealError(
+      'usage',
+      `${file} is a folder with a packet: --tk and --measurement are needed to open it`,
+      { hint: 'give both, or the file of a plain table' },
+    );
   }
   return openFolder(io, file, { tk, measurement, legacyApi });
 }

@@ -125,7 +125,9 @@ function acceptedFirmware(io: Io, launch: MeasuredLaunch, accepted: string | und
   const { image, firmware } = launch.firmware;
   const hashed = launch.inputs['firmware'];
   if (image === undefined || hashed === undefined) {
-    throw new BootsealError('usage', 'a session needs the firmware image itself, not its descriptor');
+    throw new BootsealError('usage', 'a session needs the firmware image itself, not its descriptor', {
+      hint: 'give the image that the descriptor was made of',
+    });
   }
   const judged = judgeFirmware(image, accepted);
   if (accepted !== undefined && accepted !== judged.class) {

@@ -102,7 +102,9 @@ function refuseIgnored(command: Command, by: string, allowed: readonly string[])
     return !allowed.includes(key) && command.getOptionValueSource(key) === 'cli';
   });
   if (other === undefined) return;
-  throw new BootsealError('usage', `${other.long} does not go with ${by}, which says what is expected`);
+  throw new BootsealError('usage', `${other.long} does not go with ${by}, which says what is expected`, {
+    hint: 'leave one of them out',
+  });
 }
 
 async function againstRecord(io: Io, options: Options, file: string): Promise<Verdict> {
@@ -148,7 +150,9 @@ async function againstValues(io: Io, options: Options): Promise<Verdict> {
 
 async function explicitTik(io: Io, { tik, tk }: Options): Promise<Uint8Array> {
   if ((tik === undefined) === (tk === undefined)) {
-    throw new BootsealError('usage', 'without --record, one of --tik and --tk is needed');
+    throw new BootsealError('usage', 'without --record, one of --tik and --tk is needed', {
+      hint: 'give --record, or the key that the measurement was made with',
+    });
   }
   if (tik !== undefined) return readTik(io, tik);
   const keys = await readTransportKeys(io, tk);
@@ -167,7 +171,9 @@ function parsePlatform(text: string): Platform {
 async function expectedDigests(io: Io, platform: Platform, options: Options): Promise<readonly ExpectedDigest[]> {
   const { digest, firmware } = options;
   if ((digest === undefined) === (firmware === undefined)) {
-    throw new BootsealError('usage', 'without --record, either --digest or --firmware is needed');
+    throw new BootsealError('usage', 'without --record, either --digest or --firmware is needed', {
+      hint: 'give --record, or what was launched, or its digest',
+    });
   }
   if (digest !== undefined) return [{ digest: parseDigest(digest) }];
   const { results } = await measureFromOptions(io, platform, { ...options, firmware: firmware ?? '' });
@@ -178,10 +184,15 @@ function parseDigest(text: string): string {
   const digits = text.toLowerCase().replace(/^0x/, '');
   if (/^[0-9a-f]{64}$/.test(digits)) return digits;
   const snp = /^[0-9a-f]{96}$/.test(digits) ? ', which would be an SNP digest' : '';
-  throw new BootsealError('usage', `--digest needs 64 hexadecimal digits, got ${text.length} characters${snp}`);
+  throw new BootsealError('usage', `--digest needs 64 hexadecimal digits, got ${text.length} characters${snp}`, {
+    hint: 'give the digest as measure prints it',
+  });
 }
 
 function required<T>(value: T | undefined, what: string): T {
-  if (value === undefined) throw new BootsealError('usage', `without --record, ${what} must be given`);
+  if (value === undefined)
+    throw new BootsealError('usage', `without --record, ${what} must be given`, {
+      hint: 'give --record, which holds all of it, or say it by options',
+    });
   return value;
 }

@@ -1,6 +1,8 @@
 /** @module Base64 (RFC 4648 section 4), strict: one text for one value, so that nothing is silently dropped. */
 import { BootsealError } from './errors.ts';
 
+const HINT = 'give it as it was written: padded, without line breaks or other characters';
+
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const TEXT = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
@@ -19,7 +21,7 @@ export function bytesToBase64(bytes: Uint8Array): string {
 
 /** Reads padded base64; throws `format` for other characters, missing padding or non-zero unused bits. */
 export function base64ToBytes(text: string): Uint8Array {
-  if (text.length % 4 !== 0 || !TEXT.test(text)) throw new BootsealError('format', 'not base64');
+  if (text.length % 4 !== 0 || !TEXT.test(text)) throw new BootsealError('format', 'not base64', { hint: HINT });
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
   const out = new Uint8Array((text.length / 4) * 3 - padding);
   let at = 0;
@@ -28,7 +30,7 @@ export function base64ToBytes(text: string): Uint8Array {
     for (let j = 0; j < 4; j++) group = (group << 6) | Math.max(0, ALPHABET.indexOf(text.charAt(i + j)));
     const inGroup = Math.min(3, out.length - at);
     if ((group & ((1 << (8 * (3 - inGroup))) - 1)) !== 0) {
-      throw new BootsealError('format', 'not base64: unused bits are set');
+      throw new BootsealError('format', 'not base64: unused bits are set', { hint: HINT });
     }
     for (let j = 0; j < inGroup; j++) out[at++] = (group >> (16 - 8 * j)) & 0xff;
   }

@@ -64,7 +64,9 @@ export function layout<const F extends Fields>(name: string, fields: F): Layout<
 
   function decode(source: Uint8Array, at: number, where: string): Values<F> {
     if (at < 0 || source.length - at < size) {
-      throw new BootsealError('format', `${where}: needs ${size} bytes at ${at}, only ${source.length} are there`);
+      throw new BootsealError('format', `${where}: needs ${size} bytes at ${at}, only ${source.length} are there`, {
+        hint: CUT,
+      });
     }
     const value: Record<string, unknown> = {};
     for (const [key, field] of entries) {
@@ -92,6 +94,9 @@ export function layout<const F extends Fields>(name: string, fields: F): Layout<
   };
 }
 
+const CUT = 'the data are cut short or of another kind: get them again from where they were made';
+const RANGE = 'give a whole number that fits';
+
 type ByteOrder = 'little' | 'big';
 
 /** Position of the byte of weight 256 ** i in a number of `size` bytes. */
@@ -104,7 +109,7 @@ function unsigned(size: number, order: ByteOrder): Field<number> {
     size,
     encode(value, out, at, where) {
       if (!Number.isInteger(value) || value < 0 || value >= 2 ** (8 * size)) {
-        throw new BootsealError('format', `${where}: ${value} does not fit in ${size} bytes`);
+        throw new BootsealError('format', `${where}: ${value} does not fit in ${size} bytes`, { hint: RANGE });
       }
       let rest = value;
       for (let i = 0; i < size; i++) {
@@ -136,7 +141,7 @@ function unsigned64(order: ByteOrder): Field<bigint> {
     size: 8,
     encode(value, out, at, where) {
       if (typeof value !== 'bigint' || value < 0n || value >> 64n !== 0n) {
-        throw new BootsealError('format', `${where}: ${value} does not fit in 8 bytes`);
+        throw new BootsealError('format', `${where}: ${value} does not fit in 8 bytes`, { hint: RANGE });
       }
       // In two numbers: a launch has thousands of these, and a bigint for every byte takes longer than to hash the page.
       const [low, high] = [Number(value & 0xffffffffn), Number(value >> 32n)];
@@ -165,14 +170,16 @@ export function text(size: number): Field<string> {
     encode(value, out, at, where) {
       const encoded = encodeUtf8(value);
       if (encoded.length >= size || encoded.includes(0)) {
-        throw new BootsealError('format', `${where}: not a text of at most ${size - 1} bytes without NUL`);
+        throw new BootsealError('format', `${where}: not a text of at most ${size - 1} bytes without NUL`, {
+          hint: 'give a shorter text, without NUL',
+        });
       }
       out.fill(0, at, at + size).set(encoded, at);
     },
     decode(source, at, where) {
       const field = source.subarray(at, at + size);
       const end = field.indexOf(0);
-      if (end === -1) throw new BootsealError('format', `${where}: no NUL ends the text`);
+      if (end === -1) throw new BootsealError('format', `${where}: no NUL ends the text`, { hint: CUT });
       return decodeUtf8(field.subarray(0, end), where);
     },
   };
@@ -184,7 +191,7 @@ export function bytes(size: number): Field<Uint8Array> {
     size,
     encode(value, out, at, where) {
       if (value.length !== size) {
-        throw new BootsealError('format', `${where}: needs ${size} bytes, got ${value.length}`);
+        throw new BootsealError('format', `${where}: needs ${size} bytes, got ${value.length}`, { hint: CUT });
       }
       out.set(value, at);
     },
@@ -208,7 +215,7 @@ export function magic(expected: Uint8Array): SilentField {
     },
     decode(source, at, where) {
       if (!expected.every((byte, i) => source[at + i] === byte)) {
-        throw new BootsealError('format', `${where}: wrong magic number`);
+        throw new BootsealError('format', `${where}: wrong magic number`, { hint: CUT });
       }
       return undefined;
     },

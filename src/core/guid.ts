@@ -32,7 +32,10 @@ export function guidToBytes(guid: Guid): Uint8Array {
 /** Reads the GUID stored in the 16 bytes at `at`; throws `format` when they are not there. */
 export function guidFromBytes(bytes: Uint8Array, at = 0): Guid {
   const stored = bytes.subarray(at, at + 16);
-  if (at < 0 || stored.length !== 16) throw new BootsealError('format', `no room for a GUID at byte ${at}`);
+  if (at < 0 || stored.length !== 16)
+    throw new BootsealError('format', `no room for a GUID at byte ${at}`, {
+      hint: 'the data are cut short or of another kind: get them again from where they were made',
+    });
   return guidText(bytesToHex(Uint8Array.from(ORDER, (from) => stored[from] ?? 0)));
 }
 

@@ -14,7 +14,9 @@ export function bytesToHex(bytes: Uint8Array): string {
 export function hexToBytes(text: string): Uint8Array {
   const digits = text.startsWith('0x') ? text.slice(2) : text;
   if (digits.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(digits)) {
-    throw new BootsealError('format', 'not an even number of hexadecimal digits');
+    throw new BootsealError('format', 'not an even number of hexadecimal digits', {
+      hint: 'give two digits 0-9 and a-f for each byte, with or without 0x before them all',
+    });
   }
   return Uint8Array.from({ length: digits.length / 2 }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16));
 }

@@ -10,7 +10,7 @@ export function encodeUtf8(text: string): Uint8Array {
   try {
     escaped = encodeURIComponent(text);
   } catch (cause) {
-    throw new BootsealError('format', 'a text holds half a character', { cause });
+    throw new BootsealError('format', 'a text holds half a character', { hint: 'write it again in UTF-8', cause });
   }
   const bytes: number[] = [];
   for (let i = 0; i < escaped.length; i++) {
@@ -27,7 +27,10 @@ export function decodeUtf8(bytes: Uint8Array, where: string): string {
   try {
     return decodeURIComponent(bytesToHex(bytes).replace(/../g, '%$&'));
   } catch (cause) {
-    throw new BootsealError('format', `${where}: not UTF-8`, { cause });
+    throw new BootsealError('format', `${where}: not UTF-8`, {
+      hint: 'write it again in UTF-8, or give the file that is meant',
+      cause,
+    });
   }
 }
 

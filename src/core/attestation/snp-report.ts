@@ -63,7 +63,9 @@ function placeOf(file: Uint8Array): number | undefined {
   if (file.length === SnpReport.size) return 0;
   if (HCL.magic.every((byte, i) => file[i] === byte)) {
     if (file.length >= HCL.header + SnpReport.size) return HCL.header;
-    throw new BootsealError('format', `the HCL container has ${file.length} bytes, too few for the report in it`);
+    throw new BootsealError('format', `the HCL container has ${file.length} bytes, too few for the report in it`, {
+      hint: 'read it again from vTPM index 0x01400001, whole',
+    });
   }
   if (file.length < RESPONSE_HEADER + SnpReport.size) return undefined;
   const status = u32le.decode(file, 0, 'status');

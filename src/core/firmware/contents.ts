@@ -4,6 +4,7 @@ import type { Guid } from '../guid.ts';
 import { Budget } from './budget.ts';
 import { FILE_TYPE, isSectioned, walkFiles } from './ffs.ts';
 import { decodeLzma } from './lzma.ts';
+import { firmwareRefusal } from './refusal.ts';
 import { guidDefined, SECTION_TYPE, type Section, storedContent, walkSections } from './section.ts';
 import { FILE_SYSTEM, findVolumes, readVolume, type Volume } from './volume.ts';
 
@@ -62,7 +63,7 @@ class Walk {
   }
 
   #sections(stream: Uint8Array, where: string, name: Guid, depth: number): void {
-    if (depth > MAX_DEPTH) throw new BootsealError('format', `${where}: nested too deeply`);
+    if (depth > MAX_DEPTH) throw firmwareRefusal(`${where}: nested too deeply`);
     walkSections(stream, where, (section) => {
       this.#budget.spend('parts', 1, where);
       if (section.type === SECTION_TYPE.volumeImage) this.volume(readVolume(section.body, 0, where), where, depth + 1);

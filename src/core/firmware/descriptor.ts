@@ -59,6 +59,8 @@ export function address(value: number | bigint): string {
   return `0x${value.toString(16)}`;
 }
 
+const HINT = 'make it again of the image, with `bootseal firmware inspect --descriptor`';
+
 /** Says whether a file given as firmware is a descriptor: it starts with a brace, and no JSON has a NUL, which every image has. */
 export function isDescriptor(file: Uint8Array): boolean {
   const start = file.findIndex((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d);
@@ -71,7 +73,7 @@ export function parseDescriptor(text: string): FirmwareDescriptor {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new BootsealError('format', 'firmware descriptor: not JSON', { cause });
+    throw new BootsealError('format', 'firmware descriptor: not JSON', { hint: HINT, cause });
   }
   const keys = typeof value === 'object' && value !== null ? value : {};
   return Object.hasOwn(keys, 'OVMFHash') ? foreign(value) : own(value);
@@ -176,12 +178,13 @@ function object(value: unknown, where: string, keys: readonly string[]): Record<
   const found = value as Record<string, unknown>;
   for (const key of keys) if (!Object.hasOwn(found, key)) throw wrong(`${where}.${key}`);
   const extra = Object.keys(found).find((key) => !keys.includes(key));
-  if (extra !== undefined) throw new BootsealError('format', `${where}: unknown key ${printable(extra)}`);
+  if (extra !== undefined)
+    throw new BootsealError('format', `${where}: unknown key ${printable(extra)}`, { hint: HINT });
   return found;
 }
 
 function wrong(where: string): BootsealError {
-  return new BootsealError('format', `${where}: missing or of the wrong form`);
+  return new BootsealError('format', `${where}: missing or of the wrong form`, { hint: HINT });
 }
 
 /** Terminals obey more than the control characters that JSON escapes. */

@@ -1,7 +1,7 @@
 /** @module The files of a firmware volume (UEFI PI specification 1.8, volume 3, section 3.2.3). */
 import { bytes, layout, reserved, u8, u64le } from '../bytes.ts';
-import { BootsealError } from '../errors.ts';
 import { type Guid, guidFromBytes } from '../guid.ts';
+import { firmwareRefusal } from './refusal.ts';
 import { alignUp, type Volume } from './volume.ts';
 
 /** The file types that have a meaning here. */
@@ -41,7 +41,7 @@ export function walkFiles(volume: Volume, where: string, take: (file: FfsFile) =
     const raw = content.subarray(at, at + Header.size);
     if (raw.every((byte) => byte === erased)) return;
     const header = Header.unpack(raw);
-    const fail = (what: string) => new BootsealError('format', `${where}: the file at ${at} ${what}`);
+    const fail = (what: string) => firmwareRefusal(`${where}: the file at ${at} ${what}`);
     const large = (header.attributes & LARGE_FILE) !== 0;
     const headerSize = large ? LargeHeader.size : Header.size;
     const room = content.length - at;

@@ -1,8 +1,8 @@
 /** @module What a measurer needs to know about a firmware image. */
 import { layout, u32le } from '../bytes.ts';
-import { BootsealError } from '../errors.ts';
 import type { Guid } from '../guid.ts';
 import { FOOTER_ENTRIES, footerData, parseFooter } from './footer.ts';
+import { firmwareRefusal } from './refusal.ts';
 import { parseSevMetadata } from './sev-metadata.ts';
 import { parseTdxMetadata } from './tdx-metadata.ts';
 
@@ -74,9 +74,9 @@ export interface Firmware {
  */
 export function parseFirmware(image: Uint8Array): Firmware {
   const size = image.length;
-  if (size === 0) throw new BootsealError('format', 'firmware: the image is empty');
+  if (size === 0) throw firmwareRefusal('firmware: the image is empty');
   if (size > MAX_FIRMWARE_BYTES) {
-    throw new BootsealError('format', `firmware: ${size} bytes are more than the ${MAX_FIRMWARE_BYTES} accepted here`);
+    throw firmwareRefusal(`firmware: ${size} bytes are more than the ${MAX_FIRMWARE_BYTES} accepted here`);
   }
   const footer = parseFooter(image);
   const entry = (kind: keyof typeof FOOTER_ENTRIES) => footerData(footer, FOOTER_ENTRIES[kind]);

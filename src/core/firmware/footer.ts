@@ -3,9 +3,9 @@
  * `data | u16 length | GUID`, walked from the footer down. The 32 bytes after the footer are the reset vector.
  */
 import { u16le } from '../bytes.ts';
-import { BootsealError } from '../errors.ts';
 import { type Guid, guidFromBytes } from '../guid.ts';
 import type { FooterEntry } from './firmware.ts';
+import { firmwareRefusal } from './refusal.ts';
 
 /** Marks the end of the table, 48 bytes before the end of the image. */
 export const FOOTER_GUID: Guid = '96b582de-1fb2-45f7-baea-a366c55a082d';
@@ -36,7 +36,7 @@ export function parseFooter(image: Uint8Array): FooterEntry[] {
   if (tableEnd < ENTRY_TAIL || guidFromBytes(image, tableEnd - GUID_SIZE) !== FOOTER_GUID) return [];
   const total = lengthBefore(image, tableEnd);
   if (total < ENTRY_TAIL || total > tableEnd) {
-    throw new BootsealError('format', `firmware footer: its table of ${total} bytes does not fit in the image`);
+    throw firmwareRefusal(`firmware footer: its table of ${total} bytes does not fit in the image`);
   }
   return walk(image, tableEnd - total, tableEnd - ENTRY_TAIL);
 }
@@ -52,14 +52,14 @@ function walk(image: Uint8Array, start: number, tableEnd: number): FooterEntry[]
   let end = tableEnd;
   while (end > start) {
     if (end - start < ENTRY_TAIL) {
-      throw new BootsealError('format', `firmware footer: ${end - start} bytes at ${start} are too few for an entry`);
+      throw firmwareRefusal(`firmware footer: ${end - start} bytes at ${start} are too few for an entry`);
     }
     const length = lengthBefore(image, end);
     const guid = guidFromBytes(image, end - GUID_SIZE);
     if (length < ENTRY_TAIL || length > end - start) {
-      throw new BootsealError('format', `firmware footer: entry ${guid} has an impossible length of ${length} bytes`);
+      throw firmwareRefusal(`firmware footer: entry ${guid} has an impossible length of ${length} bytes`);
     }
-    if (seen.has(guid)) throw new BootsealError('format', `firmware footer: entry ${guid} comes twice`);
+    if (seen.has(guid)) throw firmwareRefusal(`firmware footer: entry ${guid} comes twice`);
     seen.add(guid);
     entries.push({ guid, data: image.slice(end - length, end - ENTRY_TAIL) });
     end -= length;
@@ -74,10 +74,7 @@ export function footerData(
 ): Uint8Array | undefined {
   const data = footer.find((entry) => entry.guid === kind.guid)?.data;
   if (data !== undefined && data.length !== kind.size) {
-    throw new BootsealError(
-      'format',
-      `firmware footer: ${kind.name} has ${data.length} bytes of data instead of ${kind.size}`,
-    );
+    throw firmwareRefusal(`firmware footer: ${kind.name} has ${data.length} bytes of data instead of ${kind.size}`);
   }
   return data;
 }

@@ -3,9 +3,9 @@
  * and one stream (Igor Pavlov, LZMA specification 2015-06-14). The output is the dictionary.
  */
 import { layout, u8, u32le, u64le } from '../bytes.ts';
-import { BootsealError } from '../errors.ts';
 import type { Budget } from './budget.ts';
 import { probabilities, RangeDecoder } from './range-decoder.ts';
+import { firmwareRefusal } from './refusal.ts';
 
 const Header = layout('lzma header', { properties: u8, dictionarySize: u32le, size: u64le });
 
@@ -18,7 +18,7 @@ const MIN_MATCH = 2;
 /** Returns how many bytes `decodeLzma` would give; throws `format` when the header is not whole or does not say. */
 export function lzmaSize(input: Uint8Array): number {
   const { size } = Header.unpack(input);
-  if (size >= 2n ** 53n) throw new BootsealError('format', 'lzma: the header does not say how large the content is');
+  if (size >= 2n ** 53n) throw firmwareRefusal('lzma: the header does not say how large the content is');
   return Number(size);
 }
 
@@ -42,11 +42,11 @@ export function decodeLzma(input: Uint8Array, budget: Budget): Uint8Array {
 }
 
 function literalCount(properties: number): number {
-  if (properties >= 9 * 5 * 5) throw new BootsealError('format', `lzma: impossible properties ${properties}`);
+  if (properties >= 9 * 5 * 5) throw firmwareRefusal(`lzma: impossible properties ${properties}`);
   const lc = properties % 9;
   const lp = Math.floor(properties / 9) % 5;
   if (lc + lp > MAX_LITERAL_BITS) {
-    throw new BootsealError('format', `lzma: lc ${lc} and lp ${lp} are more than ${MAX_LITERAL_BITS} together`);
+    throw firmwareRefusal(`lzma: lc ${lc} and lp ${lp} are more than ${MAX_LITERAL_BITS} together`);
   }
   return 0x300 << (lc + lp);
 }
@@ -184,9 +184,9 @@ class Decoder {
     const to = this.#at;
     const from = to - this.#rep0 - 1;
     if (from < 0 || this.#rep0 >= this.#dictionary) {
-      throw new BootsealError('format', `lzma: byte ${to} refers to one before the start`);
+      throw firmwareRefusal(`lzma: byte ${to} refers to one before the start`);
     }
-    if (length > out.length - to) throw new BootsealError('format', 'lzma: more content than the header says');
+    if (length > out.length - to) throw firmwareRefusal('lzma: more content than the header says');
     for (let i = 0; i < length; i++) out[to + i] = out[from + i] ?? 0;
     this.#at = to + length;
   }

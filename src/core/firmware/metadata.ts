@@ -1,5 +1,5 @@
 /** @module What the SEV and the TDX metadata have in common: a header that counts sections of a fixed size. */
-import { BootsealError } from '../errors.ts';
+import { firmwareRefusal } from './refusal.ts';
 
 /** The part of a header that says how many sections follow. */
 interface Header {
@@ -21,19 +21,16 @@ const MAX_SECTIONS = 4096;
 /** Reads a header and its sections `fromEnd` bytes before the end of the image; throws `format` when they are not whole. */
 export function readMetadata<T>(image: Uint8Array, fromEnd: number, header: Unpacks<Header>, section: Unpacks<T>): T[] {
   if (fromEnd < header.size || fromEnd > image.length) {
-    throw new BootsealError('format', `${header.name}: its offset ${fromEnd} from the end lies outside the image`);
+    throw firmwareRefusal(`${header.name}: its offset ${fromEnd} from the end lies outside the image`);
   }
   const at = image.length - fromEnd;
   const { length, version, count } = header.unpack(image, at);
-  if (version !== 1) throw new BootsealError('format', `${header.name}: version ${version} is not known`);
+  if (version !== 1) throw firmwareRefusal(`${header.name}: version ${version} is not known`);
   if (length > fromEnd || length !== header.size + count * section.size) {
-    throw new BootsealError('format', `${header.name}: ${count} sections do not fit its length of ${length} bytes`);
+    throw firmwareRefusal(`${header.name}: ${count} sections do not fit its length of ${length} bytes`);
   }
   if (count > MAX_SECTIONS) {
-    throw new BootsealError(
-      'format',
-      `${header.name}: ${count} sections are more than the ${MAX_SECTIONS} accepted here`,
-    );
+    throw firmwareRefusal(`${header.name}: ${count} sections are more than the ${MAX_SECTIONS} accepted here`);
   }
   return Array.from({ length: count }, (_, i) => section.unpack(image, at + header.size + i * section.size));
 }

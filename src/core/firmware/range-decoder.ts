@@ -1,5 +1,5 @@
 /** @module The range decoder of LZMA (Igor Pavlov, LZMA specification 2015-06-14, "Range Decoder"): bits out of adaptive probabilities. */
-import { BootsealError } from '../errors.ts';
+import { firmwareRefusal } from './refusal.ts';
 
 const PROBABILITY_BITS = 11;
 /** Certainty, as a probability. */
@@ -22,7 +22,7 @@ export class RangeDecoder {
   #code = 0;
 
   constructor(input: Uint8Array) {
-    if (input.length < 5 || input[0] !== 0) throw new BootsealError('format', 'lzma: the stream does not start as one');
+    if (input.length < 5 || input[0] !== 0) throw firmwareRefusal('lzma: the stream does not start as one');
     this.#input = input;
     for (let i = 1; i < 5; i++) this.#code = (this.#code << 8) | (input[i] ?? 0);
   }
@@ -85,7 +85,7 @@ export class RangeDecoder {
 
   #normalize(): void {
     const next = this.#input[this.#at];
-    if (next === undefined) throw new BootsealError('format', 'lzma: the stream ends too early');
+    if (next === undefined) throw firmwareRefusal('lzma: the stream ends too early');
     this.#at++;
     this.#range <<= 8;
     this.#code = (this.#code << 8) | next;

@@ -1,8 +1,8 @@
 /** @module The sections of a firmware file (UEFI PI specification 1.8, volume 3, section 3.2.4). */
 import { bytes, layout, reserved, u8, u16le, u32le } from '../bytes.ts';
-import { BootsealError } from '../errors.ts';
 import { type Guid, guidFromBytes } from '../guid.ts';
 import { u24 } from './ffs.ts';
+import { firmwareRefusal } from './refusal.ts';
 import { alignUp } from './volume.ts';
 
 /** The section types that have a meaning here. */
@@ -50,7 +50,7 @@ export function walkSections(stream: Uint8Array, where: string, take: (section: 
     const headerSize = extended ? ExtendedHeader.size : Header.size;
     const size = extended ? ExtendedHeader.unpack(stream, at).size : short;
     if (size < headerSize || size > room) {
-      throw new BootsealError('format', `${where}: the section at ${at} has an impossible size of ${size} bytes`);
+      throw firmwareRefusal(`${where}: the section at ${at} has an impossible size of ${size} bytes`);
     }
     take({ type: stream[at + 3] ?? 0, body: stream.subarray(at + headerSize, at + size), headerSize });
     at = alignUp(at + size, 4);
@@ -62,7 +62,7 @@ export function guidDefined(section: Section, where: string): GuidDefined {
   const header = section.body.length < GuidDefinedHeader.size ? undefined : GuidDefinedHeader.unpack(section.body);
   const start = (header?.dataOffset ?? 0) - section.headerSize;
   if (header === undefined || start < GuidDefinedHeader.size || start > section.body.length) {
-    throw new BootsealError('format', `${where}: a GUID-defined section has no room for its content`);
+    throw firmwareRefusal(`${where}: a GUID-defined section has no room for its content`);
   }
   return {
     guid: guidFromBytes(header.guid),
@@ -74,7 +74,7 @@ export function guidDefined(section: Section, where: string): GuidDefined {
 /** Returns the content of a compression section that is stored without compression, undefined when it is compressed. */
 export function storedContent(section: Section, where: string): Uint8Array | undefined {
   if (section.body.length < CompressionHeader.size) {
-    throw new BootsealError('format', `${where}: a compression section has no header`);
+    throw firmwareRefusal(`${where}: a compression section has no header`);
   }
   return CompressionHeader.unpack(section.body).type === 0 ? section.body.subarray(CompressionHeader.size) : undefined;
 }

@@ -6,11 +6,14 @@ import type { Firmware } from './firmware.ts';
 /** `partly` is less than was promised; `unknown` is what this image does not show. */
 export type Answer = 'yes' | 'partly' | 'no' | 'unknown';
 
-/** An answer, why it is not yes, and what to do. */
-export interface Verdict {
-  readonly answer: Answer;
-  readonly reason?: string;
-  readonly advice?: string;
+/** An answer, and where it is not yes why, and what to do. */
+export type Verdict = { readonly answer: 'yes'; readonly reason?: never; readonly advice?: never } | Objection;
+
+/** What stands against an image. */
+export interface Objection {
+  readonly answer: Exclude<Answer, 'yes'>;
+  readonly reason: string;
+  readonly advice: string;
 }
 
 /** The build that serves everything bootseal is for. */
@@ -23,7 +26,7 @@ export const QEMU_BIOS_UNIT = 0x10000;
 export const YES: Verdict = { answer: 'yes' };
 
 /** An answer with its reason and what to do. */
-export const no = (reason: string, advice: string): Verdict => ({ answer: 'no', reason, advice });
+export const no = (reason: string, advice: string): Objection => ({ answer: 'no', reason, advice });
 
 function sev(firmware: Firmware): Verdict {
   if (firmware.svsmEntry !== undefined) return svsm();
@@ -56,8 +59,7 @@ export function startsOn(firmware: Firmware, platform: Platform): Verdict {
 /** Returns the verdict of `startsOn`; throws `format` when that is no. */
 export function checkStart(firmware: Firmware, platform: Platform): Verdict {
   const verdict = startsOn(firmware, platform);
-  const { answer, reason, advice } = verdict;
-  if (answer !== 'no') return verdict;
-  const details = advice === undefined ? {} : { hint: advice };
-  throw new BootsealError('format', `the firmware cannot serve ${platform}: ${reason}`, details);
+  if (verdict.answer !== 'no') return verdict;
+  const { reason, advice } = verdict;
+  throw new BootsealError('format', `the firmware cannot serve ${platform}: ${reason}`, { hint: advice });
 }

@@ -1,7 +1,7 @@
 /** @module Firmware volumes (UEFI PI specification 1.8, volume 3, section 3.2.1): where they lie in an image and where their files start. */
 import { bytes, layout, magic, reserved, u8, u16le, u32le, u64le } from '../bytes.ts';
-import { BootsealError } from '../errors.ts';
 import { type Guid, guidFromBytes } from '../guid.ts';
+import { firmwareRefusal } from './refusal.ts';
 
 /** What a volume holds, as its header says. */
 export const FILE_SYSTEM = {
@@ -63,7 +63,7 @@ export function findVolumes(image: Uint8Array): Volume[] {
 
 /** Reads the volume that starts at `at`; throws `format`, naming `where`, when its header is not sound. */
 export function readVolume(source: Uint8Array, at: number, where: string): Volume {
-  const fail = (what: string) => new BootsealError('format', `${where}: the volume at ${at} ${what}`);
+  const fail = (what: string) => firmwareRefusal(`${where}: the volume at ${at} ${what}`);
   if (!hasSignature(source, at) || source.length - at < Header.size) throw fail('has no header');
   const header = Header.unpack(source, at);
   if (header.length > BigInt(source.length - at)) throw fail('does not fit');

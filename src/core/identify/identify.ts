@@ -142,7 +142,9 @@ class Search {
   #startSev({ firmware, boot }: Pair): ReturnType<typeof startSevLaunch> {
     const { image, firmware: tables } = firmware.measured;
     if (image === undefined) {
-      throw new BootsealError('format', 'a descriptor has only what SNP needs, not the image');
+      throw new BootsealError('format', 'a descriptor has only what SNP needs, not the image', {
+        hint: 'give the image itself',
+      });
     }
     return startSevLaunch(image, tables, hashTable(boot), this.#hashes);
   }
@@ -181,7 +183,10 @@ class Search {
     const { image, snpDigest, firmware: tables } = firmware.measured;
     let start = snpDigest ?? this.#firmwareDigests.get(firmware);
     if (start === undefined) {
-      if (image === undefined) throw new BootsealError('format', 'neither the image nor its digest is known');
+      if (image === undefined)
+        throw new BootsealError('format', 'neither the image nor its digest is known', {
+          hint: 'give the image, or a descriptor that names its digest',
+        });
       start = snpFirmwareDigest(image, tables.gpa, this.#hashes);
       this.#firmwareDigests.set(firmware, start);
     }

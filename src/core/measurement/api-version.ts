@@ -33,7 +33,9 @@ export function printApi(api: ApiVersion): string {
 export function checkApi(api: ApiVersion): ApiVersion {
   for (const key of ['major', 'minor', 'build'] as const) {
     if (!Number.isInteger(api[key]) || api[key] < 0 || api[key] > 255) {
-      throw new BootsealError('usage', `API ${key} ${api[key]} is not a number from 0 to 255`);
+      throw new BootsealError('usage', `API ${key} ${api[key]} is not a number from 0 to 255`, {
+        hint: 'take the numbers from query-sev or virsh domlaunchsecinfo',
+      });
     }
   }
   return api;

@@ -109,7 +109,9 @@ export function cpuSignature({ family, model, stepping }: CpuIdentity): number {
 
 function inRange(part: string, value: number, max: number): void {
   if (!Number.isInteger(value) || value < 0 || value > max) {
-    throw new BootsealError('usage', `CPU ${part} ${value} is not in 0-${max}`);
+    throw new BootsealError('usage', `CPU ${part} ${value} is not in 0-${max}`, {
+      hint: 'take the numbers from /proc/cpuinfo of the platform, or name a CPU with --cpu',
+    });
   }
 }
 

@@ -11,7 +11,9 @@ export function defaultFeatures(platform: 'sev-es' | 'snp'): bigint {
 /** Throws `usage` unless the value fits 64 bits and its bit 0 (SNP_ACTIVE) agrees with the platform. */
 export function checkFeatures(platform: 'sev-es' | 'snp', features: bigint): void {
   if (features < 0n || features >> 64n !== 0n) {
-    throw new BootsealError('usage', `VMSA features 0x${features.toString(16)} do not fit in 64 bits`);
+    throw new BootsealError('usage', `VMSA features 0x${features.toString(16)} do not fit in 64 bits`, {
+      hint: 'give SEV_FEATURES as the VMSA has them, such as 0x1',
+    });
   }
   const active = (features & SNP_ACTIVE) !== 0n;
   if (active !== (platform === 'snp')) {

@@ -60,6 +60,7 @@ export function usableHashArea(firmware: Placed): Area {
     throw new BootsealError(
       'format',
       `the firmware's hash area has ${area.size} bytes, the table needs ${HASH_TABLE_SIZE}`,
+      { hint: 'take an OVMF build that measures the kernel, such as OvmfPkg/AmdSev' },
     );
   }
   return checkArea('hash area', area, firmware);

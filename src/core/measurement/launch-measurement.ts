@@ -63,7 +63,9 @@ export function computeLaunchMeasurement({ tik, api, policy, digest, nonce }: Me
 /** Returns `key`; throws `format` when it has not 16 bytes. */
 export function checkTransportKey(name: 'TEK' | 'TIK', key: Uint8Array): Uint8Array {
   if (key.length !== TRANSPORT_KEY_SIZE) {
-    throw new BootsealError('format', `${name}: needs ${TRANSPORT_KEY_SIZE} bytes, got ${key.length}`);
+    throw new BootsealError('format', `${name}: needs ${TRANSPORT_KEY_SIZE} bytes, got ${key.length}`, {
+      hint: 'the TIK is the second half of the file tk that session create wrote',
+    });
   }
   return key;
 }

@@ -176,10 +176,14 @@ function wholeImage(request: MeasureRequest): Uint8Array {
 function checkRequest(request: MeasureRequest, platform: 'sev-es' | 'snp'): void {
   const { profile } = request;
   if (!profile.platforms.includes(platform)) {
-    throw new BootsealError('usage', `profile ${profile.name} does not describe ${platform} guests`);
+    throw new BootsealError('usage', `profile ${profile.name} does not describe ${platform} guests`, {
+      hint: 'take a profile of that platform: `bootseal measure PLATFORM --help` lists them',
+    });
   }
   if (request.vcpus.length === 0 || request.cpus.length === 0) {
-    throw new BootsealError('usage', 'at least one number of vCPUs and one CPU are needed');
+    throw new BootsealError('usage', 'at least one number of vCPUs and one CPU are needed', {
+      hint: 'give --vcpus, and --cpu or --cpu-signature',
+    });
   }
   checkVcpuCounts(request.vcpus);
   checkPlans(request);
@@ -197,6 +201,8 @@ function checkPlans({ plan, cpus, vcpus }: MeasureRequest): void {
 
 function checkSvsm(request: MeasureRequest): void {
   if (request.svsm !== undefined && (request.platform !== 'snp' || request.kernel !== undefined)) {
-    throw new BootsealError('usage', 'an SVSM goes with snp and without a kernel: nothing measures the kernel there');
+    throw new BootsealError('usage', 'an SVSM goes with snp and without a kernel: nothing measures the kernel there', {
+      hint: 'leave the kernel out: the firmware behind an SVSM starts one from its disk',
+    });
   }
 }

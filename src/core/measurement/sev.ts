@@ -60,7 +60,10 @@ export function sevEsDigests(
   }
   return counts.map((count) => {
     const digest = byCount.get(count);
-    if (digest === undefined) throw new BootsealError('usage', `cannot measure ${count} vCPUs`);
+    if (digest === undefined)
+      throw new BootsealError('usage', `cannot measure ${count} vCPUs`, {
+        hint: 'a guest has 1 vCPU or more, in whole numbers',
+      });
     return digest;
   });
 }

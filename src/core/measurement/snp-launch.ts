@@ -41,7 +41,10 @@ export function snpDigests(
   }
   return counts.map((count) => {
     const value = byCount.get(count);
-    if (value === undefined) throw new BootsealError('usage', `cannot measure ${count} vCPUs`);
+    if (value === undefined)
+      throw new BootsealError('usage', `cannot measure ${count} vCPUs`, {
+        hint: 'a guest has 1 vCPU or more, in whole numbers',
+      });
     return value;
   });
 }

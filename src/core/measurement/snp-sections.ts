@@ -5,6 +5,7 @@
 import { BootsealError } from '../errors.ts';
 import type { Placed } from '../firmware/areas.ts';
 import type { Area, Firmware, SevSection } from '../firmware/firmware.ts';
+import { firmwareRefusal } from '../firmware/refusal.ts';
 import { HASH_TABLE_SIZE, usableHashArea } from './hash-table.ts';
 import type { Trace } from './plan.ts';
 import type { Profile } from './profiles.ts';
@@ -82,8 +83,7 @@ const WITHOUT_CONTENTS: Readonly<Record<number, 'zero' | 'secrets' | 'cpuid'>> =
 function hashTablePage(section: SevSection, area: Area, table: Uint8Array): Uint8Array {
   const at = area.base - section.gpa;
   if (section.size !== PAGE_SIZE || at < 0 || at + HASH_TABLE_SIZE > PAGE_SIZE) {
-    throw new BootsealError(
-      'format',
+    throw firmwareRefusal(
       `the KERNEL_HASHES section (0x${section.gpa.toString(16)}, 0x${section.size.toString(16)} bytes) is not one page that holds the hash area at 0x${area.base.toString(16)}`,
     );
   }
@@ -107,8 +107,7 @@ function checkedSections(
   checkApart(sections);
   checkBesideImage(sections, gpa, size);
   const pages = sections.reduce((sum, section) => sum + section.size / PAGE_SIZE, 0);
-  if (pages > MOST_PAGES)
-    throw new BootsealError('format', `the SEV metadata asks for ${pages} pages, which no firmware needs`);
+  if (pages > MOST_PAGES) throw firmwareRefusal(`the SEV metadata asks for ${pages} pages, which no firmware needs`);
   return sections;
 }
 
@@ -129,11 +128,11 @@ function checkExtent(section: SevSection): void {
     });
   }
   if (section.gpa % PAGE_SIZE !== 0 || section.size % PAGE_SIZE !== 0) {
-    throw new BootsealError('format', `${where} with 0x${section.size.toString(16)} bytes is not made of whole pages`);
+    throw firmwareRefusal(`${where} with 0x${section.size.toString(16)} bytes is not made of whole pages`);
   }
-  if (section.gpa + section.size > 2 ** 32) throw new BootsealError('format', `${where} reaches beyond 4 GiB`);
+  if (section.gpa + section.size > 2 ** 32) throw firmwareRefusal(`${where} reaches beyond 4 GiB`);
   const onePage = section.type === SECTION.secrets || section.type === SECTION.cpuid;
-  if (onePage && section.size !== PAGE_SIZE) throw new BootsealError('format', `${where} must be one page`);
+  if (onePage && section.size !== PAGE_SIZE) throw firmwareRefusal(`${where} must be one page`);
 }
 
 /** The image has been added already. */
@@ -153,7 +152,7 @@ function checkApart(sections: readonly SevSection[]): void {
   for (const [i, section] of sorted.entries()) {
     const next = sorted[i + 1];
     if (next !== undefined && section.gpa + section.size > next.gpa) {
-      throw new BootsealError('format', `two sections of the SEV metadata overlap at 0x${next.gpa.toString(16)}`);
+      throw firmwareRefusal(`two sections of the SEV metadata overlap at 0x${next.gpa.toString(16)}`);
     }
   }
 }

@@ -34,7 +34,10 @@ export class SnpDigest {
 
   /** Starts from 48 zero bytes, or from a digest computed before (`from`, 48 bytes). */
   constructor(hashes: Hashes, from: Uint8Array = new Uint8Array(48)) {
-    if (from.length !== 48) throw new BootsealError('format', `an SNP launch digest has 48 bytes, not ${from.length}`);
+    if (from.length !== 48)
+      throw new BootsealError('format', `an SNP launch digest has 48 bytes, not ${from.length}`, {
+        hint: 'give the digest whole: 96 hexadecimal digits',
+      });
     this.#hashes = hashes;
     this.#info = PageInfo.pack({
       digest: from,
@@ -108,6 +111,7 @@ function checkPages(type: StepType, gpa: bigint, length: number): void {
     throw new BootsealError(
       'format',
       `${type} pages at 0x${gpa.toString(16)} with 0x${length.toString(16)} bytes: address and length must be multiples of 0x1000`,
+      { hint: 'only whole pages can be measured: fill the last one with zeros' },
     );
   }
 }

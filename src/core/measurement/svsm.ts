@@ -38,11 +38,16 @@ export function placeSvsm(image: Uint8Array, ovmf: Pick<Firmware, 'gpa'>, varsSi
     throw new BootsealError(
       'usage',
       `SVSM of ${image.length} bytes and variables of ${varsSize} bytes are not whole pages below the firmware`,
+      {
+        hint: 'take the SVSM in the form that QEMU loads (svsm.bin), and the size of the variable store that is in the firmware',
+      },
     );
   }
   const entry = gpa + firmware.svsmEntry;
   if (firmware.svsmEntry >= image.length)
-    throw new BootsealError('format', 'the SVSM’s entry point lies outside of it');
+    throw new BootsealError('format', 'the SVSM’s entry point lies outside of it', {
+      hint: 'take the SVSM in the form that QEMU loads (svsm.bin)',
+    });
   return { image, firmware, gpa, entry };
 }
 

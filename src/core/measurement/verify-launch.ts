@@ -27,7 +27,10 @@ export class VerifiedLaunch {
 
   /** What a packet for this launch must be bound to: the 32-byte measure, or nothing for a legacy API. Throws `usage` for an imitation. */
   static boundMeasure(launch: VerifiedLaunch): Uint8Array | undefined {
-    if (!(#measure in launch)) throw new BootsealError('usage', 'a secret is sealed only to a verified launch');
+    if (!(#measure in launch))
+      throw new BootsealError('usage', 'a secret is sealed only to a verified launch', {
+        hint: 'verify the launch measurement first, with verifyLaunch',
+      });
     return launch.api === undefined ? undefined : new Uint8Array(launch.#measure);
   }
 

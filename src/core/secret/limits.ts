@@ -25,10 +25,14 @@ export function secretRoom(area: Area | null): number {
   }
   const { base, size } = area;
   if (base % BLOCK !== 0)
-    throw new BootsealError('format', `secret area: base 0x${base.toString(16)} is not a multiple of 16`);
+    throw new BootsealError('format', `secret area: base 0x${base.toString(16)} is not a multiple of 16`, {
+      hint: 'take another OVMF build: the platform takes no packet for this one',
+    });
   const room = Math.min(size, PAGE - (base % PAGE));
   if (room < BLOCK)
-    throw new BootsealError('format', `secret area: ${size} bytes at 0x${base.toString(16)} hold no table`);
+    throw new BootsealError('format', `secret area: ${size} bytes at 0x${base.toString(16)} hold no table`, {
+      hint: 'take another OVMF build: this one has no room for secrets',
+    });
   return room - (room % BLOCK);
 }
 
@@ -38,6 +42,7 @@ export function checkPayloadSize(size: number): void {
     throw new BootsealError(
       'format',
       `packet: ${size} bytes of payload, where a multiple of 16 up to ${MAX_PAYLOAD} is needed`,
+      { hint: 'give the packet whole, as secret build wrote it' },
     );
   }
 }

@@ -43,7 +43,10 @@ export function encryptPacket(
   measure: Uint8Array | undefined,
 ): Packet {
   checkPayloadSize(table.length);
-  if (iv.length !== 16) throw new BootsealError('format', `packet: the IV needs 16 bytes, got ${iv.length}`);
+  if (iv.length !== 16)
+    throw new BootsealError('format', `packet: the IV needs 16 bytes, got ${iv.length}`, {
+      hint: 'make a random IV of 16 bytes for every packet',
+    });
   const payload = ctr(checkTransportKey('TEK', tek), iv).encrypt(table);
   return { header: PacketHeader.pack({ flags: 0, iv, mac: macOf(tik, 0, iv, payload, measure) }), payload };
 }
@@ -59,7 +62,9 @@ export function openPacket(
   measure: Uint8Array | undefined,
 ): Uint8Array {
   if (header.length !== PacketHeader.size) {
-    throw new BootsealError('format', `packet header: needs ${PacketHeader.size} bytes, got ${header.length}`);
+    throw new BootsealError('format', `packet header: needs ${PacketHeader.size} bytes, got ${header.length}`, {
+      hint: 'give the packet header whole, as secret build wrote it',
+    });
   }
   checkPayloadSize(payload.length);
   const { flags, iv, mac } = PacketHeader.unpack(header);
@@ -68,7 +73,10 @@ export function openPacket(
       hint: 'it was made with other transport keys or for another measurement, or was changed',
     });
   }
-  if (flags !== 0) throw new BootsealError('format', `packet header: flags 0x${flags.toString(16)} are not supported`);
+  if (flags !== 0)
+    throw new BootsealError('format', `packet header: flags 0x${flags.toString(16)} are not supported`, {
+      hint: 'only packets without compression are known: build it with secret build',
+    });
   return ctr(checkTransportKey('TEK', tek), iv).decrypt(payload);
 }
 
@@ -80,7 +88,9 @@ function macOf(
   measure: Uint8Array | undefined,
 ): Uint8Array {
   if (measure !== undefined && measure.length !== 32) {
-    throw new BootsealError('format', `packet: the measure needs 32 bytes, got ${measure.length}`);
+    throw new BootsealError('format', `packet: the measure needs 32 bytes, got ${measure.length}`, {
+      hint: 'the measure is the first 32 bytes of the launch measurement',
+    });
   }
   const length = payload.length;
   const prefix = MacPrefix.pack({ flags, iv, guestLength: length, transportLength: length });

@@ -38,9 +38,12 @@ export interface TableRoom {
 
 /** Returns the table, a multiple of 16 bytes. Throws `usage` for secrets that a guest would not see, or not as they are. */
 export function buildSecretTable(secrets: readonly OwnerSecret[], { room, pad = false }: TableRoom): Uint8Array {
-  if (secrets.length === 0) throw new BootsealError('usage', 'secret table: no secret was given');
+  if (secrets.length === 0)
+    throw new BootsealError('usage', 'secret table: no secret was given', { hint: 'give at least one' });
   if (secrets.length > MAX_ENTRIES) {
-    throw new BootsealError('usage', `secret table: ${secrets.length} entries, a guest sees only ${MAX_ENTRIES}`);
+    throw new BootsealError('usage', `secret table: ${secrets.length} entries, a guest sees only ${MAX_ENTRIES}`, {
+      hint: 'put several into one secret, or inject a key and keep the rest on the encrypted disk',
+    });
   }
   const seen = new Set<Guid>();
   for (const secret of secrets) {
@@ -63,12 +66,19 @@ export function buildSecretTable(secrets: readonly OwnerSecret[], { room, pad = 
 }
 
 function checkSecret({ guid, value, form }: OwnerSecret): void {
-  if (guid === NULL_GUID) throw new BootsealError('usage', `secret table: ${guid} marks a deleted entry`);
+  if (guid === NULL_GUID)
+    throw new BootsealError('usage', `secret table: ${guid} marks a deleted entry`, {
+      hint: 'make a GUID of its own for it, with uuidgen',
+    });
   if (guid === TABLE_HEADER_GUID) {
-    throw new BootsealError('usage', `secret table: ${guid} is the header of the table, not of a secret`);
+    throw new BootsealError('usage', `secret table: ${guid} is the header of the table, not of a secret`, {
+      hint: 'make a GUID of its own for it, with uuidgen',
+    });
   }
   if (value.length === 0) {
-    throw new BootsealError('usage', `secret table: the secret for ${guid} is empty`);
+    throw new BootsealError('usage', `secret table: the secret for ${guid} is empty`, {
+      hint: 'look whether the file that it came from was written',
+    });
   }
   if (form === 'nul' && value.includes(0)) {
     throw new BootsealError('usage', `secret table: the secret for ${guid} has a zero byte before its end`, {
@@ -159,4 +169,7 @@ export function readHead(area: Uint8Array, at: number): { readonly guid: Guid; r
   return { guid: guidFromBytes(guid), length };
 }
 
-const refusal = (reason: string): BootsealError => new BootsealError('format', `secret table: ${reason}`);
+const refusal = (reason: string): BootsealError =>
+  new BootsealError('format', `secret table: ${reason}`, {
+    hint: 'make the table with secret build: guests with Linux would not show this one as it is meant',
+  });

@@ -3,10 +3,10 @@
  * fw/psp_bl_uapps/sev_uapp/src/amd_cert.c): an RSA key and one signature, 832 bytes for 2048 bits and 1600 for 4096.
  */
 import { bytes, layout, u32le } from '../bytes.ts';
-import { BootsealError } from '../errors.ts';
 import { bytesToHex } from '../hex.ts';
 import { USAGE } from './algorithm.ts';
 import type { RsaPublicKey } from './public-key.ts';
+import { certificateRefusal } from './refusal.ts';
 import { rsaPublicKey } from './rsa.ts';
 
 const Header = layout('AMD certificate', {
@@ -83,5 +83,5 @@ export function parseAmdCertificate(source: Uint8Array, name: string): AmdCertif
 }
 
 function fail(name: string, reason: string): never {
-  throw new BootsealError('format', `${name}: ${reason}`);
+  throw certificateRefusal(name, reason);
 }

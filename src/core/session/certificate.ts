@@ -16,6 +16,7 @@ import {
   usageOf,
 } from './algorithm.ts';
 import { COORDINATE_SIZE, type Curve, type EcPublicKey, type PublicKey } from './public-key.ts';
+import { certificateRefusal } from './refusal.ts';
 import { rsaPublicKey } from './rsa.ts';
 
 const Signature = layout('signature', { usage: u32le, algorithm: u32le, value: bytes(512) });
@@ -127,7 +128,10 @@ function isPresent(signature: CertificateSignature, name: string): boolean {
  * for a key that is not on P-384.
  */
 export function encodeGodh(key: EcPublicKey): Uint8Array {
-  if (key.curve !== 'P-384') throw new BootsealError('usage', `godh: needs a key on P-384, not on ${key.curve}`);
+  if (key.curve !== 'P-384')
+    throw new BootsealError('usage', `godh: needs a key on P-384, not on ${key.curve}`, {
+      hint: 'make the key on P-384: the platform takes no other',
+    });
   const none = { usage: USAGE_NONE, algorithm: ALGORITHM_NONE, value: new Uint8Array(512) };
   return Certificate.pack({
     version: 1,
@@ -175,5 +179,5 @@ function isZero(...parts: readonly Uint8Array[]): boolean {
 }
 
 function fail(name: string, reason: string): never {
-  throw new BootsealError('format', `${name}: ${reason}`);
+  throw certificateRefusal(name, reason);
 }

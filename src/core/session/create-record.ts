@@ -24,7 +24,8 @@ export function createRecord(inputs: RecordInputs): LaunchRecord {
   const { platform, policy, minimumApi, expected, firmware, kernelHashes, created, platformKey } = inputs;
   checkPolicyPlatform(policy, platform);
   checkPlatformApi(platformKey, minimumApi);
-  if (Number.isNaN(created.getTime())) throw new BootsealError('usage', 'record.created: not a date');
+  if (Number.isNaN(created.getTime()))
+    throw new BootsealError('usage', 'record.created: not a date', { hint: 'give the time as a Date that is valid' });
   const record: LaunchRecord = {
     format: 'bootseal-record-1',
     platform,

@@ -95,7 +95,10 @@ function fromText(file: CertificateFile): Uint8Array {
   try {
     return base64ToBytes(text.replaceAll(/[ \t\r\n]/g, ''));
   } catch (cause) {
-    throw new BootsealError('format', `${name}: begins as base64 but is not`, { cause });
+    throw new BootsealError('format', `${name}: begins as base64 but is not`, {
+      hint: 'give the file as it was exported: binary, or base64 without line breaks',
+      cause,
+    });
   }
 }
 

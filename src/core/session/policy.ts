@@ -20,7 +20,9 @@ const KNOWN = Object.keys(POLICY_FLAGS).join(', ');
 export function parsePolicy(text: string): number {
   const value = /^(0x[0-9a-f]+|[0-9]+)$/i.test(text) ? Number(text) : flags(text);
   if (value > 0xffffffff) {
-    throw new BootsealError('usage', `policy ${text.slice(0, 64)} does not fit in 32 bits`);
+    throw new BootsealError('usage', `policy ${text.slice(0, 64)} does not fit in 32 bits`, {
+      hint: 'name the flags instead, such as nodbg,noks,es',
+    });
   }
   checkReservedBits(value, text);
   return value;

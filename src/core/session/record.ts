@@ -75,6 +75,8 @@ export function printConfiguration(entry: ExpectedDigest): string {
     .join(' ');
 }
 
+const HINT =
+  'take record.json as session create or launch prepare wrote it: a record is not edited, a new session makes a new one';
 const HEX64 = /^[0-9a-f]{64}$/;
 
 /** Returns the record as the text of `record.json`. */
@@ -91,7 +93,7 @@ export function parseRecord(text: string): LaunchRecord {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new BootsealError('format', 'record: not JSON', { cause });
+    throw new BootsealError('format', 'record: not JSON', { hint: HINT, cause });
   }
   const record = object(value, 'record', [
     'format',
@@ -152,7 +154,7 @@ function checkPolicy(policy: unknown, platform: 'sev' | 'sev-es'): void {
     checkPolicyPlatform(policy, platform);
   } catch (cause) {
     if (!(cause instanceof BootsealError)) throw cause;
-    throw new BootsealError('format', `record.policy: ${cause.message}`, { cause });
+    throw new BootsealError('format', `record.policy: ${cause.message}`, { hint: HINT, cause });
   }
 }
 
@@ -177,14 +179,14 @@ function object(
   for (const key of required) check(Object.hasOwn(found, key), `${where}.${key}`);
   for (const key of Object.keys(found)) {
     if (!required.includes(key) && !optional.includes(key)) {
-      throw new BootsealError('format', `${where}: unknown key ${JSON.stringify(key.slice(0, 64))}`);
+      throw new BootsealError('format', `${where}: unknown key ${JSON.stringify(key.slice(0, 64))}`, { hint: HINT });
     }
   }
   return found;
 }
 
 function check(holds: boolean, where: string): asserts holds {
-  if (!holds) throw new BootsealError('format', `${where}: missing or of the wrong form`);
+  if (!holds) throw new BootsealError('format', `${where}: missing or of the wrong form`, { hint: HINT });
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string';

@@ -71,7 +71,9 @@ export function createSession(inputs: SessionInputs, publicKey: PublicKeyOperati
 export function wrapTransportKeys(shared: Uint8Array, inputs: Omit<SessionInputs, 'pdh' | 'ephemeralKey'>): Uint8Array {
   for (const name of ['nonce', 'iv', 'tek', 'tik'] as const) {
     if (inputs[name].length !== KEY_SIZE) {
-      throw new BootsealError('usage', `${name}: needs ${KEY_SIZE} bytes, got ${inputs[name].length}`);
+      throw new BootsealError('usage', `${name}: needs ${KEY_SIZE} bytes, got ${inputs[name].length}`, {
+        hint: 'make 16 random bytes for it',
+      });
     }
   }
   const { kek, kik } = wrappingKeys(shared, inputs.nonce);
@@ -104,21 +106,29 @@ export interface OpenInputs extends LaunchSession {
  */
 export function openSession(inputs: OpenInputs, publicKey: PublicKeyOperations): TransportKeys {
   if (inputs.session.length !== SESSION_SIZE) {
-    throw new BootsealError('format', `session: needs ${SESSION_SIZE} bytes, got ${inputs.session.length}`);
+    throw new BootsealError('format', `session: needs ${SESSION_SIZE} bytes, got ${inputs.session.length}`, {
+      hint: 'give the session whole, as session create wrote it',
+    });
   }
   const { nonce, wrapTk, wrapIv, wrapMac, policyMac: givenPolicyMac } = Session.unpack(inputs.session);
   const shared = publicKey.agree(CURVE, inputs.pdhKey, agreementKey(parseCertificate(inputs.godh, 'godh'), 'godh'));
   const { kek, kik } = wrappingKeys(shared, nonce);
   try {
     if (!equalInConstantTime(hmac(sha256, kik, wrapTk), wrapMac)) {
-      throw new BootsealError('mismatch', 'session: the transport keys were not wrapped for this platform, or changed');
+      throw new BootsealError(
+        'mismatch',
+        'session: the transport keys were not wrapped for this platform, or changed',
+        { hint: 'make a new session for the certificates of the platform that will start the guest' },
+      );
     }
     const tk = ctr(kek, wrapIv).decrypt(wrapTk);
     const keys = parseTk(tk);
     wipe(tk);
     if (!equalInConstantTime(policyMac(keys.tik, inputs.policy), givenPolicyMac)) {
       wipe(keys.tek, keys.tik);
-      throw new BootsealError('mismatch', 'session: it was made for another policy');
+      throw new BootsealError('mismatch', 'session: it was made for another policy', {
+        hint: 'start the guest with the policy that the session was made with, or make a new session',
+      });
     }
     return keys;
   } finally {
@@ -129,10 +139,14 @@ export function openSession(inputs: OpenInputs, publicKey: PublicKeyOperations):
 /** Returns the key of a PDH or GODH certificate; throws `format` when it is none for a session. */
 function agreementKey(certificate: SevCertificate, name: string): EcPublicKey {
   if (certificate.usage !== 'pdh') {
-    throw new BootsealError('format', `${name}: is a ${certificate.usage.toUpperCase()} certificate, not a PDH`);
+    throw new BootsealError('format', `${name}: is a ${certificate.usage.toUpperCase()} certificate, not a PDH`, {
+      hint: 'give pdh.cert as the platform exported it',
+    });
   }
   if (certificate.key.kind !== 'ec' || certificate.key.curve !== CURVE) {
-    throw new BootsealError('format', `${name}: its key is not on ${CURVE}`);
+    throw new BootsealError('format', `${name}: its key is not on ${CURVE}`, {
+      hint: "export the platform's certificates again: a PDH has a key on P-384",
+    });
   }
   return certificate.key;
 }

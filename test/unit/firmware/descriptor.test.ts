@@ -154,7 +154,7 @@ describe('our form', () => {
     expect(error).toEqual({
       kind: 'format',
       message: `firmware descriptor.${key}: missing or of the wrong form`,
-      hint: undefined,
+      hint: expect.any(String),
     });
   });
 

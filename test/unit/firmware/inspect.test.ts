@@ -64,7 +64,7 @@ describe('an image', () => {
     const found = verdicts({ ...AMDSEV, sev: [[0x800000, 0x800, 1]] });
     expect(answers(found)).toMatchObject({ sevEs: 'yes', snp: 'no', kernelHashes: 'yes' });
     expect(found.snp.reason).toContain('is not made of whole pages');
-    expect(found.snp.advice).toBe(AMDSEV_BUILD);
+    expect(found.snp.advice).toBe(`take the image again from where it was made, or ${AMDSEV_BUILD}`);
     const none = verdicts(without('sev'));
     expect(none.snp.reason).toContain('has no SEV metadata');
     expect(none.snp.advice).toContain('use an OVMF of 2022.05 or later');

@@ -311,12 +311,12 @@ describe('SVSM', () => {
     expect(failure(() => placeSvsm(made(8192, 8192), ovmf, 0))).toEqual({
       kind: 'format',
       message: 'the SVSM’s entry point lies outside of it',
-      hint: undefined,
+      hint: expect.any(String),
     });
     expect(failure(() => placeSvsm(made(8192 + 16, 0), ovmf, 0))).toEqual({
       kind: 'usage',
       message: 'SVSM of 8208 bytes and variables of 0 bytes are not whole pages below the firmware',
-      hint: undefined,
+      hint: expect.any(String),
     });
   });
 
