@@ -79,6 +79,12 @@ export { SECRET_NAMES, secretGuid, secretName } from './core/secret/names.ts';
 export { type Sealing, sealPacket } from './core/secret/packet.ts';
 export { openPacket, type Packet } from './core/secret/packet-cipher.ts';
 export {
+  type InjectSecretCommand,
+  injectSecretCommand,
+  type PacketTexts,
+  packetTexts,
+} from './core/secret/packet-forms.ts';
+export {
   buildSecretTable,
   type OwnerSecret,
   parseSecretTable,

@@ -4,13 +4,13 @@
  * launch that it was made for, which its measurement tells, or nothing.
  */
 import * as path from 'node:path';
-import { bytesToBase64 } from '../core/base64.ts';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { parseLaunchMeasurementText } from '../core/measurement/launch-measurement.ts';
 import { type VerifiedLaunch, verifyAgainstRecord } from '../core/measurement/verify-launch.ts';
 import { secretRoom } from '../core/secret/limits.ts';
 import { sealPacket } from '../core/secret/packet.ts';
+import { packetTexts } from '../core/secret/packet-forms.ts';
 import { buildSecretTable, type OwnerSecret, secretWarnings } from '../core/secret/table.ts';
 import { allowsDebugging } from '../core/session/policy.ts';
 import type { LaunchRecord } from '../core/session/record.ts';
@@ -131,12 +131,11 @@ async function converse(io: Io, host: LaunchHost, options: InjectOptions, owner:
       for (const secret of options.secret) secrets.push(await readSecret(io, secret));
       for (const warning of secretWarnings(secrets)) remark(io, 'warning', warning);
       table = buildSecretTable(secrets, { room: secretRoom(record.firmware.secretArea), pad: options.pad === true });
-      const { header, payload } = sealPacket({ launch: verified, table, keys, iv: io.randomBytes(16) });
+      const sealed = sealPacket({ launch: verified, table, keys, iv: io.randomBytes(16) });
       packet = {
         format: 'bootseal-packet-1',
         measurement,
-        header: bytesToBase64(header),
-        secret: bytesToBase64(payload),
+        ...packetTexts(sealed),
         gpa: record.firmware.secretArea?.base ?? 0,
         secrets: secrets.map(({ guid }) => guid),
       };

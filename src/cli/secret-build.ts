@@ -1,6 +1,5 @@
 /** @module `bootseal secret build`: verify, mark the record used, write the packet; in this order, so that no crash allows two. */
 import { Command } from 'commander';
-import { bytesToBase64 } from '../core/base64.ts';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { type VerifiedLaunch, verifyAgainstRecord } from '../core/measurement/verify-launch.ts';
@@ -8,6 +7,7 @@ import { secretRoom } from '../core/secret/limits.ts';
 import { SECRET_NAMES, secretName } from '../core/secret/names.ts';
 import { sealPacket } from '../core/secret/packet.ts';
 import type { Packet } from '../core/secret/packet-cipher.ts';
+import { injectSecretCommand, packetTexts } from '../core/secret/packet-forms.ts';
 import { buildSecretTable, type OwnerSecret, secretWarnings } from '../core/secret/table.ts';
 import { allowsDebugging } from '../core/session/policy.ts';
 import type { LaunchRecord } from '../core/session/record.ts';
@@ -118,18 +118,14 @@ function checkDebugging(policy: number, { insecureAllowDebug = false }: Options)
 }
 
 /** The packet in every form that something takes: base64 for virsh, one command for QMP, and the bytes. */
-function packetFiles({ header, payload }: Packet, record: LaunchRecord): NewFile[] {
-  const [headerText, payloadText] = [bytesToBase64(header), bytesToBase64(payload)];
-  const command = {
-    execute: 'sev-inject-launch-secret',
-    arguments: { 'packet-header': headerText, secret: payloadText, gpa: record.firmware.secretArea?.base },
-  };
+function packetFiles(packet: Packet, record: LaunchRecord): NewFile[] {
+  const texts = packetTexts(packet);
   const files = {
-    'header.b64': `${headerText}\n`,
-    'secret.b64': `${payloadText}\n`,
-    'header.bin': header,
-    'secret.bin': payload,
-    'qmp.json': `${JSON.stringify(command)}\n`,
+    'header.b64': `${texts.header}\n`,
+    'secret.b64': `${texts.secret}\n`,
+    'header.bin': packet.header,
+    'secret.bin': packet.payload,
+    'qmp.json': `${JSON.stringify(injectSecretCommand(texts, record.firmware.secretArea?.base))}\n`,
   };
   return Object.entries(files).map(([name, bytes]) => ({ name, bytes, mode: 0o600 }));
 }

@@ -1,13 +1,12 @@
 /** @module The host of a launch as its owner meets it: something that starts guests, and can be asked and told a few things. */
 import type { ApiVersion } from '../core/measurement/api-version.ts';
+import type { PacketTexts } from '../core/secret/packet-forms.ts';
 
 /** Where a guest stands: it waits for its secret, it runs, or neither of both (told in the host's word). */
 export type GuestStanding = 'waiting' | 'running' | { readonly other: string };
 
 /** A packet in base64, and the guest physical address that it is for. */
-export interface InjectedPacket {
-  readonly header: string;
-  readonly secret: string;
+export interface InjectedPacket extends PacketTexts {
   readonly gpa: number;
 }
 

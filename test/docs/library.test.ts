@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import * as library from '../../src/index.ts';
 import { bootseal, scratch } from '../cli/script.ts';
 import { fixture } from '../fixtures.ts';
+import { writeLaunch } from '../launch-record.ts';
 
 const ROOT = path.join(import.meta.dirname, '..', '..');
 const LIBRARY = path.join(ROOT, 'src', 'index.ts');
@@ -49,9 +50,10 @@ describe('the example of docs/library.md', () => {
       const script = file('example.ts', example.replace("'bootseal'", `'${pathToFileURL(LIBRARY)}'`));
       const found = (await import(script)) as {
         expectedDigests(firmware: string, kernel: string, cmdline: string): { digests: readonly { digest: string }[] };
+        handOver(packet: library.Packet, gpa: number | undefined): Readonly<Record<string, string>>;
         release(firmware: string, kernel: string): string;
       };
-      expect(found.release(firmware, kernel)).toBe('2 vCPUs, table of 3072 bytes');
+      expect(found.release(firmware, kernel)).toMatch(/^2 vCPUs, table of 3072 bytes, command of 42\d\d$/);
       const args = [
         'measure',
         'sev-es',
@@ -72,6 +74,18 @@ describe('the example of docs/library.md', () => {
       expect(found.expectedDigests(firmware, kernel, 'x y').digests.map(({ digest }) => digest)).toEqual(
         results.map(({ digest }) => digest),
       );
+
+      writeLaunch(path.join(folder, 'launch'), []);
+      file('passphrase', 'correct horse');
+      const build =
+        'secret build --record launch/record.json --measurement launch/measurement.b64 --secret disk-passphrase=passphrase --out packet';
+      expect(await bootseal(build.split(' '), folder)).toMatchObject({ status: 0 });
+      const made = (name: string) => fs.readFileSync(path.join(folder, 'packet', name));
+      const packet = { header: new Uint8Array(made('header.bin')), payload: new Uint8Array(made('secret.bin')) };
+      const record = library.parseRecord(fs.readFileSync(path.join(folder, 'launch', 'record.json'), 'utf8'));
+      for (const [name, text] of Object.entries(found.handOver(packet, record.firmware.secretArea?.base))) {
+        expect(`${text}\n`, name).toBe(made(name).toString());
+      }
     } finally {
       remove();
     }

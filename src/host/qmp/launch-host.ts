@@ -1,6 +1,7 @@
 /** @module A host that is reached over QMP. */
 import { BootsealError } from '../../core/errors.ts';
 import type { ApiVersion } from '../../core/measurement/api-version.ts';
+import { injectSecretCommand } from '../../core/secret/packet-forms.ts';
 import type { GuestStanding, LaunchHost } from '../launch-host.ts';
 import { QmpClient, QmpRefusal } from './client.ts';
 
@@ -16,9 +17,9 @@ export async function qmpHost(path: string): Promise<LaunchHost> {
     standing: async () => standingOf(await ask('query-sev')),
     measurement: async () => text(await ask('query-sev-launch-measure'), 'data'),
     api: async () => apiOf(await ask('query-sev')),
-    inject: async ({ header, secret, gpa }) => {
-      const args = { 'packet-header': header, secret, gpa };
-      await client.execute('sev-inject-launch-secret', args).catch((error) => Promise.reject(refused(error)));
+    inject: async (packet) => {
+      const { execute, arguments: given } = injectSecretCommand(packet, packet.gpa);
+      await client.execute(execute, given).catch((error) => Promise.reject(refused(error)));
     },
     resume: async () => void (await client.execute('cont')),
     close: () => client.close(),
