@@ -3,6 +3,7 @@ import { randomFillSync } from 'node:crypto';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { ioError, readBounded, readSmallFile, streamFile } from '../host/files.ts';
+import { standardStream } from './standard-stream.ts';
 
 /** Where text goes. */
 export interface Out {
@@ -21,16 +22,15 @@ export interface Io {
   randomBytes(size: number): Uint8Array;
 }
 
-/** Returns the world of a real process. */
-export function processIo(): Io {
-  const out = (stream: NodeJS.WriteStream): Out => ({
-    write: (text) => void stream.write(text),
-    isTTY: stream.isTTY === true,
-  });
+/** Returns the world of a real process, which writes to these streams. */
+export function processIo(stdout = standardStream(1), stderr = standardStream(2)): Io {
   return {
-    stdin: process.stdin,
-    stdout: out(process.stdout),
-    stderr: out(process.stderr),
+    // Standard input takes milliseconds to load, and few commands read it.
+    get stdin() {
+      return process.stdin;
+    },
+    stdout,
+    stderr,
     cwd: process.cwd(),
     now: () => new Date(),
     randomBytes: (size) => randomFillSync(new Uint8Array(size)),

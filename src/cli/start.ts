@@ -1,6 +1,7 @@
 /** @module The process around `run`: bundled into dist/bootseal.cjs, which bin/bootseal.js starts. */
 import { processIo } from './io.ts';
 import { run } from './main.ts';
+import { standardStream } from './standard-stream.ts';
 import { STATUS, STATUS_BUG } from './status.ts';
 
 export { run };
@@ -12,16 +13,16 @@ export { run };
  */
 export async function start(): Promise<void> {
   let lost = false;
-  process.stderr.on('error', () => undefined);
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  const stderr = standardStream(2);
+  const stdout = standardStream(1, (error) => {
     lost ||= error.code !== 'EPIPE';
     if (lost) process.exitCode ||= STATUS.io;
   });
   // Node's own status for these is 1, which here means a mismatch.
   process.on('uncaughtException', (error) => {
-    process.stderr.write(`bootseal: bug: ${error.stack ?? error.message}\n`);
+    stderr.write(`bootseal: bug: ${error.stack ?? error.message}\n`);
     process.exit(STATUS_BUG);
   });
-  const status = await run(process.argv.slice(2), processIo());
+  const status = await run(process.argv.slice(2), processIo(stdout, stderr));
   process.exitCode = status === 0 && lost ? STATUS.io : status;
 }

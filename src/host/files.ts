@@ -1,7 +1,7 @@
 /** @module Files of the owner's machine: bounded reads, streams, and writes that leave nothing half done. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
-import * as fs from 'node:fs/promises';
+// Not node:fs/promises, which is loaded at once: a measurement needs none of it.
+import { closeSync, createReadStream, promises as fs, openSync, readSync, statSync } from 'node:fs';
 import { BootsealError } from '../core/errors.ts';
 import { withSignals } from './signals.ts';
 
@@ -39,33 +39,32 @@ export async function isFolder(name: string): Promise<boolean> {
  */
 export async function readSmallFile(file: string, limit: number, shown = file): Promise<Uint8Array> {
   try {
-    const handle = await fs.open(file, 'r');
-    try {
-      const stat = await handle.stat();
-      if (stat.isDirectory()) throw new BootsealError('io', `cannot read ${shown}: is a directory`);
-      if (stat.isFile() && stat.size > limit) throw tooLarge(shown, limit);
-      // Files that say how long they are come in one piece; pipes and /proc do not say.
-      if (stat.isFile() && stat.size > 0) return plain(await readWhole(handle, stat.size, limit, shown));
-      return await readBounded(handle.createReadStream({ autoClose: false }), limit, shown);
-    } finally {
-      await handle.close();
-    }
+    const stat = statSync(file);
+    if (stat.isDirectory()) throw new BootsealError('io', `cannot read ${shown}: is a directory`);
+    if (stat.isFile() && stat.size > limit) throw tooLarge(shown, limit);
+    // Files that say how long they are come in one piece; pipes and /proc do not say.
+    if (stat.isFile() && stat.size > 0) return plain(readWhole(file, stat.size, limit, shown));
+    return await readBounded(createReadStream(file), limit, shown);
   } catch (cause) {
     throw ioError(cause, shown, 'read');
   }
 }
 
-/** Reads `size` bytes, and any that were added since, up to `limit`. */
-async function readWhole(handle: fs.FileHandle, size: number, limit: number, name: string): Promise<Uint8Array> {
-  const bytes = Buffer.allocUnsafeSlow(size);
-  let total = 0;
-  while (total < size) {
-    const { bytesRead } = await handle.read(bytes, total, size - total, total);
-    if (bytesRead === 0) return bytes.subarray(0, total);
-    total += bytesRead;
+/** Reads `size` bytes, which may be fewer by now; throws `io` when there are more. */
+function readWhole(file: string, size: number, limit: number, name: string): Uint8Array {
+  const open = openSync(file, 'r');
+  try {
+    const bytes = Buffer.allocUnsafeSlow(size);
+    let total = 0;
+    while (total < size) {
+      const read = readSync(open, bytes, total, size - total, total);
+      if (read === 0) return bytes.subarray(0, total);
+      total += read;
+    }
+    if (readSync(open, Buffer.allocUnsafe(1), 0, 1, total) === 0) return bytes;
+  } finally {
+    closeSync(open);
   }
-  const more = await handle.read(Buffer.allocUnsafe(1), 0, 1, total);
-  if (more.bytesRead === 0) return bytes;
   throw new BootsealError('io', `${name} grew while it was read`, {
     hint: `it may have at most ${limit} bytes and must stay as it is`,
   });

@@ -49,6 +49,14 @@ describeWith(BUILT, 'the process', () => {
     expect(statusOf('$BOOTSEAL measure snp --firmware fw --cpu EPYC >/dev/full 2>/dev/null; echo $? >&2')).toBe('5');
   });
 
+  it('waits for a slow reader of a pipe that does not wait itself', () => {
+    const plan = '$BOOTSEAL measure snp --firmware fw --vcpus 1-64 --cpu EPYC --plan 2>/dev/null';
+    const bytes = Number(statusOf(`${plan} | wc -c >&2`));
+    expect(bytes).toBeGreaterThan(1 << 17);
+    const setFlag = `perl -MFcntl -e 'fcntl(STDOUT, F_SETFL, O_WRONLY | O_NONBLOCK)'`;
+    expect(statusOf(`{ ${setFlag}; ${plan}; } | { sleep 1; wc -c >&2; }`)).toBe(`${bytes}`);
+  });
+
   it('leaves no keys behind when it is stopped', () => {
     fs.writeFileSync(path.join(folder, 'pdh'), fixture('sev-crate/rome/pdh.cert'));
     const create =
