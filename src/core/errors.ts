@@ -15,7 +15,7 @@ export type ErrorKind = 'mismatch' | 'usage' | 'format' | 'key' | 'io' | 'tool';
 /** What an error may carry besides its message. */
 export interface ErrorDetails {
   /** One sentence that says what to try. */
-  readonly hint?: string;
+  readonly hint?: string | undefined;
   readonly cause?: unknown;
 }
 

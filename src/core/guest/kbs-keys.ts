@@ -28,13 +28,15 @@ export function resourcePath(kid: string): ResourcePath {
   // As in a URI without its scheme: host/repository/type/tag.
   const behindHost = path.slice(path.indexOf('/') + 1);
   if (uri === undefined && /^[^/]+\//.test(path) && PATH.test(behindHost)) return behindHost;
-  throw new BootsealError('format', 'a key id is neither a word nor of the form repository/type/tag');
+  throw new BootsealError('format', 'a key id is neither a word nor of the form repository/type/tag', {
+    hint: 'a key id looks like default/key/disk or kbs:///default/key/disk',
+  });
 }
 
 /** Reads the keys; the values are the caller's to wipe. Throws `format`, in which nothing of the text is repeated. */
 export function parseKbsKeys(json: Uint8Array): ReadonlyMap<ResourcePath, Uint8Array> {
   const keys = new Map<ResourcePath, Uint8Array>();
-  for (const [kid, value] of Object.entries(jsonObject(json, 'keys'))) {
+  for (const [kid, value] of Object.entries(jsonObject(json, 'keys', KEYS_HINT))) {
     const path = resourcePath(kid);
     if (typeof value !== 'string') throw refusal(`the key ${path} is no text`);
     if (keys.has(path)) throw refusal(`two keys for ${path}`);
@@ -53,19 +55,21 @@ export function printKbsKeys(keys: ReadonlyMap<ResourcePath, Uint8Array>): strin
   return `${JSON.stringify(Object.fromEntries(sorted.map(([path, key]) => [path, bytesToBase64(key)])), null, 2)}\n`;
 }
 
-/** Reads a JSON object. Throws `format` naming `what`, without the text that JSON's own errors repeat. */
-export function jsonObject(bytes: Uint8Array, what: string): Readonly<Record<string, unknown>> {
+/** Reads a JSON object. Throws `format` naming `what`, with `hint`, without the text that JSON's own errors repeat. */
+export function jsonObject(bytes: Uint8Array, what: string, hint: string): Readonly<Record<string, unknown>> {
   let value: unknown;
   try {
     // Writers for C programs end it with a NUL.
     value = JSON.parse(decodeUtf8(bytes.at(-1) === 0 ? bytes.subarray(0, -1) : bytes, what));
   } catch {
-    throw new BootsealError('format', `${what}: no JSON`);
+    throw new BootsealError('format', `${what}: no JSON`, { hint });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new BootsealError('format', `${what}: no JSON object`);
+    throw new BootsealError('format', `${what}: no JSON object`, { hint });
   }
   return value as Readonly<Record<string, unknown>>;
 }
 
-const refusal = (reason: string): BootsealError => new BootsealError('format', `keys: ${reason}`);
+const KEYS_HINT = 'make the secret as one JSON object with a key id for each name and the key in base64 behind it';
+
+const refusal = (reason: string): BootsealError => new BootsealError('format', `keys: ${reason}`, { hint: KEYS_HINT });

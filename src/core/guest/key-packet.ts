@@ -30,7 +30,7 @@ export function parseKeyPacket(json: Uint8Array): KeyPacket {
     wrapped_data: data,
     iv,
     wrap_type: wrapType = 'A256GCM',
-  } = jsonObject(json, 'key packet') as {
+  } = jsonObject(json, 'key packet', PACKET_HINT) as {
     readonly kid?: unknown;
     readonly wrapped_data?: unknown;
     readonly iv?: unknown;
@@ -69,13 +69,21 @@ function field(value: unknown, name: string): Uint8Array {
  */
 export function unwrapKeyPacket({ path, wrapped, iv, wrapType }: KeyPacket, key: Uint8Array): Uint8Array {
   if (key.length !== KEY_SIZE)
-    throw new BootsealError('key', `the key ${path} has ${key.length} bytes instead of ${KEY_SIZE}`);
+    throw new BootsealError('key', `the key ${path} has ${key.length} bytes instead of ${KEY_SIZE}`, {
+      hint: 'put the key into the secret that the image was encrypted with, in base64',
+    });
   if (wrapType === 'A256CTR') return ctr(key, iv).decrypt(wrapped);
   try {
     return gcm(key, iv).decrypt(wrapped);
   } catch {
-    throw new BootsealError('key', `the key ${path} does not unwrap this layer's key`);
+    throw new BootsealError('key', `the key ${path} does not unwrap this layer's key`, {
+      hint: 'put the key into the secret that the image was encrypted with; if it is there, the image was changed',
+    });
   }
 }
 
-const refusal = (reason: string): BootsealError => new BootsealError('format', `key packet: ${reason}`);
+const PACKET_HINT =
+  'take the image as it was encrypted: its annotation was changed, or another key provider than that of Confidential Containers made it';
+
+const refusal = (reason: string): BootsealError =>
+  new BootsealError('format', `key packet: ${reason}`, { hint: PACKET_HINT });

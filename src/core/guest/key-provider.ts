@@ -9,12 +9,14 @@ import { jsonObject } from './kbs-keys.ts';
 
 /** Returns the annotation of the layer whose key is to be unwrapped. Throws `format`; `usage` for a request to wrap. */
 export function parseUnwrapRequest(json: Uint8Array): Uint8Array {
-  const { op, keyunwrapparams: params } = jsonObject(json, 'key provider request') as {
+  const { op, keyunwrapparams: params } = jsonObject(json, 'key provider request', REQUEST_HINT) as {
     readonly op?: unknown;
     readonly keyunwrapparams?: unknown;
   };
   if (op === 'keywrap') {
-    throw new BootsealError('usage', 'key provider: layers are not encrypted here, only their keys unwrapped');
+    throw new BootsealError('usage', 'key provider: layers are not encrypted here, only their keys unwrapped', {
+      hint: 'encrypt the image on a machine of yours, with the key provider of Confidential Containers',
+    });
   }
   if (op !== 'keyunwrap') throw refusal('its op is not keyunwrap');
   if (typeof params !== 'object' || params === null) throw refusal('it has no keyunwrapparams');
@@ -40,4 +42,7 @@ export function printUnwrapAnswer(unwrapped: Uint8Array): string {
   return `{"keyunwrapresults":{"optsdata":[${unwrapped.join(',')}]}}`;
 }
 
-const refusal = (reason: string): BootsealError => new BootsealError('format', `key provider request: ${reason}`);
+const REQUEST_HINT = 'let ocicrypt start the command as a key provider: it writes the request';
+
+const refusal = (reason: string): BootsealError =>
+  new BootsealError('format', `key provider request: ${reason}`, { hint: REQUEST_HINT });

@@ -136,10 +136,11 @@ export function requireShown({ refusal, readable }: GuestTable): void {
   if (refusal === null) return;
   const { errno, log, reason } = refusal;
   const said = log === null ? 'says nothing' : `logs "${log}"`;
-  const more = readable.length === 0 ? {} : { hint: `${readable.length} entries can be read with --salvage` };
-  throw new BootsealError(
-    'format',
-    `secret table: ${reason}; Linux's driver shows nothing and ${said} (${errno})`,
-    more,
-  );
+  const hint =
+    readable.length === 0
+      ? 'whoever owns the launch prepares a new one and injects its secrets; in a file there must be a whole secret area'
+      : `${readable.length} entries can be read with --salvage`;
+  throw new BootsealError('format', `secret table: ${reason}; Linux's driver shows nothing and ${said} (${errno})`, {
+    hint,
+  });
 }

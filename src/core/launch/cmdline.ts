@@ -40,7 +40,9 @@ export function guestCmdline({ cmdline, secretArea, disk }: CmdlineInputs): stri
   const text = parts.filter((part) => part !== '').join(' ');
   const { length } = encodeUtf8(text);
   if (length > KERNEL_LIMIT) {
-    throw new BootsealError('usage', `cmdline: ${length} bytes, of which a kernel keeps ${KERNEL_LIMIT}`);
+    throw new BootsealError('usage', `cmdline: ${length} bytes, of which a kernel keeps ${KERNEL_LIMIT}`, {
+      hint: 'leave words out of cmdline: the kernel would lose the last ones without saying so',
+    });
   }
   return text;
 }

@@ -1,10 +1,9 @@
 /** @module A launch as its owner describes it in one file: what `launch prepare` and the lab go by. docs/launch.md has every key. */
-import { BootsealError } from '../errors.ts';
 import { cpuModel } from '../measurement/cpu-models.ts';
 import { MAX_VCPUS } from '../measurement/vcpus.ts';
 import { secretGuid } from '../secret/names.ts';
 import { parsePolicy } from '../session/policy.ts';
-import { Fields } from './fields.ts';
+import { Fields, wrong } from './fields.ts';
 
 /** The guest's disk. */
 export interface DiskDescription {
@@ -67,7 +66,11 @@ export function parseDescription(value: unknown): LaunchDescription {
   const cpu = fields.optionalText('cpu');
   if (cpu !== undefined) cpuModel(cpu);
   else if (platform === 'sev-es')
-    throw new BootsealError('format', 'cpu: SEV-ES measures the CPU model, so it is needed');
+    throw wrong(
+      'cpu',
+      'SEV-ES measures the CPU model, so it is needed',
+      "name the model that the host gives with QEMU's -cpu, such as EPYC-v4",
+    );
   const description: LaunchDescription = {
     name: guestName(fields),
     platform,
@@ -101,27 +104,29 @@ function required<T>(fields: Fields, key: string, value: T | undefined): T {
 }
 
 function missing(fields: Fields, key: string): never {
-  throw new BootsealError('format', `${fields.at(key)}: it is missing`);
+  throw wrong(fields.at(key), 'it is missing');
 }
+
+const NO_STREAM = 'it is read several times: write it to a file and name that';
 
 /** Standard input is for people and pipes, not for a description that is read again later. */
 function file(fields: Fields, key: string): string | undefined {
   const name = fields.optionalText(key);
-  if (name === '-') throw new BootsealError('format', `${fields.at(key)}: the name of a file is needed`);
+  if (name === '-') throw wrong(fields.at(key), 'the name of a file is needed', NO_STREAM);
   return name;
 }
 
 function guestName(fields: Fields): string {
   const name = fields.optionalText('name') ?? DEFAULTS.name;
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) return name;
-  throw new BootsealError('format', 'name: letters, digits and ".", "_", "-" are taken, 64 at most');
+  throw wrong('name', 'letters, digits and ".", "_", "-" are taken, 64 at most');
 }
 
 function memory(fields: Fields): number {
   const text = fields.optionalText('memory');
   if (text === undefined) return DEFAULTS.memory;
   const found = /^([1-9][0-9]{0,6})([MG])$/.exec(text);
-  if (found === null) throw new BootsealError('format', 'memory: a number of M or G is needed, such as 512M or 4G');
+  if (found === null) throw wrong('memory', 'a number of M or G is needed, such as 512M or 4G');
   return Number(found[1]) * (found[2] === 'G' ? 1024 : 1);
 }
 
@@ -129,7 +134,7 @@ function memory(fields: Fields): number {
 function features(fields: Fields): string | undefined {
   const text = fields.optionalText('vmsa-features');
   if (text === undefined || /^(0x[0-9a-f]{1,16}|[0-9]{1,19})$/i.test(text)) return text;
-  throw new BootsealError('format', 'vmsa-features: a number such as 1 or 0x1 is needed');
+  throw wrong('vmsa-features', 'a number such as 1 or 0x1 is needed');
 }
 
 function disk(fields: Fields | undefined): DiskDescription | undefined {
@@ -150,5 +155,5 @@ function secrets(fields: Fields | undefined): LaunchDescription['secrets'] {
 function hostFolder(fields: Fields): string | undefined {
   const folder = fields.optionalText('host-folder');
   if (folder === undefined || folder.startsWith('/')) return folder;
-  throw new BootsealError('format', 'host-folder: an absolute path is needed');
+  throw wrong('host-folder', 'an absolute path is needed');
 }

@@ -28,13 +28,15 @@ const BLOCK = 4096;
 /** The largest header that guests copy; bytes. */
 const MAX_HEADER = 1 << 27;
 
+const HINT = '`bootseal image build` writes it beside the image, with .json behind its name';
+
 /** Reads a manifest. Throws `format` when the text is none, `name` in the message. */
 export function parseDiskManifest(text: string, name: string): DiskManifest {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new BootsealError('format', `${name}: not JSON`, { cause });
+    throw new BootsealError('format', `${name}: not JSON`, { hint: HINT, cause });
   }
   const manifest = objectOf(value);
   const [luks, header, key] = [objectOf(manifest['luks']), objectOf(manifest['header']), objectOf(manifest['key'])];
@@ -55,9 +57,7 @@ export function parseDiskManifest(text: string, name: string): DiskManifest {
   ) {
     return { imageFormat, diskBytes, uuid, header: { file, bytes, sha256 }, keyGuid, testOnly: testOnly !== false };
   }
-  throw new BootsealError('format', `${name}: not the manifest of an encrypted image`, {
-    hint: '`bootseal image build` writes it beside the image, with .json behind its name',
-  });
+  throw new BootsealError('format', `${name}: not the manifest of an encrypted image`, { hint: HINT });
 }
 
 function objectOf(value: unknown): Readonly<Record<string, unknown>> {

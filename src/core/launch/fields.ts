@@ -96,4 +96,8 @@ function fail(where: string, reason: string): never {
   throw wrong(where, reason);
 }
 
-const wrong = (where: string, reason: string): BootsealError => new BootsealError('format', `${where}: ${reason}`);
+const HINT = 'docs/launch.md says what every key takes';
+
+/** Returns the refusal of a key; `where` is its name. */
+export const wrong = (where: string, reason: string, hint = HINT): BootsealError =>
+  new BootsealError('format', `${where}: ${reason}`, { hint });

@@ -203,6 +203,7 @@ describe('readGuestTable', () => {
     expect(read.refusal).toMatchObject(refusal ?? {});
     expect(read.shown).toEqual([]);
     expect(read.readable.length).toBe(readable);
+    expect(failure(() => requireShown(read)).hint).toMatch(readable === 0 ? /prepares a new one/ : /--salvage/);
   });
 
   it('names the first thing that is wrong', () => {
@@ -261,7 +262,7 @@ describe('requireShown', () => {
     expect(failure(() => requireShown(readGuestTable(new Uint8Array(32))))).toEqual({
       kind: 'format',
       message: `secret table: the area is empty, not with ${TABLE_HEADER_GUID}; Linux's driver shows nothing and says nothing (ENODEV)`,
-      hint: undefined,
+      hint: 'whoever owns the launch prepares a new one and injects its secrets; in a file there must be a whole secret area',
     });
   });
 });

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BootsealError } from '../../../src/core/errors.ts';
 import { guestCmdline } from '../../../src/core/launch/cmdline.ts';
 import { parseDescription } from '../../../src/core/launch/description.ts';
 import { parseDiskManifest } from '../../../src/core/launch/disk-manifest.ts';
 import { DISK_PASSPHRASE } from '../../../src/core/secret/names.ts';
 import { parseYaml } from '../../../src/host/yaml.ts';
+import { hinted } from '../../failure.ts';
 
 const LEAST = { platform: 'sev', policy: 'nodbg', firmware: 'fw', kernel: 'k' };
 const ES = { ...LEAST, platform: 'sev-es', policy: 'nodbg,es', cpu: 'EPYC' };
@@ -13,8 +13,8 @@ const outcome = (work: () => unknown): unknown => {
   try {
     return work();
   } catch (error) {
-    if (!(error instanceof BootsealError)) throw error;
-    return `${error.kind}: ${error.message}`;
+    const { kind, message } = hinted(error);
+    return `${kind}: ${message}`;
   }
 };
 const parse = (over: object = {}, base: object = LEAST) => outcome(() => parseDescription({ ...base, ...over }));
@@ -284,9 +284,9 @@ describe('parseDiskManifest', () => {
 
 describe('parseYaml', () => {
   const yaml = (text: string) =>
-    parseYaml(text, 'f').catch((error: BootsealError) => {
-      if (!(error instanceof BootsealError)) throw error;
-      return `${error.kind}: ${error.message}`;
+    parseYaml(text, 'f').catch((error: unknown) => {
+      const { kind, message } = hinted(error);
+      return `${kind}: ${message}`;
     });
 
   it('guesses nothing', async () => {

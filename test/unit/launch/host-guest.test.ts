@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { BootsealError } from '../../../src/core/errors.ts';
 import { parseDescription } from '../../../src/core/launch/description.ts';
 import { domainXml } from '../../../src/core/launch/domain-xml.ts';
 import { type HostGuest, hostNames } from '../../../src/core/launch/host-guest.ts';
 import { qemuLaunchArguments } from '../../../src/core/launch/qemu-arguments.ts';
+import { failure, HINT } from '../../failure.ts';
 
 const FILES = {
   firmware: '/a/fw',
@@ -148,6 +148,6 @@ describe('hostNames', () => {
   });
 
   it('refuses two files of one name', () => {
-    expect(() => hostNames({ a: '/x/one', b: '/y/one' }, '/srv')).toThrow(BootsealError);
+    expect(failure(() => hostNames({ a: '/x/one', b: '/y/one' }, '/srv'))).toMatchObject({ kind: 'usage', hint: HINT });
   });
 });
