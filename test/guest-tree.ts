@@ -54,10 +54,10 @@ export function guestWith(
   const calls: string[][] = [];
   const devmem = (args: readonly string[]): string => {
     const [applet, address, width, value] = args;
-    if (applet !== 'devmem') throw new BootsealError('tool', 'busybox: applet not found');
+    if (applet !== 'devmem') throw new BootsealError('tool', 'busybox: applet not found', { hint: 'x' });
     const at = Number(address) - BASE;
     const size = Number(width) / 8;
-    if (at % size !== 0) throw new BootsealError('tool', 'busybox: not aligned');
+    if (at % size !== 0) throw new BootsealError('tool', 'busybox: not aligned', { hint: 'x' });
     if (value !== undefined) memory.fill(Number(value), at, at + size);
     const word = Uint8Array.from({ length: size }, (_, i) => memory[at + i] ?? 0xee);
     return value === undefined ? `0x${Buffer.from(word).reverse().toString('hex').toUpperCase()}\n` : '';

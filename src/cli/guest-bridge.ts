@@ -73,12 +73,16 @@ Examples:
 /** Takes `PATH=GUID|NAME` apart; throws `usage`. */
 function parseResource(text: string): Resource {
   const at = text.indexOf('=');
-  if (at === -1) throw new BootsealError('usage', '--resource needs the form repository/type/tag=GUID or =NAME');
+  if (at === -1) {
+    throw new BootsealError('usage', '--resource needs the form repository/type/tag=GUID or =NAME', {
+      hint: 'write it such as default/cert/tls=1ee27366-0c87-43a6-af48-28543eaf7cb0',
+    });
+  }
   try {
     return { path: resourcePath(text.slice(0, at)), guid: secretGuid(text.slice(at + 1)) };
   } catch (error) {
     if (!(error instanceof BootsealError)) throw error;
-    throw new BootsealError('usage', `--resource: ${error.message}`, { cause: error });
+    throw new BootsealError('usage', `--resource: ${error.message}`, { hint: error.hint, cause: error });
   }
 }
 
@@ -86,7 +90,11 @@ async function offlineFs(io: Io, options: OfflineFsOptions): Promise<void> {
   const out = secretFile(options.out);
   const all = new Map<string, Uint8Array>();
   const add = (path: string, value: Uint8Array) => {
-    if (all.has(path)) throw new BootsealError('usage', `two secrets for ${path}`);
+    if (all.has(path)) {
+      throw new BootsealError('usage', `two secrets for ${path}`, {
+        hint: 'name each resource once; --no-keys leaves out the keys in offline-sev-kbc',
+      });
+    }
     all.set(path, value);
   };
   try {
@@ -98,7 +106,11 @@ async function offlineFs(io: Io, options: OfflineFsOptions): Promise<void> {
     for (const { path, guid } of options.resource ?? []) {
       await withSecret(io, guid, options, async (value) => add(path, new Uint8Array(value)));
     }
-    if (all.size === 0) throw new BootsealError('usage', 'there is no key to write');
+    if (all.size === 0) {
+      throw new BootsealError('usage', 'there is no key to write', {
+        hint: 'add secrets with --resource, or take the keys of an offline-sev-kbc that has some',
+      });
+    }
     await writeNewFile(resolvePath(io, out), printKbsKeys(all), 0o600, options.force === true);
   } finally {
     wipe(...all.values());
@@ -142,7 +154,11 @@ async function ocicrypt(io: Io, options: SourceOptions): Promise<void> {
     const keys = parseKbsKeys(value);
     try {
       const key = keys.get(packet.path);
-      if (key === undefined) throw new BootsealError('key', `the secret offline-sev-kbc has no key ${packet.path}`);
+      if (key === undefined) {
+        throw new BootsealError('key', `the secret offline-sev-kbc has no key ${packet.path}`, {
+          hint: 'put the key into it under that id: it is the one that the image says it was encrypted with',
+        });
+      }
       const unwrapped = unwrapKeyPacket(packet, key);
       io.stdout.write(printUnwrapAnswer(unwrapped));
       wipe(unwrapped);

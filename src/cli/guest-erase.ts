@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import type { Guid } from '../core/guid.ts';
 import { secretGuid } from '../core/secret/names.ts';
+import { SHOWN_BY_LIST } from '../guest/source.ts';
 import { findFor, type SourceOptions, shownName, withSource } from './guest-source.ts';
 import type { Io } from './io.ts';
 
@@ -38,7 +39,9 @@ Examples:
 
 async function erase(io: Io, guids: readonly Guid[], options: Options): Promise<void> {
   const all = options.all === true;
-  if (all === guids.length > 0) throw new BootsealError('usage', 'name the secrets to erase, or give --all');
+  if (all === guids.length > 0) {
+    throw new BootsealError('usage', 'name the secrets to erase, or give --all', { hint: SHOWN_BY_LIST });
+  }
   const { source } = await findFor(io, options);
   let erased = guids.length;
   if (all) erased = await source.eraseAll();

@@ -26,7 +26,11 @@ const MAX_TIMEOUT = 0xffffffff;
 export function parseTimeout(text: string): number {
   const seconds = parseUnsigned(text, '--timeout', MAX_TIMEOUT);
   // To the kernel zero means that a key never expires.
-  if (seconds === 0) throw new BootsealError('usage', '--timeout 0 would be no timeout: leave it out');
+  if (seconds === 0) {
+    throw new BootsealError('usage', '--timeout 0 would be no timeout: leave it out', {
+      hint: 'without the option a key never expires',
+    });
+  }
   return seconds;
 }
 

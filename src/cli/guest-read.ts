@@ -43,7 +43,11 @@ async function read(io: Io, guid: Guid, options: Options): Promise<void> {
   if (out === '-' && io.stdout.isTTY) {
     throw new BootsealError('usage', 'a secret is not written to a terminal', { hint: 'give --out a file, or a pipe' });
   }
-  if (out === '-' && json === true) throw new BootsealError('usage', '--out - and --json exclude each other');
+  if (out === '-' && json === true) {
+    throw new BootsealError('usage', '--out - and --json exclude each other', {
+      hint: 'leave --json out: only the secret goes into the pipe',
+    });
+  }
   await withSecret(io, guid, options, async (value, { source }) => {
     if (out === '-') {
       // A copy: a pipe may take it after the original is wiped.

@@ -7,7 +7,7 @@ import type { Guid } from '../core/guid.ts';
 import { secretName } from '../core/secret/names.ts';
 import { type Found, findSecrets, PLACES, type Place, secretsInFile } from '../guest/find-secrets.ts';
 import { type Guest, thisGuest } from '../guest/guest.ts';
-import type { FoundSecrets } from '../guest/source.ts';
+import { type FoundSecrets, SHOWN_BY_LIST } from '../guest/source.ts';
 import { type Io, resolvePath } from './io.ts';
 
 /** Options of every command that reads secrets. */
@@ -34,7 +34,11 @@ export function guestOf(io: Io, { root }: SourceOptions): Guest {
 export async function findFor(io: Io, options: SourceOptions): Promise<Found> {
   const { source, table } = options;
   if (table === undefined) return findSecrets(guestOf(io, options), source === undefined ? PLACES : [source]);
-  if (source !== undefined) throw new BootsealError('usage', '--table and --source exclude each other');
+  if (source !== undefined) {
+    throw new BootsealError('usage', '--table and --source exclude each other', {
+      hint: '--table reads a file, --source chooses a place of this guest: give one of them',
+    });
+  }
   return secretsInFile(resolvePath(io, table));
 }
 
@@ -60,7 +64,7 @@ export async function withSecret<T>(
     const entry = secrets.entries.find((candidate) => candidate.guid === guid);
     if (entry === undefined) {
       throw new BootsealError('io', `there is no secret ${shownName(guid)} in ${found.source.place}`, {
-        hint: '`bootseal guest list` shows what is there',
+        hint: SHOWN_BY_LIST,
       });
     }
     const { value } = entry;

@@ -63,18 +63,27 @@ Examples:
 
 function parseSha256(text: string): string {
   if (/^[0-9a-fA-F]{64}$/.test(text)) return text.toLowerCase();
-  throw new BootsealError('usage', '--header-sha256 takes 64 hexadecimal digits');
+  throw new BootsealError('usage', '--header-sha256 takes 64 hexadecimal digits', {
+    hint: 'take them from header.sha256 in the manifest that image build wrote',
+  });
 }
 
 async function unlock(io: Io, device: string, name: string | undefined, options: Options): Promise<void> {
   const { request, test, json } = options;
-  if ((name === undefined) !== (test === true))
-    throw new BootsealError('usage', 'give a name for the opened disk, or --test');
+  if ((name === undefined) !== (test === true)) {
+    throw new BootsealError('usage', 'give a name for the opened disk, or --test', {
+      hint: 'with --test the key is tried and nothing is opened',
+    });
+  }
   if (name !== undefined && !/^[A-Za-z0-9_.+:-]{1,127}$/.test(name)) {
-    throw new BootsealError('usage', 'the name of an opened disk has letters, digits and _ . + : -');
+    throw new BootsealError('usage', 'the name of an opened disk has letters, digits and _ . + : -', {
+      hint: 'choose one such as data, of at most 127 letters',
+    });
   }
   if (options.erase === true && (request !== undefined || test === true)) {
-    throw new BootsealError('usage', `${test === true ? '--test' : '--request'} and --erase exclude each other`);
+    throw new BootsealError('usage', `${test === true ? '--test' : '--request'} and --erase exclude each other`, {
+      hint: 'erase the secret afterwards, with `bootseal guest erase`',
+    });
   }
   const description =
     request === undefined

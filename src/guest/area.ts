@@ -3,7 +3,7 @@ import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { readGuestTable } from '../core/guest/table.ts';
 import { readHead, TABLE_HEADER_GUID, TableHead } from '../core/secret/table.ts';
-import type { SecretSource } from './source.ts';
+import { type SecretSource, SHOWN_BY_LIST, STILL_THERE } from './source.ts';
 
 /** Bytes that can be read and zeroed in place. */
 export interface Bytes {
@@ -35,7 +35,7 @@ export function areaSource(kind: 'memory' | 'file', place: string, bytes: Bytes)
     const after = await bytes.read(at, size);
     if (after.length === size && after.every((byte) => byte === 0)) return;
     wipe(after);
-    throw new BootsealError('io', `${what} is still there after it was erased`);
+    throw new BootsealError('io', `${what} is still there after it was erased`, { hint: STILL_THERE });
   }
 
   return {
@@ -53,7 +53,9 @@ export function areaSource(kind: 'memory' | 'file', place: string, bytes: Bytes)
       wipe(area, ...readable.map(({ value }) => value));
       const entries = readable.filter((entry) => entry.guid === guid);
       if (entries.length === 0)
-        throw new BootsealError('io', `cannot erase ${guid}: there is no such secret at ${place}`);
+        throw new BootsealError('io', `cannot erase ${guid}: there is no such secret at ${place}`, {
+          hint: SHOWN_BY_LIST,
+        });
       for (const { at, value } of entries) {
         // The value before its name: what is interrupted can be found and erased again. The length stays, as with the driver.
         await zero(at + TableHead.size, value.length, `the secret ${guid} at ${place}`);

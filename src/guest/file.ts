@@ -6,12 +6,14 @@ import { ioError } from '../host/files.ts';
 import { areaSource } from './area.ts';
 import type { SecretSource } from './source.ts';
 
+const COPY = 'give a file that holds a secret table, such as a copy of the secret area';
+
 /** Returns a file as a source. Throws `io`, `format` when it is larger than any table. */
 export async function fileSource(file: string): Promise<SecretSource> {
   const stat = await fs.stat(file).catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
-  if (!stat.isFile()) throw new BootsealError('io', `cannot read ${file}: no regular file`);
+  if (!stat.isFile()) throw new BootsealError('io', `cannot read ${file}: no regular file`, { hint: COPY });
   if (stat.size > MAX_PAYLOAD)
-    throw new BootsealError('format', `${file} is larger than any secret area: ${stat.size} bytes`);
+    throw new BootsealError('format', `${file} is larger than any secret area: ${stat.size} bytes`, { hint: COPY });
   return areaSource('file', file, {
     size: stat.size,
     async read(at, size) {

@@ -38,6 +38,7 @@ export async function findSecrets(guest: Guest, places: readonly Place[] = PLACE
   throw new BootsealError(
     'io',
     `no launch secrets here: ${passed.map(({ place, why }) => `${place}: ${why}`).join('; ')}`,
+    { hint: 'one of these places is enough; a launch that was given no secret has to be made anew' },
   );
 }
 

@@ -31,7 +31,11 @@ const MAX_HEADER = 64 << 20;
  */
 export async function copyHeader(disk: Disk, detached: boolean, sha256: string | undefined): Promise<HeaderCopy> {
   const size = detached ? disk.size : await sizeOf(disk);
-  if (size > MAX_HEADER) throw new BootsealError('format', `the header has ${size} bytes, more than ${MAX_HEADER}`);
+  if (size > MAX_HEADER) {
+    throw new BootsealError('format', `the header has ${size} bytes, more than ${MAX_HEADER}`, {
+      hint: 'give as header what image build or cryptsetup made as one, which has 16 MiB, not the disk behind it',
+    });
+  }
   const bytes = await disk.read(0, size);
   const digest = createHash('sha256').update(bytes).digest('hex');
   if (sha256 !== undefined && sha256 !== digest) {
@@ -41,7 +45,10 @@ export async function copyHeader(disk: Disk, detached: boolean, sha256: string |
   }
   const header = luks2(await readHeader(diskOf(bytes)));
   const [finding] = checkHeaderPolicy(header);
-  if (finding !== undefined) throw new BootsealError('mismatch', `the header is not to be trusted: ${finding.message}`);
+  if (finding !== undefined)
+    throw new BootsealError('mismatch', `the header is not to be trusted: ${finding.message}`, {
+      hint: 'the host can write it: give the disk no key, and compare the header with a copy that you made yourself',
+    });
   return { bytes, header };
 }
 
@@ -57,7 +64,9 @@ async function sizeOf(disk: Disk): Promise<number> {
 
 function luks2(header: Awaited<ReturnType<typeof readHeader>>): Luks2Header {
   if (header.version === 2) return header;
-  throw new BootsealError('format', 'a LUKS1 header has no tokens: only LUKS2 can be unlocked through the keyring');
+  throw new BootsealError('format', 'a LUKS1 header has no tokens: only LUKS2 can be unlocked through the keyring', {
+    hint: 'build the image again, or convert it on a machine of yours with cryptsetup convert --type luks2',
+  });
 }
 
 function diskOf(bytes: Uint8Array): Disk {

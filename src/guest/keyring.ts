@@ -38,16 +38,22 @@ const MAX_DESCRIPTION = 4096;
 /** A key's or keyring's number in decimal. */
 const SERIAL = /^[1-9][0-9]{0,9}$/;
 
+const DESCRIBED = 'give the description that the token has, or one such as bootseal:disk';
+const OTHER_KEYCTL = 'look what keyctl this is: the one of the package keyutils is needed';
+
 /** Throws `usage` for a description that no key of the type can have. */
 export function checkDescription(type: KeyType, description: string): void {
   const size = Buffer.byteLength(description);
   if (size === 0 || size >= MAX_DESCRIPTION || description.includes('\0')) {
-    throw new BootsealError('usage', `the description of a key has 1 to ${MAX_DESCRIPTION - 1} bytes`);
+    throw new BootsealError('usage', `the description of a key has 1 to ${MAX_DESCRIPTION - 1} bytes`, {
+      hint: DESCRIBED,
+    });
   }
   if (type === 'logon' && description.indexOf(':') < 1) {
     throw new BootsealError(
       'usage',
       'the description of a logon key begins with a name and a colon, as in bootseal:disk',
+      { hint: DESCRIBED },
     );
   }
 }
@@ -63,7 +69,9 @@ export function checkKeyring(keyring: string): void {
 /** Throws `usage` when no key can hold the value. */
 function checkPayload(value: Uint8Array): void {
   if (value.length === 0 || value.length > MAX_KEY) {
-    throw new BootsealError('usage', `a key holds 1 to ${MAX_KEY} bytes, not ${value.length}`);
+    throw new BootsealError('usage', `a key holds 1 to ${MAX_KEY} bytes, not ${value.length}`, {
+      hint: '`bootseal guest read` writes a secret of any size to a file; one for the keyring is made in that size',
+    });
   }
 }
 
@@ -78,7 +86,8 @@ export async function addKey(guest: Guest, key: NewKey, value: Uint8Array): Prom
   checkPayload(value);
   const args = ['padd', key.type, key.description, key.keyring];
   const serial = (await guest.run(KEYCTL, { args }, value)).stdout.trim();
-  if (!SERIAL.test(serial)) throw new BootsealError('tool', 'keyctl printed no number of a key');
+  if (!SERIAL.test(serial))
+    throw new BootsealError('tool', 'keyctl printed no number of a key', { hint: OTHER_KEYCTL });
   try {
     await limitKey(guest, serial, key);
   } catch (error) {
@@ -137,7 +146,7 @@ export async function requestKey(guest: Guest, type: KeyType, description: strin
       },
     );
   }
-  throw new BootsealError('tool', 'keyctl printed no number of a key');
+  throw new BootsealError('tool', 'keyctl printed no number of a key', { hint: OTHER_KEYCTL });
 }
 
 /** Gives a key that is under construction its value; its limits come first, since afterwards it is out of reach. Throws `tool`. */

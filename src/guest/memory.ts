@@ -14,6 +14,8 @@ import type { SecretSource } from './source.ts';
 
 const BUSYBOX: Program = { name: 'busybox', package: 'busybox' };
 
+const BUSYBOX_HINT = "take the busybox of Debian's package, or a kernel with the driver efi_secret";
+
 /** Bytes that devmem reads or writes at once. */
 const WORD = 8;
 
@@ -64,7 +66,7 @@ function devmem(guest: Guest, { base, size }: Area): Bytes {
   async function word(at: number, width: number): Promise<Uint8Array> {
     const digits = /^0x([0-9a-f]+)\s*$/i.exec(await run(at, width))?.[1];
     if (digits?.length !== 2 * width) {
-      throw new BootsealError('tool', `busybox devmem printed no number of ${8 * width} bits`);
+      throw new BootsealError('tool', `busybox devmem printed no number of ${8 * width} bits`, { hint: BUSYBOX_HINT });
     }
     return new Uint8Array(Buffer.from(digits, 'hex').reverse());
   }
@@ -105,7 +107,7 @@ function explained(error: BootsealError, address: string): BootsealError {
   }
   if (/applet not found/.test(error.message)) {
     return new BootsealError('tool', 'this busybox has no devmem', {
-      hint: "Debian's package busybox has it",
+      hint: BUSYBOX_HINT,
       cause: error,
     });
   }

@@ -37,7 +37,9 @@ export function parseBackend(text: string): Backend {
   if (text.startsWith('efi:')) return { type: 'efi', guid: secretGuid(text.slice('efi:'.length)) };
   const path = text.startsWith('file:') ? text.slice('file:'.length) : '';
   if (path.startsWith('/') && !path.includes('\0')) return { type: 'file', path };
-  throw new BootsealError('usage', 'a key comes from efi:GUID, efi:NAME or file:/PATH');
+  throw new BootsealError('usage', 'a key comes from efi:GUID, efi:NAME or file:/PATH', {
+    hint: 'name the source that way, such as efi:disk-passphrase',
+  });
 }
 
 /**
@@ -52,7 +54,11 @@ export async function answerRequest(
   rule: RequestRule,
   read: (backend: Backend) => Promise<Uint8Array>,
 ): Promise<Backend> {
-  if (!/^[1-9][0-9]{0,9}$/.test(request.key)) throw new BootsealError('usage', 'the key has no number');
+  if (!/^[1-9][0-9]{0,9}$/.test(request.key)) {
+    throw new BootsealError('usage', 'the key has no number', {
+      hint: 'request-key(8) puts it where the rule says %k',
+    });
+  }
   try {
     const backend = sourceFor(request, rule);
     const value = await read(backend);
@@ -69,7 +75,10 @@ export async function answerRequest(
 }
 
 function sourceFor({ uid, callout }: KeyRequest, { uids, from }: RequestRule): Backend {
-  if (!uids.includes(uid)) throw new BootsealError('usage', `user ${uid} may not ask for this key`);
+  if (!uids.includes(uid))
+    throw new BootsealError('usage', `user ${uid} may not ask for this key`, {
+      hint: 'who may is said in the rule of request-key, with --allow-uid',
+    });
   if (from !== undefined) return from;
   const named = parseBackend(callout);
   // This runs as root: a user who is let in for a secret must not read all files through it.

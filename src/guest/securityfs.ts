@@ -8,7 +8,7 @@ import { MAX_PAYLOAD } from '../core/secret/limits.ts';
 import type { TableEntry } from '../core/secret/table.ts';
 import { readSmallFile } from '../host/files.ts';
 import { codeOf, type Guest, inGuest, isAbsent, isThere, kernelText } from './guest.ts';
-import type { SecretSource } from './source.ts';
+import { type SecretSource, SHOWN_BY_LIST, STILL_THERE } from './source.ts';
 
 const MOUNT = '/sys/kernel/security';
 
@@ -16,6 +16,8 @@ const MOUNT = '/sys/kernel/security';
 const FOLDERS = ['secrets/coco', 'coco/efi_secret', 'coco/sev_secret'];
 
 const NAME = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+const AS_ROOT = 'run it as root; what else stands in the way is in the kernel log';
 
 /** Returns the driver's folder as a source, or one sentence that says why there is none. */
 export async function findSecurityfs(guest: Guest): Promise<SecretSource | string> {
@@ -47,7 +49,7 @@ function securityfsSource(guest: Guest, place: string): SecretSource {
 
   async function names(): Promise<Guid[]> {
     const found = await fs.readdir(folder).catch((cause: unknown) => {
-      throw new BootsealError('io', `cannot list ${place}: ${codeOf(cause)}`, { cause });
+      throw new BootsealError('io', `cannot list ${place}: ${codeOf(cause)}`, { hint: AS_ROOT, cause });
     });
     return found.filter((name) => NAME.test(name)).sort();
   }
@@ -60,11 +62,11 @@ function securityfsSource(guest: Guest, place: string): SecretSource {
   async function erase(guid: Guid): Promise<void> {
     const file = path.join(folder, guid);
     await fs.unlink(file).catch((cause: unknown) => {
-      const why = isAbsent(cause) ? 'there is no such secret' : codeOf(cause);
-      throw new BootsealError('io', `cannot erase ${place}/${guid}: ${why}`, { cause });
+      const [why, hint] = isAbsent(cause) ? ['there is no such secret', SHOWN_BY_LIST] : [codeOf(cause), AS_ROOT];
+      throw new BootsealError('io', `cannot erase ${place}/${guid}: ${why}`, { hint, cause });
     });
     if ((await names()).includes(guid)) {
-      throw new BootsealError('io', `${place}/${guid} is still there after it was erased`);
+      throw new BootsealError('io', `${place}/${guid} is still there after it was erased`, { hint: STILL_THERE });
     }
   }
 

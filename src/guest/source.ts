@@ -4,6 +4,12 @@ import type { GuestTable } from '../core/guest/table.ts';
 import type { Guid } from '../core/guid.ts';
 import type { TableEntry } from '../core/secret/table.ts';
 
+/** What to do when there is no secret of a name. */
+export const SHOWN_BY_LIST = '`bootseal guest list` shows what is there';
+
+/** What to do when a secret is found again after it was erased. */
+export const STILL_THERE = 'do not take it for gone: end the guest, and use the secret no more';
+
 /** A place with secrets. */
 export interface SecretSource {
   readonly kind: 'securityfs' | 'memory' | 'file';

@@ -3,6 +3,7 @@ import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { copyHeader, type HeaderCopy, withHeaderFile } from '../../../src/guest/header-copy.ts';
 import { scratch } from '../../cli/script.ts';
+import { HINT } from '../../failure.ts';
 import { fixture } from '../../fixtures.ts';
 import { guestWith } from '../../guest-tree.ts';
 import { memoryDisk } from '../../luks-image.ts';
@@ -52,6 +53,6 @@ describe('the header as a file', () => {
 
   it('is refused where it cannot be written', async () => {
     const guest = guestWith(path.join(folder, 'none'), new Uint8Array(0));
-    await expect(withHeaderFile(guest, copy, async () => 1)).rejects.toMatchObject({ kind: 'io' });
+    await expect(withHeaderFile(guest, copy, async () => 1)).rejects.toMatchObject({ kind: 'io', hint: HINT });
   });
 });

@@ -16,7 +16,7 @@ import {
 import { answerRequest, parseBackend, type RequestRule } from '../../../src/guest/request-key.ts';
 import { openWithToken } from '../../../src/guest/unlock.ts';
 import { FailedProgram } from '../../../src/host/program.ts';
-import { failure } from '../../failure.ts';
+import { failure, HINT } from '../../failure.ts';
 import { DISK } from '../../guest-tree.ts';
 
 interface Call {
@@ -46,7 +46,7 @@ const fails =
     return '4711\n';
   };
 
-const notInstalled = new BootsealError('tool', 'keyctl is not installed');
+const notInstalled = new BootsealError('tool', 'keyctl is not installed', { hint: 'install it' });
 
 const secret = new Uint8Array(Buffer.from('correct horse'));
 const key: NewKey = { type: 'user', description: 'bootseal:disk', keyring: '@u' };
@@ -67,6 +67,7 @@ describe('addKey', () => {
       const { guest, calls } = keyctl(fails(verb));
       await expect(addKey(guest, { ...key, timeout: 1, permissions: 1 }, secret)).rejects.toMatchObject({
         kind: 'tool',
+        hint: HINT,
       });
       expect(calls.slice(-2).map(({ args }) => args)).toEqual(['revoke 4711', 'unlink 4711 @u']);
     }
@@ -74,13 +75,16 @@ describe('addKey', () => {
 
   it('wants a number from keyctl', async () => {
     for (const printed of ['', 'hello', '0', '-1', '1 2']) {
-      await expect(addKey(keyctl(() => printed).guest, key, secret)).rejects.toMatchObject({ kind: 'tool' });
+      await expect(addKey(keyctl(() => printed).guest, key, secret)).rejects.toMatchObject({
+        kind: 'tool',
+        hint: HINT,
+      });
     }
   });
 
   it.each([0, 32768])('refuses %i bytes', async (size) => {
     const { guest, calls } = keyctl();
-    await expect(addKey(guest, key, new Uint8Array(size))).rejects.toMatchObject({ kind: 'usage' });
+    await expect(addKey(guest, key, new Uint8Array(size))).rejects.toMatchObject({ kind: 'usage', hint: HINT });
     expect(calls).toEqual([]);
   });
 
@@ -91,10 +95,10 @@ describe('addKey', () => {
 
 describe('descriptions and keyrings', () => {
   it.each(['', 'a\0b', 'x'.repeat(4096)])('refuses the description %j', (text) => {
-    expect(failure(() => checkDescription('user', text)).kind).toBe('usage');
+    expect(failure(() => checkDescription('user', text))).toMatchObject({ kind: 'usage', hint: HINT });
   });
   it.each(['disk', ':disk'])('refuses %j for a logon key', (text) => {
-    expect(failure(() => checkDescription('logon', text)).kind).toBe('usage');
+    expect(failure(() => checkDescription('logon', text))).toMatchObject({ kind: 'usage', hint: HINT });
     expect(() => checkDescription('user', text)).not.toThrow();
   });
   it('takes the longest, and a logon key with a name before the colon', () => {
@@ -105,7 +109,7 @@ describe('descriptions and keyrings', () => {
     expect(() => checkKeyring(keyring)).not.toThrow();
   });
   it.each(['@t', '@p', '', '0', '-3', '@', 'u', '12345678901'])('refuses %j', (keyring) => {
-    expect(failure(() => checkKeyring(keyring)).kind).toBe('usage');
+    expect(failure(() => checkKeyring(keyring))).toMatchObject({ kind: 'usage', hint: HINT });
   });
 });
 
@@ -132,12 +136,22 @@ describe('other uses of keyctl', () => {
     expect(calls.map(({ args }) => args)).toEqual(['search @u user a:b', 'search @s user a:b']);
     await linkIntoSession(keyctl(fails('link')).guest, '1');
     await removeKey(keyctl(fails('unlink')).guest, '1', '@u');
-    await expect(removeKey(keyctl(fails('revoke')).guest, '1', '@u')).rejects.toMatchObject({ kind: 'tool' });
-    await expect(requestKey(keyctl(fails('request2')).guest, 'user', 'a:b', '')).rejects.toMatchObject({ kind: 'key' });
+    await expect(removeKey(keyctl(fails('revoke')).guest, '1', '@u')).rejects.toMatchObject({
+      kind: 'tool',
+      hint: HINT,
+    });
+    await expect(requestKey(keyctl(fails('request2')).guest, 'user', 'a:b', '')).rejects.toMatchObject({
+      kind: 'key',
+      hint: HINT,
+    });
     await expect(requestKey(keyctl(fails('request2', notInstalled)).guest, 'user', 'a:b', '')).rejects.toMatchObject({
       kind: 'tool',
+      hint: HINT,
     });
-    await expect(requestKey(keyctl(() => 'x').guest, 'user', 'a:b', '')).rejects.toMatchObject({ kind: 'tool' });
+    await expect(requestKey(keyctl(() => 'x').guest, 'user', 'a:b', '')).rejects.toMatchObject({
+      kind: 'tool',
+      hint: HINT,
+    });
   });
   it('limits a key before it has its value', async () => {
     const { guest, calls } = keyctl();
@@ -158,7 +172,7 @@ describe('openWithToken', () => {
       if (args[0] === 'search' && args[1] !== keyring) throw new FailedProgram('keyctl', 1, ': no');
       return '4711\n';
     });
-    await expect(openWithToken(guest, opening, { value: secret })).rejects.toMatchObject({ kind: 'usage' });
+    await expect(openWithToken(guest, opening, { value: secret })).rejects.toMatchObject({ kind: 'usage', hint: HINT });
     expect(calls.filter(({ args }) => !args.startsWith('search '))).toEqual([]);
   });
 });
@@ -208,7 +222,7 @@ describe('answerRequest', () => {
       return given();
     };
     const answered = answerRequest(guest, { ...request, ...asked }, { ...rule, ...over }, counted);
-    await expect(answered).rejects.toMatchObject({ kind: 'usage' });
+    await expect(answered).rejects.toMatchObject({ kind: 'usage', hint: HINT });
     expect(reads).toBe(0);
     expect(calls.map(({ args }) => args)).toEqual(['reject 99 30 rejected 0']);
   });
@@ -231,15 +245,18 @@ describe('answerRequest', () => {
   it('refuses the key when it cannot be read or made, and says why', async () => {
     const missing = keyctl();
     await expect(
-      answerRequest(missing.guest, request, rule, () => Promise.reject(new BootsealError('io', 'gone'))),
+      answerRequest(missing.guest, request, rule, () =>
+        Promise.reject(new BootsealError('io', 'gone', { hint: 'look for it' })),
+      ),
     ).rejects.toThrow('gone');
     expect(missing.calls.map(({ args }) => args)).toEqual(['reject 99 30 rejected 0']);
     const failing = keyctl(fails('pinstantiate'));
-    await expect(answerRequest(failing.guest, request, rule, read)).rejects.toMatchObject({ kind: 'tool' });
+    await expect(answerRequest(failing.guest, request, rule, read)).rejects.toMatchObject({ kind: 'tool', hint: HINT });
     expect(failing.calls.at(-1)?.args).toBe('reject 99 30 rejected 0');
     const empty = keyctl();
     await expect(answerRequest(empty.guest, request, rule, async () => new Uint8Array(0))).rejects.toMatchObject({
       kind: 'usage',
+      hint: HINT,
     });
     // The first failure is the one that counts.
     const dead = keyctl(() => {
@@ -247,6 +264,7 @@ describe('answerRequest', () => {
     });
     await expect(answerRequest(dead.guest, { ...request, uid: 5 }, rule, read)).rejects.toMatchObject({
       kind: 'usage',
+      hint: HINT,
     });
   });
 
@@ -254,6 +272,7 @@ describe('answerRequest', () => {
     const { guest, calls } = keyctl();
     await expect(answerRequest(guest, { ...request, key: number }, rule, read)).rejects.toMatchObject({
       kind: 'usage',
+      hint: HINT,
     });
     expect(calls).toEqual([]);
   });

@@ -6,6 +6,7 @@ import { findSecrets, secretsInFile } from '../../../src/guest/find-secrets.ts';
 import { type Guest, thisGuest } from '../../../src/guest/guest.ts';
 import type { SecretSource } from '../../../src/guest/source.ts';
 import { scratch } from '../../cli/script.ts';
+import { HINT, hinted } from '../../failure.ts';
 import { BASE, DISK, driverless, guestWith, KBC, secretArea, writeTree } from '../../guest-tree.ts';
 
 let folder: string;
@@ -25,7 +26,8 @@ const why = async (guest: Guest): Promise<string> => {
   try {
     await findSecrets(guest);
   } catch (error) {
-    if (error instanceof BootsealError && error.kind === 'io') return error.message;
+    const { kind, message } = hinted(error);
+    if (kind === 'io') return message;
     throw error;
   }
   return 'found';
@@ -65,7 +67,7 @@ describe('securityfs', () => {
   it('refuses a file that is larger than any secret', async () => {
     writeTree(folder, { [`sys/kernel/security/secrets/coco/${DISK}`]: 'x'.repeat(0x4001) });
     const { source } = await findSecrets(guestWith(folder, new Uint8Array(0)));
-    await expect(source.read()).rejects.toMatchObject({ kind: 'format' });
+    await expect(source.read()).rejects.toMatchObject({ kind: 'format', hint: HINT });
   });
 
   const mounted = {
@@ -143,7 +145,7 @@ describe('memory', () => {
     expect(await texts(source)).toEqual([[KBC, '{}']]);
     expect((await source.read()).table?.deleted).toBe(1);
     for (const call of guest.calls.filter(({ length }) => length === 5)) expect(call[4]).toBe('0');
-    await expect(source.erase(DISK)).rejects.toMatchObject({ kind: 'io' });
+    await expect(source.erase(DISK)).rejects.toMatchObject({ kind: 'io', hint: HINT });
   });
 
   it('is erased whole, also where no table can be read', async () => {
@@ -222,12 +224,14 @@ describe('memory', () => {
     fs.truncateSync(path.join(folder, 'proc/iomem'), (1 << 22) + 1);
     await expect(findSecrets(guestWith(folder, new Uint8Array(0xc00)))).rejects.toMatchObject({
       kind: 'format',
+      hint: HINT,
       message: '/proc/iomem is larger than 4194304 bytes, the most that is accepted here',
     });
     fs.rmSync(path.join(folder, 'proc/iomem'));
     fs.mkdirSync(path.join(folder, 'proc/iomem'));
     await expect(findSecrets(guestWith(folder, new Uint8Array(0xc00)))).rejects.toMatchObject({
       kind: 'io',
+      hint: HINT,
       message: 'cannot read /proc/iomem: is a directory',
     });
   });
@@ -240,19 +244,29 @@ describe('memory', () => {
   it.each<[string, () => Promise<{ stdout: string }>, object]>([
     [
       'a kernel that refuses',
-      () => Promise.reject(new BootsealError('tool', 'busybox failed: devmem: mmap: Operation not permitted')),
-      { kind: 'io', message: 'the kernel does not let /dev/mem be mapped at 0x810000' },
+      () =>
+        Promise.reject(
+          new BootsealError('tool', 'busybox failed: devmem: mmap: Operation not permitted', { hint: 'x' }),
+        ),
+      { kind: 'io', hint: HINT, message: 'the kernel does not let /dev/mem be mapped at 0x810000' },
     ],
     [
       'a busybox without devmem',
-      () => Promise.reject(new BootsealError('tool', 'busybox failed (status 127): devmem: applet not found')),
-      { kind: 'tool', message: 'this busybox has no devmem' },
+      () =>
+        Promise.reject(
+          new BootsealError('tool', 'busybox failed (status 127): devmem: applet not found', { hint: 'x' }),
+        ),
+      { kind: 'tool', hint: HINT, message: 'this busybox has no devmem' },
     ],
-    ['no busybox', () => Promise.reject(new BootsealError('tool', 'busybox is not installed')), { kind: 'tool' }],
+    [
+      'no busybox',
+      () => Promise.reject(new BootsealError('tool', 'busybox is not installed', { hint: 'install it' })),
+      { kind: 'tool', hint: HINT },
+    ],
     [
       'something else',
       async () => ({ stdout: 'hello' }),
-      { kind: 'tool', message: 'busybox devmem printed no number of 64 bits' },
+      { kind: 'tool', hint: HINT, message: 'busybox devmem printed no number of 64 bits' },
     ],
   ])('says that there is %s', async (_, run, error) => {
     writeTree(folder, driverless);
@@ -279,9 +293,9 @@ describe('a file', () => {
       expect((await (await secretsInFile(file)).source.read()).table?.refusal).not.toBe(null);
     }
     fs.writeFileSync(file, new Uint8Array(0x4001));
-    await expect(secretsInFile(file)).rejects.toMatchObject({ kind: 'format' });
-    await expect(secretsInFile(path.join(folder, 'missing'))).rejects.toMatchObject({ kind: 'io' });
-    await expect(secretsInFile(folder)).rejects.toMatchObject({ kind: 'io' });
+    await expect(secretsInFile(file)).rejects.toMatchObject({ kind: 'format', hint: HINT });
+    await expect(secretsInFile(path.join(folder, 'missing'))).rejects.toMatchObject({ kind: 'io', hint: HINT });
+    await expect(secretsInFile(folder)).rejects.toMatchObject({ kind: 'io', hint: HINT });
   });
 });
 
