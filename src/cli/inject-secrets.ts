@@ -60,11 +60,8 @@ export async function injectSecrets(
   checkRecord(record, options);
   const host = await connect();
   try {
-    return await converse(io, host, options, { recordFile, record });
-  } catch (error) {
-    throw record.used === null && !(await wasUsed(recordFile))
-      ? withHint(error, NOTHING_LEFT)
-      : withHint(error, SAME_AGAIN);
+    const next = async () => (record.used === null && !(await wasUsed(recordFile)) ? NOTHING_LEFT : SAME_AGAIN);
+    return await converse(io, withNext(host, next), options, { recordFile, record });
   } finally {
     host.close();
   }
@@ -73,10 +70,25 @@ export async function injectSecrets(
 const NOTHING_LEFT = 'no secret has left, and the record is as it was: run the command again';
 const SAME_AGAIN = 'run the same command again: the same packet is sent to the same launch, and no other is made';
 
-/** Only a host that is lost leaves open what to do. */
-function withHint(error: unknown, hint: string): unknown {
-  if (!(error instanceof BootsealError) || error.kind !== 'io' || error.hint !== undefined) return error;
-  return new BootsealError('io', error.message, { hint, cause: error });
+/**
+ * Returns the host, which when it is lost (`io`) says what `next` says: only then is it open what became of the secret, and that counts
+ * for more than how it could be reached again.
+ */
+function withNext(host: LaunchHost, next: () => Promise<string>): LaunchHost {
+  const heard = <T>(answer: Promise<T>): Promise<T> =>
+    answer.catch(async (error: unknown) => {
+      if (!(error instanceof BootsealError) || error.kind !== 'io') throw error;
+      throw new BootsealError('io', error.message, { hint: await next(), cause: error });
+    });
+  return {
+    name: host.name,
+    standing: () => heard(host.standing()),
+    measurement: () => heard(host.measurement()),
+    api: () => heard(host.api()),
+    inject: (packet) => heard(host.inject(packet)),
+    resume: () => heard(host.resume()),
+    close: () => host.close(),
+  };
 }
 
 const wasUsed = async (recordFile: string): Promise<boolean> => (await readRecord(recordFile)).used !== null;
@@ -93,8 +105,11 @@ function checkRecord({ policy, firmware }: LaunchRecord, { insecureAllowDebug = 
     );
   }
   secretRoom(firmware.secretArea);
-  if (tk === '-')
-    throw new BootsealError('usage', '--tk needs the file itself: beside it is marked that the keys served');
+  if (tk === '-') {
+    throw new BootsealError('usage', '--tk needs the file itself: beside it is marked that the keys served', {
+      hint: 'give the file tk that session create or launch prepare wrote',
+    });
+  }
 }
 
 interface Record {

@@ -46,7 +46,11 @@ const stdinTaken = new WeakSet<Io>();
 
 /** Returns standard input, which can be read only once; throws `usage` the second time. */
 function takeStdin(io: Io): AsyncIterable<Uint8Array | string> {
-  if (stdinTaken.has(io)) throw new BootsealError('usage', 'standard input can be read only once');
+  if (stdinTaken.has(io)) {
+    throw new BootsealError('usage', 'standard input can be read only once', {
+      hint: 'give - once, and files for the others',
+    });
+  }
   stdinTaken.add(io);
   return io.stdin;
 }

@@ -31,7 +31,7 @@ export async function readDescription(io: Io, file: string): Promise<ReadDescrip
   } catch (error) {
     if (!(error instanceof BootsealError) || error.message.startsWith(file)) throw error;
     const { kind, message, hint } = error;
-    throw new BootsealError(kind, `${file}: ${message}`, { cause: error, ...(hint === undefined ? {} : { hint }) });
+    throw new BootsealError(kind, `${file}: ${message}`, { hint, cause: error });
   }
 }
 

@@ -26,7 +26,9 @@ export async function describedDisk(io: Io, disk: DiskDescription, lab: boolean)
   const manifest = parseDiskManifest(decodeUtf8(await readSmallFile(resolvePath(io, name), LIMIT), name), name);
   if (manifest.testOnly) takeTestOnly(io, name, lab);
   if (manifest.imageFormat !== format) {
-    throw new BootsealError('usage', `disk.format: ${format}, and ${name} is about a disk in ${manifest.imageFormat}`);
+    throw new BootsealError('usage', `disk.format: ${format}, and ${name} is about a disk in ${manifest.imageFormat}`, {
+      hint: `write disk.format: ${manifest.imageFormat}, or name the manifest of the disk that is meant`,
+    });
   }
   const found = await onDisk(io, disk, manifest);
   for (const [what, is, should] of [

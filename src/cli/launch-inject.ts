@@ -71,7 +71,11 @@ async function host(io: Io, { qmp, virsh, connect }: Options): Promise<() => Pro
     const { qmpHost } = await import('../host/qmp/launch-host.ts');
     return () => qmpHost(resolvePath(io, qmp));
   }
-  if (virsh === undefined) throw new BootsealError('usage', 'say where the guest is: --qmp SOCKET or --virsh DOMAIN');
+  if (virsh === undefined) {
+    throw new BootsealError('usage', 'say where the guest is: --qmp SOCKET or --virsh DOMAIN', {
+      hint: 'qemu.args of launch prepare makes the socket qmp.sock; domain.xml has the name of the domain',
+    });
+  }
   const { virshHost } = await import('../host/virsh.ts');
   return async () => virshHost({ domain: virsh, connect });
 }

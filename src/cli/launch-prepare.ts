@@ -104,6 +104,8 @@ function inputs(io: Io, { firmware, kernel, initrd, disk, secrets, platformCerts
   return Object.fromEntries([...files, ...ofSecrets]) as Record<string, string | undefined>;
 }
 
+const SECRET_FILE = 'under secrets stands a file with the bytes of the secret, never the secret itself';
+
 /** A secret that is missing or does not fit would be found out when the guest waits; none is read here. */
 async function checkSecrets(io: Io, secrets: readonly string[], { firmware }: LaunchRecord): Promise<void> {
   if (secrets.length === 0) return;
@@ -114,15 +116,18 @@ async function checkSecrets(io: Io, secrets: readonly string[], { firmware }: La
     const stat = await fs.stat(resolvePath(io, file)).catch((cause: unknown) => {
       // What stands there may be the secret itself.
       const { message } = ioError(cause, `the file of the secret ${name}`, 'read');
-      return Promise.reject(new BootsealError('io', message));
+      return Promise.reject(new BootsealError('io', message, { hint: SECRET_FILE }));
     });
-    if (!stat.isFile()) throw new BootsealError('io', `the file of the secret ${name} is no file`);
-    if (stat.size === 0) throw new BootsealError('usage', `the secret ${name} is empty`);
+    if (!stat.isFile())
+      throw new BootsealError('io', `the file of the secret ${name} is no file`, { hint: SECRET_FILE });
+    if (stat.size === 0) throw new BootsealError('usage', `the secret ${name} is empty`, { hint: SECRET_FILE });
     size += TableHead.size + stat.size + (form === 'nul' ? 1 : 0);
   }
   const room = secretRoom(firmware.secretArea);
   if (size > room)
-    throw new BootsealError('usage', `the secrets need ${size} bytes, the firmware's secret area takes ${room}`);
+    throw new BootsealError('usage', `the secrets need ${size} bytes, the firmware's secret area takes ${room}`, {
+      hint: 'inject a key instead, and keep what it opens on the encrypted disk',
+    });
 }
 
 async function hostFiles(

@@ -10,7 +10,7 @@ export function ioError(cause: unknown, file: string, doing: string): BootsealEr
   if (cause instanceof BootsealError) return cause;
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? 'unknown error';
   const reason = REASONS[code] ?? code;
-  return new BootsealError('io', `cannot ${doing} ${file}: ${reason}`, { cause });
+  return new BootsealError('io', `cannot ${doing} ${file}: ${reason}`, { hint: HINTS[code] ?? LOOK, cause });
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -23,6 +23,26 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only',
   EFBIG: 'file too large',
 };
+
+const PERMITTED = 'look who may use it and the folders above it (ls -ld), or run as another user';
+const FOLDER = 'a file is needed there, not a folder';
+
+const HINTS: Readonly<Record<string, string>> = {
+  ENOENT: 'look whether the name is right, and whether the folder that it is in is there',
+  EACCES: PERMITTED,
+  EPERM: PERMITTED,
+  EISDIR: FOLDER,
+  ENOTDIR: 'look for the part of the path that is a file: nothing can be below it',
+  EEXIST: 'choose another name, or move away what is there',
+  ENOSPC: 'make room there, or choose a place that has more',
+  EDQUOT: 'make room there, or choose a place that has more',
+  EROFS: 'choose a place that can be written to',
+  EFBIG: 'choose a file system for larger files, or raise the limit (ulimit -f)',
+  EMFILE: 'raise the limit of open files (ulimit -n)',
+};
+
+/** For all that is rarer. */
+const LOOK = 'look whether another program can use it, and what the kernel log says';
 
 /** Says whether `name` is a folder, or a link to one; throws `io` when nothing is there. */
 export async function isFolder(name: string): Promise<boolean> {
@@ -40,7 +60,7 @@ export async function isFolder(name: string): Promise<boolean> {
 export async function readSmallFile(file: string, limit: number, shown = file): Promise<Uint8Array> {
   try {
     const stat = statSync(file);
-    if (stat.isDirectory()) throw new BootsealError('io', `cannot read ${shown}: is a directory`);
+    if (stat.isDirectory()) throw new BootsealError('io', `cannot read ${shown}: is a directory`, { hint: FOLDER });
     if (stat.isFile() && stat.size > limit) throw tooLarge(shown, limit);
     // Files that say how long they are come in one piece; pipes and /proc do not say.
     if (stat.isFile() && stat.size > 0) return plain(readWhole(file, stat.size, limit, shown));
@@ -94,7 +114,9 @@ function plain(bytes: Uint8Array): Uint8Array {
 }
 
 function tooLarge(name: string, limit: number): BootsealError {
-  return new BootsealError('format', `${name} is larger than ${limit} bytes, the most that is accepted here`);
+  return new BootsealError('format', `${name} is larger than ${limit} bytes, the most that is accepted here`, {
+    hint: 'look whether it is what was meant: the real ones are smaller',
+  });
 }
 
 /** Pieces that stay in the processor's cache between reading and hashing: megabytes at once take half as long again. */

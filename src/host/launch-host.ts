@@ -10,6 +10,9 @@ export interface InjectedPacket extends PacketTexts {
   readonly gpa: number;
 }
 
+/** What to know when the platform refuses a packet. */
+export const OTHER_LAUNCH = 'the packet is for another launch than the one on this machine';
+
 /** What a host answers. Nothing of it is believed before the measurement is verified. */
 export interface LaunchHost {
   /** For messages and the audit. */

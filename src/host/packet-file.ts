@@ -15,9 +15,13 @@ export interface SavedPacket extends InjectedPacket {
 
 const LIMIT = 1 << 16;
 
-/** Writes a new file, mode 0600. Throws `io`. */
+const SPENT = 'no secret has left, but the record is spent: prepare a new launch, in a new folder that has room';
+
+/** Writes a new file, mode 0600, when its record is marked. Throws `io`. */
 export async function savePacket(file: string, packet: SavedPacket): Promise<void> {
-  await writeNewFile(file, `${JSON.stringify(packet)}\n`, 0o600);
+  await writeNewFile(file, `${JSON.stringify(packet)}\n`, 0o600).catch((cause: BootsealError) => {
+    throw new BootsealError('io', cause.message, { hint: SPENT, cause });
+  });
   await syncFolder(path.dirname(file));
 }
 
@@ -41,5 +45,7 @@ export async function readPacket(file: string): Promise<SavedPacket | undefined>
   } catch {
     // The message below says it all.
   }
-  throw new BootsealError('format', `${file}: not a packet of launch inject`);
+  throw new BootsealError('format', `${file}: not a packet of launch inject`, {
+    hint: 'put back the file that launch inject wrote, or prepare a new launch',
+  });
 }

@@ -20,7 +20,9 @@ export class FailedProgram extends BootsealError {
   readonly status: number;
 
   constructor(name: string, status: number, words = '') {
-    super('tool', `${name} failed (status ${status})${words}`);
+    super('tool', `${name} failed (status ${status})${words}`, {
+      hint: `the reason is its own: look into its manual (man ${name})`,
+    });
     this.status = status;
   }
 }
@@ -170,7 +172,10 @@ async function outcome(program: Program, { stop }: Run, child: PromiseLike<Ended
   const words = lastWords(`${ended.stderr ?? ''}`);
   if (!ended.isTerminated && ended.exitCode !== undefined) throw new FailedProgram(program.name, ended.exitCode, words);
   const why = ended.isTerminated ? `ended by ${ended.signal}` : ended.code;
-  throw new BootsealError('tool', `${program.name} failed (${why})${words}`);
+  const hint = ended.isTerminated
+    ? 'look what ended it: a person, too little memory (the kernel log says so), or more output than is taken here'
+    : `look whether ${program.name} runs by hand`;
+  throw new BootsealError('tool', `${program.name} failed (${why})${words}`, { hint });
 }
 
 /** What a failed program said last. */

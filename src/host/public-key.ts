@@ -12,6 +12,8 @@ import {
 
 const OPENSSL_NAME: Readonly<Record<Curve, string>> = { 'P-256': 'prime256v1', 'P-384': 'secp384r1' };
 
+const PEER = 'ask whoever made the key for it again: it was changed, or is for something else';
+
 /** RSA-PSS, ECDSA and ECDH at the speed of the machine. */
 export const nodePublicKey: PublicKeyOperations = {
   verifyRsaPss(key, hash, message, signature) {
@@ -37,7 +39,7 @@ export const nodePublicKey: PublicKeyOperations = {
 
   agree(curve, privateKey, peer) {
     if (peer.curve !== curve) {
-      throw new BootsealError('format', `the peer's key is on ${peer.curve}, not on ${curve}`);
+      throw new BootsealError('format', `the peer's key is on ${peer.curve}, not on ${curve}`, { hint: PEER });
     }
     const pair = keyPair(curve, privateKey);
     try {
@@ -46,7 +48,7 @@ export const nodePublicKey: PublicKeyOperations = {
       wipe(shared);
       return x;
     } catch (cause) {
-      throw new BootsealError('format', `the peer's key is no point of ${curve}`, { cause });
+      throw new BootsealError('format', `the peer's key is no point of ${curve}`, { hint: PEER, cause });
     }
   },
 };
@@ -77,6 +79,7 @@ function keyPair(curve: Curve, privateKey: Uint8Array): crypto.ECDH {
     return pair;
   } catch (cause) {
     throw new BootsealError('key', `not a private key of ${curve}: it needs ${size} bytes below the curve's order`, {
+      hint: 'take a key that was made for this curve, its number with the highest byte first',
       cause,
     });
   }

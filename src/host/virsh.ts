@@ -4,7 +4,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import type { ApiVersion } from '../core/measurement/api-version.ts';
-import type { GuestStanding, InjectedPacket, LaunchHost } from './launch-host.ts';
+import { type GuestStanding, type InjectedPacket, type LaunchHost, OTHER_LAUNCH } from './launch-host.ts';
 import { runProgram } from './program.ts';
 
 const TIME = 60_000;
@@ -30,8 +30,11 @@ export function virshHost({ domain, connect, program = 'virsh' }: VirshDomain): 
     standing: async () => standingOf((await virsh('domstate')).trim()),
     measurement: async () => {
       const found = field(await info(), 'sev-measurement');
-      if (found === undefined)
-        throw new BootsealError('tool', 'virsh domlaunchsecinfo says no sev-measurement: is it an SEV guest?');
+      if (found === undefined) {
+        throw new BootsealError('tool', 'virsh domlaunchsecinfo says no sev-measurement: is it an SEV guest?', {
+          hint: 'start the domain.xml of launch prepare, paused: virsh create --paused',
+        });
+      }
       return found;
     },
     api: async () => apiOf(await info()),
@@ -75,7 +78,10 @@ async function inject(
     );
   } catch (error) {
     if (!(error instanceof BootsealError) || !/fw_error=11\b/.test(error.message)) throw error;
-    throw new BootsealError('mismatch', `the platform refuses the packet: ${error.message}`, { cause: error });
+    throw new BootsealError('mismatch', `the platform refuses the packet: ${error.message}`, {
+      hint: OTHER_LAUNCH,
+      cause: error,
+    });
   }
 }
 
@@ -115,6 +121,9 @@ async function run(name: string, args: readonly string[]): Promise<string> {
     return (await runProgram({ name, package: 'libvirt-clients' }, { args, env, stop })).stdout;
   } catch (error) {
     if (!stop.aborted) throw error;
-    throw new BootsealError('io', `virsh did not answer in ${TIME / 1000} s`, { cause: error });
+    throw new BootsealError('io', `virsh did not answer in ${TIME / 1000} s`, {
+      hint: 'look whether libvirt answers at all: virsh list, with the same --connect',
+      cause: error,
+    });
   }
 }

@@ -37,4 +37,7 @@ function checkNesting(text: string, name: string): void {
     throw refusal(name, 'it nests too deeply');
 }
 
-const refusal = (name: string, reason: string): BootsealError => new BootsealError('format', `${name}: ${reason}`);
+const refusal = (name: string, reason: string): BootsealError =>
+  new BootsealError('format', `${name}: ${reason}`, {
+    hint: 'write plain mappings, lists and texts: docs/launch.md has examples',
+  });

@@ -146,7 +146,12 @@ describe('launch inject', () => {
     served.cut = { command, when };
     const lost = await owner.inject('launch', served.qmp);
     expect(lost, lost.stderr).toMatchObject({ status: 5, stdout: '' });
-    expect(lost.stderr).toContain(isUsed ? 'the same packet is sent to the same launch' : 'no secret has left');
+    // What to do about the secret counts for more than how QEMU could be reached again.
+    expect(lost.stderr.match(/hint: .*/g)).toEqual([
+      isUsed
+        ? 'hint: run the same command again: the same packet is sent to the same launch, and no other is made'
+        : 'hint: no secret has left, and the record is as it was: run the command again',
+    ]);
     expect(used()).toBe(isUsed);
     expect(inMemory(launched)).toBe(isUsed && !(command === 'sev-inject-launch-secret' && when === 'before'));
     const packet = isUsed ? owner.read('launch/packet.json') : undefined;
@@ -156,6 +161,27 @@ describe('launch inject', () => {
     expect(inMemory(launched)).toBe(true);
     expect(launched.guest.state).toBe('running');
     if (packet !== undefined) expect(owner.read('launch/packet.json')).toBe(packet);
+  });
+
+  it('says of its own files what is wrong with them, host or no host', async () => {
+    const { qmp } = await serve(owner.launch('launch'));
+    fs.mkdirSync(path.join(owner.folder, 'launch/audit.jsonl'));
+    expect(await owner.inject('launch', qmp)).toMatchObject({
+      status: 5,
+      stderr: expect.stringMatching(/audit\.jsonl: is a directory\n.*hint: a file is needed there, not a folder\n$/),
+    });
+    expect(used()).toBe(true);
+    fs.rmdirSync(path.join(owner.folder, 'launch/audit.jsonl'));
+    expect(await owner.inject('launch', qmp)).toMatchObject({ status: 0 });
+  });
+
+  it('does not ask for --force where a packet stands in the way: the record is spent', async () => {
+    const { qmp } = await serve(owner.launch('launch'));
+    fs.writeFileSync(path.join(owner.folder, 'launch/packet.json'), '');
+    const ran = await owner.inject('launch', qmp);
+    expect(ran).toMatchObject({ status: 5, stderr: expect.stringContaining('hint: no secret has left, but') });
+    expect(ran.stderr).toContain('prepare a new launch');
+    expect(used()).toBe(true);
   });
 
   it('does not take a guest for served that a host let run in between', async () => {

@@ -4,7 +4,7 @@
  */
 import * as net from 'node:net';
 import { BootsealError } from '../../core/errors.ts';
-import { JsonStream, parseObject } from './json-stream.ts';
+import { JsonStream, NOT_QEMU, parseObject } from './json-stream.ts';
 
 /** Answers to what is asked here have some KiB. */
 const LIMIT = 1 << 20;
@@ -12,13 +12,17 @@ const LIMIT = 1 << 20;
 const GREETING_TIME = 10_000;
 const ANSWER_TIME = 60_000;
 
+const ALIVE = 'look whether QEMU still runs, and what its log says';
+
 /** QEMU's answer that it will not do what it was asked. */
 export class QmpRefusal extends BootsealError {
   /** QEMU's own words, cut to what fits a line. */
   readonly words: string;
 
   constructor(command: string, words: string) {
-    super('tool', `QEMU refuses ${command}: ${words}`);
+    super('tool', `QEMU refuses ${command}: ${words}`, {
+      hint: "look into QEMU's log on the host: the reason is its own",
+    });
     this.words = words;
   }
 }
@@ -57,9 +61,8 @@ export class QmpClient {
   ): Promise<QmpClient> {
     const socket = await open(path);
     const client = new QmpClient(socket, path, onEvent);
-    const greeting = client.#wait('greeting', 'greeting', GREETING_TIME, {
-      hint: 'QEMU serves one QMP client at a time: is another one connected?',
-    });
+    const oneAtATime = 'QEMU serves one QMP client at a time: is another one connected?';
+    const greeting = client.#wait('greeting', 'greeting', GREETING_TIME, oneAtATime);
     socket.on('data', (bytes) => client.#take(bytes));
     socket.on('error', () => client.#fail(undefined));
     socket.on('close', () => client.#fail(undefined));
@@ -97,11 +100,11 @@ export class QmpClient {
     this.#socket.destroy();
   }
 
-  async #wait(command: string, id: string, time: number, details: { hint?: string } = {}): Promise<unknown> {
+  async #wait(command: string, id: string, time: number, hint = ALIVE): Promise<unknown> {
     if (this.#lost !== undefined) throw this.#lost;
     if (this.#waiting !== undefined) throw new Error('one command at a time');
     const late = () =>
-      this.#fail(new BootsealError('io', `QEMU did not answer in ${time / 1000} s (${command})`, details));
+      this.#fail(new BootsealError('io', `QEMU did not answer in ${time / 1000} s (${command})`, { hint }));
     const timer = setTimeout(late, time);
     try {
       return await new Promise((resolve, reject) => {
@@ -122,14 +125,16 @@ export class QmpClient {
   }
 
   #message(message: Record<string, unknown> | undefined): void {
-    if (message === undefined) throw new BootsealError('format', 'QMP: an answer is no JSON object');
+    if (message === undefined)
+      throw new BootsealError('format', 'QMP: an answer is no JSON object', { hint: NOT_QEMU });
     if (typeof message['event'] === 'string') {
       this.#onEvent(message['event'], message['data']);
       return;
     }
     const waiting = this.#waiting;
     if (waiting?.id === 'greeting') {
-      if (!('QMP' in message)) throw new BootsealError('format', 'QMP: whoever answers is not QEMU');
+      if (!('QMP' in message))
+        throw new BootsealError('format', 'QMP: whoever answers is not QEMU', { hint: NOT_QEMU });
       this.#greeting = message['QMP'];
       this.#waiting = undefined;
       waiting.resolve(undefined);
@@ -137,7 +142,7 @@ export class QmpClient {
     }
     // An answer to nothing that was asked is not taken for one.
     if (waiting === undefined || message['id'] !== waiting.id)
-      throw new BootsealError('format', 'QMP: an answer without a question');
+      throw new BootsealError('format', 'QMP: an answer without a question', { hint: NOT_QEMU });
     this.#waiting = undefined;
     if ('return' in message) waiting.resolve(message['return']);
     else waiting.reject(new QmpRefusal(waiting.command, wordsOf(message['error'])));
@@ -146,7 +151,7 @@ export class QmpClient {
   #fail(reason: BootsealError | undefined): void {
     const command = this.#waiting?.command;
     const doing = command === undefined ? '' : ` before it answered ${command}`;
-    this.#lost ??= reason ?? new BootsealError('io', `the connection to QEMU was lost${doing}`);
+    this.#lost ??= reason ?? new BootsealError('io', `the connection to QEMU was lost${doing}`, { hint: ALIVE });
     this.#socket.destroy();
     this.#waiting?.reject(this.#lost);
   }

@@ -11,6 +11,9 @@ const NEWLINE = 0x0a;
 /** Real messages nest five deep. */
 const MAX_DEPTH = 64;
 
+/** What to do about messages that neither QEMU nor a client of it sends. */
+export const NOT_QEMU = 'look what is at the other end of the socket: trust nothing that it says';
+
 /** The text of one object or array, or what stood where one should begin. */
 export interface JsonPiece {
   readonly kind: 'json' | 'garbage';
@@ -69,7 +72,7 @@ export class JsonStream {
   }
 
   #refusal(reason: string): BootsealError {
-    return new BootsealError('format', `${this.#name}: ${reason}`);
+    return new BootsealError('format', `${this.#name}: ${reason}`, { hint: NOT_QEMU });
   }
 }
 

@@ -2,8 +2,9 @@
 import { BootsealError } from '../../core/errors.ts';
 import type { ApiVersion } from '../../core/measurement/api-version.ts';
 import { injectSecretCommand } from '../../core/secret/packet-forms.ts';
-import type { GuestStanding, LaunchHost } from '../launch-host.ts';
+import { type GuestStanding, type LaunchHost, OTHER_LAUNCH } from '../launch-host.ts';
 import { QmpClient, QmpRefusal } from './client.ts';
+import { NOT_QEMU } from './json-stream.ts';
 
 /** SEV_RET_BAD_MEASUREMENT (Linux include/uapi/linux/psp-sev.h), as QEMU prints it. */
 const BAD_MEASUREMENT = /\bfw_error=11\b/;
@@ -43,18 +44,16 @@ const isByte = (value: unknown): value is number =>
 
 function refused(error: unknown): unknown {
   if (!(error instanceof QmpRefusal) || !BAD_MEASUREMENT.test(error.words)) return error;
-  return new BootsealError('mismatch', `the platform refuses the packet: ${error.words}`, {
-    hint: 'the packet is for another launch than the one on this machine',
-  });
+  return new BootsealError('mismatch', `the platform refuses the packet: ${error.words}`, { hint: OTHER_LAUNCH });
 }
 
 function fields(value: unknown, command: string): Readonly<Record<string, unknown>> {
   if (typeof value === 'object' && value !== null) return value as Readonly<Record<string, unknown>>;
-  throw new BootsealError('format', `QMP: the answer to ${command} is no object`);
+  throw new BootsealError('format', `QMP: the answer to ${command} is no object`, { hint: NOT_QEMU });
 }
 
 function text(answer: Readonly<Record<string, unknown>>, key: string): string {
   const value = answer[key];
   if (typeof value === 'string') return value;
-  throw new BootsealError('format', `QMP: an answer has no text under ${key}`);
+  throw new BootsealError('format', `QMP: an answer has no text under ${key}`, { hint: NOT_QEMU });
 }

@@ -4,6 +4,7 @@ import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { checkNewFolder, liesIn, writeNewFolder } from '../../../src/host/new-folder.ts';
 import { scratch } from '../../cli/script.ts';
+import { HINT } from '../../failure.ts';
 
 /** The real file system, with a place for a test to make one rename fail. */
 vi.mock('node:fs/promises', async (original) => {
@@ -114,7 +115,7 @@ describe('writeNewFolder with replace', () => {
   it('refuses a folder in which a file is a link', async () => {
     fs.mkdirSync(target);
     fs.symlinkSync('/etc/hostname', path.join(target, 'tk'));
-    await expect(writeNewFolder(target, FILES, true)).rejects.toMatchObject({ kind: 'io' });
+    await expect(writeNewFolder(target, FILES, true)).rejects.toMatchObject({ kind: 'io', hint: HINT });
     expect(fs.readlinkSync(path.join(target, 'tk'))).toBe('/etc/hostname');
   });
 
@@ -221,7 +222,7 @@ describe('writeNewFolder with folders in it', () => {
     fs.writeFileSync(path.join(folder, 'elsewhere', 'a', 'hook'), 'kept');
     fs.mkdirSync(target);
     fs.symlinkSync('../elsewhere', path.join(target, 'etc'));
-    await expect(writeNewFolder(target, TREE, true)).rejects.toMatchObject({ kind: 'io' });
+    await expect(writeNewFolder(target, TREE, true)).rejects.toMatchObject({ kind: 'io', hint: HINT });
     expect(fs.readFileSync(path.join(folder, 'elsewhere', 'a', 'hook'), 'utf8')).toBe('kept');
   });
 });

@@ -4,6 +4,7 @@ import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FailedProgram, filterProgram, inheritedFile, runProgram, startProgram } from '../../../src/host/program.ts';
 import { scratch } from '../../cli/script.ts';
+import { HINT } from '../../failure.ts';
 
 const program = (name: string) => ({ name, package: 'coreutils' });
 
@@ -74,6 +75,7 @@ describe('runProgram', () => {
       kind: 'tool',
       status: 2,
       message: "ls failed (status 2): ls: cannot access '/none': No such file or directory",
+      hint: 'the reason is its own: look into its manual (man ls)',
     });
     await expect(runProgram(program('false'), { args: [] })).rejects.toMatchObject({
       message: 'false failed (status 1)',
@@ -86,6 +88,7 @@ describe('runProgram', () => {
     await expect(killed).rejects.not.toBeInstanceOf(FailedProgram);
     await expect(killed).rejects.toMatchObject({
       message: 'sh failed (ended by SIGKILL)',
+      hint: expect.stringContaining('too little memory'),
     });
   });
 
@@ -97,7 +100,7 @@ describe('runProgram', () => {
   });
 
   it('refuses output without end', async () => {
-    await expect(runProgram(program('yes'), { args: [] })).rejects.toMatchObject({ kind: 'tool' });
+    await expect(runProgram(program('yes'), { args: [] })).rejects.toMatchObject({ kind: 'tool', hint: HINT });
   });
 });
 
@@ -111,7 +114,7 @@ describe('startProgram', () => {
 
   it('tells that it failed', async () => {
     const running = startProgram(program('no-such-program'), { args: [] });
-    await expect(running.ended).rejects.toMatchObject({ kind: 'tool' });
+    await expect(running.ended).rejects.toMatchObject({ kind: 'tool', hint: HINT });
   });
 });
 
@@ -126,7 +129,10 @@ describe('filterProgram', () => {
 
   it('fails when the program does, and when it ends before its input', async () => {
     const much = pieces(...Array.from({ length: 64 }, () => randomBytes(1 << 16)));
-    await expect(collect(filterProgram(program('false'), { args: [] }, much))).rejects.toMatchObject({ kind: 'tool' });
+    await expect(collect(filterProgram(program('false'), { args: [] }, much))).rejects.toMatchObject({
+      kind: 'tool',
+      hint: HINT,
+    });
   });
 
   it('throws what its input throws', async () => {

@@ -2,6 +2,7 @@ import * as crypto from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { EcPublicKey, RsaPublicKey } from '../../../src/core/session/public-key.ts';
 import { nodePublicKey } from '../../../src/host/public-key.ts';
+import { HINT } from '../../failure.ts';
 import { ecKey, forgedPlatform } from '../../platform.ts';
 
 const MESSAGE = new TextEncoder().encode('message');
@@ -112,7 +113,7 @@ describe('agree', () => {
   it('refuses a peer on another curve', () => {
     const [a, b] = [pair('P-384'), pair('P-256')];
     expect(() => nodePublicKey.agree('P-384', a.secret, b.key)).toThrow(
-      expect.objectContaining({ kind: 'format', message: "the peer's key is on P-256, not on P-384" }),
+      expect.objectContaining({ kind: 'format', hint: HINT, message: "the peer's key is on P-256, not on P-384" }),
     );
   });
 
@@ -126,7 +127,7 @@ describe('agree', () => {
       { ...a.key, x: a.key.x.slice(1) },
     ]) {
       expect(() => nodePublicKey.agree('P-384', a.secret, peer)).toThrow(
-        expect.objectContaining({ kind: 'format', message: "the peer's key is no point of P-384" }),
+        expect.objectContaining({ kind: 'format', hint: HINT, message: "the peer's key is no point of P-384" }),
       );
     }
   });
@@ -139,7 +140,7 @@ describe('agree', () => {
     ],
     ['another size', new Uint8Array(32).fill(1)],
   ])('refuses the private key %s', (_, secret) => {
-    const failure = { kind: 'key', message: expect.stringContaining('not a private key of P-384') };
+    const failure = { kind: 'key', hint: HINT, message: expect.stringContaining('not a private key of P-384') };
     expect(() => nodePublicKey.publicKeyOf('P-384', secret)).toThrow(expect.objectContaining(failure));
     expect(() => nodePublicKey.agree('P-384', secret, pair('P-384').key)).toThrow(expect.objectContaining(failure));
   });

@@ -1,10 +1,10 @@
 import * as path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { BootsealError } from '../../../src/core/errors.ts';
 import { QmpClient, QmpRefusal } from '../../../src/host/qmp/client.ts';
 import { JsonStream, parseObject } from '../../../src/host/qmp/json-stream.ts';
 import { scratch } from '../../cli/script.ts';
+import { hinted } from '../../failure.ts';
 import { type Answer, fakeQemu, GREETING, listen } from '../../fake-qmp.ts';
 
 const { folder, remove } = scratch();
@@ -21,11 +21,7 @@ async function serve(talk: Parameters<typeof listen>[1]): Promise<string> {
   close = await listen(name, talk);
   return name;
 }
-const failure = async (work: Promise<unknown>): Promise<BootsealError> =>
-  work.then(
-    () => Promise.reject(new Error('it did not fail')),
-    (error) => error,
-  );
+const failure = async (work: Promise<unknown>) => work.then(() => Promise.reject(new Error('it did not fail')), hinted);
 
 describe('JsonStream', () => {
   const feed = (text: string, limit = 1000) => new JsonStream('x', limit).feed(Buffer.from(text));
@@ -78,7 +74,7 @@ describe('JsonStream', () => {
           try {
             return work();
           } catch (error) {
-            expect(error).toBeInstanceOf(BootsealError);
+            hinted(error);
             return 'refused';
           }
         };

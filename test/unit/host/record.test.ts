@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type LaunchRecord, printRecord } from '../../../src/core/session/record.ts';
 import { readRecord, useRecord } from '../../../src/host/record.ts';
 import { scratch } from '../../cli/script.ts';
+import { HINT } from '../../failure.ts';
 
 const NOW = new Date('2026-11-23T08:00:00.000Z');
 const MEASUREMENT = Buffer.alloc(48, 7).toString('base64');
@@ -67,7 +68,7 @@ describe('useRecord', () => {
     expect(won).toHaveLength(1);
     expect((await readRecord(file)).used).toEqual(won[0]?.value.used);
     for (const outcome of outcomes) {
-      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ kind: 'usage' });
+      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ kind: 'usage', hint: HINT });
     }
     expect(fs.lstatSync(link).isSymbolicLink()).toBe(true);
     expect(fs.readdirSync(folder).sort()).toEqual(['link.json', 'record.json', 'tk', 'tk.used']);
@@ -120,7 +121,10 @@ describe('useRecord', () => {
   });
 
   it('leaves the record unused when the mark beside the keys cannot be made', async () => {
-    await expect(useRecord(file, path.join(folder, 'no-tk'), MEASUREMENT, NOW)).rejects.toMatchObject({ kind: 'io' });
+    await expect(useRecord(file, path.join(folder, 'no-tk'), MEASUREMENT, NOW)).rejects.toMatchObject({
+      kind: 'io',
+      hint: HINT,
+    });
     expect(await readRecord(file)).toEqual(RECORD);
     expect(fs.readdirSync(folder).sort()).toEqual(['record.json', 'tk']);
   });
@@ -132,7 +136,10 @@ describe('useRecord', () => {
   });
 
   it('says io for a record that is not there', async () => {
-    await expect(useRecord(path.join(folder, 'none.json'), tk, MEASUREMENT, NOW)).rejects.toMatchObject({ kind: 'io' });
+    await expect(useRecord(path.join(folder, 'none.json'), tk, MEASUREMENT, NOW)).rejects.toMatchObject({
+      kind: 'io',
+      hint: HINT,
+    });
     expect(fs.readdirSync(folder).sort()).toEqual(['record.json', 'tk']);
   });
 });
@@ -140,6 +147,6 @@ describe('useRecord', () => {
 describe('readRecord', () => {
   it('refuses a file that no record needs', async () => {
     fs.writeFileSync(file, ' '.repeat((1 << 20) + 1));
-    await expect(readRecord(file)).rejects.toMatchObject({ kind: 'format' });
+    await expect(readRecord(file)).rejects.toMatchObject({ kind: 'format', hint: HINT });
   });
 });
