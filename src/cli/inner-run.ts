@@ -5,6 +5,10 @@ import type { run as runCommand } from './main.ts';
 /** The command line; given by the caller, as `main.ts` loads every command. */
 export type Run = typeof runCommand;
 
+/** What to do when a command of a demonstration does not do what it should. */
+export const OWN_COMMAND =
+  'mend what it says, such as too little room for temporary files; if it is nothing of yours, please report it';
+
 /** What a command printed so far. */
 export interface Printed {
   stdout: string;

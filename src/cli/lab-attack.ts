@@ -42,7 +42,11 @@ async function labAttack(io: Io, options: Options): Promise<void> {
   const given = options.firmware === undefined ? undefined : resolvePath(io, options.firmware);
   const file = findDemoFirmware(given);
   const { image } = await readFirmware(io, file);
-  if (image === undefined) throw new BootsealError('usage', `${file} is a descriptor: the image itself is needed`);
+  if (image === undefined) {
+    throw new BootsealError('usage', `${file} is a descriptor: the image itself is needed`, {
+      hint: 'give --firmware the image that it was made of',
+    });
+  }
   const { run } = await import('./main.ts');
   await withSignals(async (stop) => {
     const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'bootseal-attack-'));
@@ -98,5 +102,9 @@ export async function makeMoves(
     { event: 'done', moves: moves.length, stopped, seconds, encrypted: false },
     `${stopped} of ${moves.length} moves were stopped, in ${seconds} s. What nothing here stops: docs/threat-model.md`,
   );
-  if (went.length > 0) throw new BootsealError('mismatch', `not stopped: ${went.join('; ')}`);
+  if (went.length > 0) {
+    throw new BootsealError('mismatch', `not stopped: ${went.join('; ')}`, {
+      hint: 'give no secret to a guest before you know why: please report it, with the output of --json',
+    });
+  }
 }

@@ -9,7 +9,7 @@ import { QmpClient } from '../host/qmp/client.ts';
 import { type FrontCommands, openFront } from '../lab/front.ts';
 import { type LabGuest, type LabMachine, readRam, startLab } from '../lab/machine.ts';
 import { readLabPlatform } from '../lab/psp/platform.ts';
-import { errorOf, type Run, runInside } from './inner-run.ts';
+import { errorOf, OWN_COMMAND, type Run, runInside } from './inner-run.ts';
 import type { Io } from './io.ts';
 
 const CPU = 'EPYC-v4';
@@ -71,7 +71,9 @@ export class Ground {
   /** Makes disk, platform and a prepared launch, in the folder `launch`. Throws as the commands. */
   async prepare(firmware: Uint8Array): Promise<void> {
     const { secretArea } = parseFirmware(firmware);
-    if (secretArea === undefined) throw new BootsealError('usage', 'the firmware has no secret area');
+    if (secretArea === undefined) {
+      throw new BootsealError('usage', 'the firmware has no secret area', { hint: 'give an OVMF of the AmdSev kind' });
+    }
     this.#area = secretArea;
     await fs.writeFile(this.at('firmware'), firmware);
     // Nothing of it is run: the guests of the moves stay paused.
@@ -103,7 +105,10 @@ export class Ground {
   /** Runs a command that has to succeed; throws `tool` when it does not. */
   async must(...words: readonly string[]): Promise<void> {
     const { status, error } = await this.run(...words);
-    if (status !== 0) throw new BootsealError('tool', `bootseal ${words.join(' ')} ended with ${status}: ${error}`);
+    if (status === 0) return;
+    throw new BootsealError('tool', `bootseal ${words.join(' ')} ended with ${status}: ${error}`, {
+      hint: OWN_COMMAND,
+    });
   }
 
   /** The options of a session for the firmware that was accepted. */

@@ -3,6 +3,7 @@ import * as fs from 'node:fs/promises';
 import { BootsealError } from '../core/errors.ts';
 import type { LabGuest } from '../lab/machine.ts';
 import { createLabPlatform, readLabPlatform } from '../lab/psp/platform.ts';
+import { OWN_COMMAND } from './inner-run.ts';
 import type { Ground } from './lab-ground.ts';
 
 /** What became of a move. */
@@ -191,7 +192,7 @@ async function servedPacket(ground: Ground, launch: string): Promise<Readonly<Re
   const first = await ground.start({}, launch);
   const { status, error } = await ground.inject(launch, first.qmp);
   if (status !== 0 || !(await ground.hasKey(first))) {
-    throw new BootsealError('tool', `a launch as it should be did not get its key: ${error}`);
+    throw new BootsealError('tool', `a launch as it should be did not get its key: ${error}`, { hint: OWN_COMMAND });
   }
   const { header, secret, gpa } = JSON.parse(await fs.readFile(ground.at(`${launch}/packet.json`), 'utf8'));
   return { 'packet-header': header, secret, gpa };
@@ -210,7 +211,8 @@ async function otherAddress(ground: Ground): Promise<Outcome> {
     launch,
     await ground.between(started.qmp, new Map([['sev-inject-launch-secret', keep]])),
   );
-  if (status !== 0) throw new BootsealError('tool', `the owner did not make the packet: ${error}`);
+  if (status !== 0)
+    throw new BootsealError('tool', `the owner did not make the packet: ${error}`, { hint: OWN_COMMAND });
   await ground.command(started.qmp, 'sev-inject-launch-secret', { ...packet, gpa: ELSEWHERE });
   const isElsewhere = await ground.hasKey(started, ELSEWHERE);
   return {

@@ -1,6 +1,6 @@
 /** @module How `lab demo` shows what it does: each command as it would be typed, really run, with what it prints and how it ends. */
 import { BootsealError } from '../core/errors.ts';
-import { errorOf, type Printed, type Run, runInside } from './inner-run.ts';
+import { errorOf, OWN_COMMAND, type Printed, type Run, runInside } from './inner-run.ts';
 import type { Io, Out } from './io.ts';
 import { printable } from './io.ts';
 
@@ -75,6 +75,7 @@ export class Stage {
     throw new BootsealError(
       'tool',
       `bootseal ${words.join(' ')} ended with ${ended}, not ${status}: ${errorOf(shown)}`,
+      { hint: OWN_COMMAND },
     );
   }
 

@@ -69,6 +69,7 @@ async function labUp(io: Io, file: string, options: Options): Promise<void> {
     throw new BootsealError(
       'usage',
       '--launch goes with --lab: only the platform that it was prepared for can start it',
+      { hint: 'give --lab the folder that launch prepare was given' },
     );
   }
   await withSignals(async (stop) => {
@@ -114,8 +115,11 @@ async function up(io: Io, file: string, options: Options, { folder, deadline, st
     await show(io, machine, say, options.json === true);
     const how = await machine.ended;
     if (stop.aborted) return;
-    if (how === 'deadline')
-      throw new BootsealError('tool', `the guest did not end in ${deadline / 1000} s: it was killed`);
+    if (how === 'deadline') {
+      throw new BootsealError('tool', `the guest did not end in ${deadline / 1000} s: it was killed`, {
+        hint: 'look what its console said last; --deadline gives it more time',
+      });
+    }
     say('ended', 'the guest has powered off; its memory is removed', {});
   } finally {
     await machine.stop();
@@ -153,8 +157,11 @@ async function preparedLaunch(
 
 async function guestOf({ description, io }: ReadDescription, launch: string): Promise<Omit<LabGuest, 'platform'>> {
   const { policy, firmware, kernel, initrd, vcpus, memory, cpu, profile, vmsaFeatures, disk } = description;
-  if (disk !== undefined && disk.format !== 'raw')
-    throw new BootsealError('usage', "the lab's guests take raw disks only");
+  if (disk !== undefined && disk.format !== 'raw') {
+    throw new BootsealError('usage', "the lab's guests take raw disks only", {
+      hint: 'build the image without --format qcow2 for the rehearsal',
+    });
+  }
   // What cannot be read back was changed since it was prepared.
   await readRecord(path.join(launch, 'record.json'));
   const text = async (name: string) =>

@@ -12,6 +12,8 @@ const ANSWER_LIMIT = 1 << 24;
 /** Commands that a client may send ahead. */
 const AHEAD = 64;
 
+const SOCKET = 'choose a path of at most 107 bytes, in a folder of yours, that does not exist yet';
+
 /** Why a command fails, in QEMU's words. */
 export class QmpFailure extends Error {}
 
@@ -46,7 +48,9 @@ export async function openFront(options: FrontOptions): Promise<Front> {
     turn = turn.then(() => serve(socket, options));
   });
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => reject(new BootsealError('io', `cannot listen on ${options.path}`, { cause })));
+    server.once('error', (cause) =>
+      reject(new BootsealError('io', `cannot listen on ${options.path}`, { hint: SOCKET, cause })),
+    );
     server.listen(options.path, resolve);
   });
   return {
@@ -120,7 +124,9 @@ class Session {
   #take(bytes: Uint8Array): void {
     this.#queue.push(...this.#fromClient.feed(bytes));
     if (this.#queue.length > AHEAD)
-      throw new BootsealError('format', 'QMP client: too many commands ahead of their answers');
+      throw new BootsealError('format', 'QMP client: too many commands ahead of their answers', {
+        hint: 'wait for answers before you send more',
+      });
     if (!this.#busy) void this.#work();
   }
 

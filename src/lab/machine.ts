@@ -88,7 +88,9 @@ const MIN_MEMORY = 256;
  */
 export async function startLab(guest: LabGuest, place: LabPlace): Promise<LabMachine> {
   if (guest.memory < MIN_MEMORY || guest.memory > MAX_MEMORY) {
-    throw new BootsealError('usage', `the lab's guests have ${MIN_MEMORY} to ${MAX_MEMORY} MiB, not ${guest.memory}`);
+    throw new BootsealError('usage', `the lab's guests have ${MIN_MEMORY} to ${MAX_MEMORY} MiB, not ${guest.memory}`, {
+      hint: 'rehearse with another size: write it under memory in the description',
+    });
   }
   const file = (name: string) => path.join(place.folder, name);
   const stop = new AbortController();
@@ -110,7 +112,7 @@ export async function startLab(guest: LabGuest, place: LabPlace): Promise<LabMac
     };
     control = await Promise.race([
       connect(file('control'), stop.signal, (name) => name === 'RESUME' && finish()),
-      ended.then(() => Promise.reject(new BootsealError('tool', 'QEMU ended before its guest was loaded'))),
+      ended.then(() => Promise.reject(endedEarly())),
     ]);
     const firmware = await readFirmware(control, guest.firmware, file('firmware'));
     const tables = parseFirmware(firmware.bytes);
@@ -138,6 +140,12 @@ export async function startLab(guest: LabGuest, place: LabPlace): Promise<LabMac
     await end();
     throw error;
   }
+}
+
+function endedEarly(): BootsealError {
+  return new BootsealError('tool', 'QEMU ended before its guest was loaded', {
+    hint: 'look whether QEMU starts with this firmware by hand, and give it more time',
+  });
 }
 
 async function machine({ boot, firmware, memory, vcpus, disks }: LabGuest, file: (name: string) => string) {

@@ -79,7 +79,11 @@ function bootArguments(boot: MachineBoot): readonly string[] {
 
 /** A comma would begin another property. */
 function plain(value: string): string {
-  if (value.includes(',')) throw new BootsealError('usage', `QEMU cannot take a name with a comma: ${value}`);
+  if (value.includes(',')) {
+    throw new BootsealError('usage', `QEMU cannot take a name with a comma: ${value}`, {
+      hint: 'rename the file, or the folder that it is in',
+    });
+  }
   return value;
 }
 

@@ -6,7 +6,7 @@ import * as crypto from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../../core/errors.ts';
-import { ioError, readSmallFile } from '../../host/files.ts';
+import { FORCE_HINT, ioError, readSmallFile } from '../../host/files.ts';
 import { writeNewFolder } from '../../host/new-folder.ts';
 import { type ChainBytes, makePlatform, number } from './certificates.ts';
 
@@ -42,7 +42,10 @@ export async function createLabPlatform(folder: string): Promise<void> {
     { name: 'README', bytes: README, mode: 0o644 },
     ...PLACES.map((place) => ({ name: `${place}.cert`, bytes: chain[place], mode: 0o644 })),
     ...PRIVATE.map((place) => ({ name: `${place}.key`, bytes: pem(place), mode: 0o600 })),
-  ]);
+  ]).catch((error: BootsealError) => {
+    // The keys of a platform are not replaced.
+    throw error.hint === FORCE_HINT ? new BootsealError('io', error.message, { hint: 'choose another name' }) : error;
+  });
 }
 
 /** The most that a file of the folder has; bytes. */
@@ -89,5 +92,7 @@ function privateKey(pem: Uint8Array, name: string): crypto.KeyObject {
   } catch {
     // Falls through: OpenSSL's own words may hold a part of the key.
   }
-  throw new BootsealError('format', `${name}: not a private key on P-384`);
+  throw new BootsealError('format', `${name}: not a private key on P-384`, {
+    hint: 'make a new platform with `bootseal lab platform`, and prepare the launch with it again',
+  });
 }

@@ -74,5 +74,7 @@ function need(elf: Buffer, at: number, size: number, name: string): void {
 }
 
 function broken(name: string, what: string): BootsealError {
-  return new BootsealError('format', `${name}: ${what}`);
+  return new BootsealError('format', `${name}: ${what}`, {
+    hint: 'unpack the package with this file again, for amd64',
+  });
 }

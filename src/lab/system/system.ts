@@ -71,7 +71,11 @@ export function withLibraries(root: string, programs: readonly SystemPath[]): re
 
 function findLibrary(root: string, name: string): SystemPath {
   const file = LIBRARIES.map((folder) => path.join(folder, name)).find((library) => isThere(root, library));
-  if (file === undefined) throw new BootsealError('tool', `there is no library ${name} in ${root}`);
+  if (file === undefined) {
+    throw new BootsealError('tool', `there is no library ${name} in ${root}`, {
+      hint: `apt-file search ${name} says in which package of Debian it is: install it, or unpack it there`,
+    });
+  }
   return file;
 }
 
@@ -98,7 +102,9 @@ export function withDependencies(
     const file = files.get(name);
     if (file === undefined) {
       if (builtIn.includes(name)) continue;
-      throw new BootsealError('tool', `the kernel ${version} has no module ${module}`);
+      throw new BootsealError('tool', `the kernel ${version} has no module ${module}`, {
+        hint: "take a kernel of Debian's package linux-image-amd64",
+      });
     }
     // modules.dep names all of them, the nearest first.
     for (const needed of [...(dependencies.get(file) ?? [])].reverse()) ordered.add(needed);

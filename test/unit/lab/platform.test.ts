@@ -3,6 +3,7 @@ import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createLabPlatform, openLabPlatform, readLabPlatform } from '../../../src/lab/psp/platform.ts';
 import { scratch } from '../../cli/script.ts';
+import { HINT } from '../../failure.ts';
 
 const { folder, remove } = scratch();
 const lab = path.join(folder, 'lab');
@@ -22,7 +23,7 @@ describe('the platform of a lab', () => {
   });
 
   it('is made once: not over another, and read the same each time', async () => {
-    await expect(createLabPlatform(lab)).rejects.toMatchObject({ kind: 'io' });
+    await expect(createLabPlatform(lab)).rejects.toMatchObject({ kind: 'io', hint: 'choose another name' });
     const [first, second] = [await openLabPlatform(lab), await readLabPlatform(lab)];
     expect(second.chain).toEqual(first.chain);
     expect(second.pdhKey).toEqual(first.pdhKey);
@@ -38,6 +39,6 @@ describe('the platform of a lab', () => {
     fs.cpSync(lab, copy, { recursive: true });
     fs.writeFileSync(path.join(copy, 'pdh.key'), pem);
     const error = await readLabPlatform(copy).catch((cause: Error) => cause);
-    expect(error).toMatchObject({ kind: 'format', message: 'pdh.key: not a private key on P-384' });
+    expect(error).toMatchObject({ kind: 'format', hint: HINT, message: 'pdh.key: not a private key on P-384' });
   });
 });

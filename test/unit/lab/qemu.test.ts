@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Machine, qemuArguments } from '../../../src/lab/qemu.ts';
-import { failure } from '../../failure.ts';
+import { failure, HINT } from '../../failure.ts';
 
 const machine: Machine = {
   boot: { kernel: 'K', initrd: 'I', cmdline: 'quiet' },
@@ -37,7 +37,7 @@ describe('qemuArguments', () => {
       { loaded: [{ file, address: 0 }] },
       { serial: [file] },
     ]) {
-      expect(failure(() => text(changed)).kind).toBe('usage');
+      expect(failure(() => text(changed))).toMatchObject({ kind: 'usage', hint: HINT });
     }
   });
 });

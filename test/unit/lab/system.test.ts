@@ -4,11 +4,11 @@ import * as path from 'node:path';
 import * as zlib from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { BootsealError } from '../../../src/core/errors.ts';
 import { neededBy } from '../../../src/lab/system/elf.ts';
 import { writeInitrd } from '../../../src/lab/system/initrd.ts';
 import { findKernel, findProgram, withDependencies, withLibraries } from '../../../src/lab/system/system.ts';
 import { scratch } from '../../cli/script.ts';
+import { hinted } from '../../failure.ts';
 import { describeWith } from '../../needs.ts';
 
 let folder: string;
@@ -38,7 +38,7 @@ const thrown = (work: () => unknown) => {
   try {
     return work();
   } catch (error) {
-    return error instanceof BootsealError ? error.kind : error;
+    return hinted(error).kind;
   }
 };
 
