@@ -131,7 +131,7 @@ describe('useRecord', () => {
 
   it('leaves no lock behind a record that cannot be read', async () => {
     fs.writeFileSync(file, '{"format":');
-    await expect(useRecord(file, tk, MEASUREMENT, NOW)).rejects.toMatchObject({ kind: 'format' });
+    await expect(useRecord(file, tk, MEASUREMENT, NOW)).rejects.toMatchObject({ kind: 'format', hint: HINT });
     expect(fs.readdirSync(folder).sort()).toEqual(['record.json', 'tk']);
   });
 
