@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { BootsealError } from '../core/errors.ts';
 import type { KernelHashes } from '../core/measurement/hash-table.ts';
+import { KERNEL_HEAD_BYTES, unifiedKernelParts } from '../core/measurement/unified-kernel.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { type Io, readInput, remark, streamInput } from './io.ts';
 
@@ -46,6 +47,7 @@ export async function bootedFiles(
   const cmdline = await commandLine(io, options);
   const kernel = await hashInput(io, options.kernel);
   if (kernel.file.bytes === 0) remark(io, 'warning', 'the kernel is empty');
+  remarkOnUnifiedKernel(io, kernel.head);
   const initrd = options.initrd === undefined ? undefined : await hashInput(io, options.initrd);
   const hashes = {
     kernel: kernel.hash,
@@ -60,15 +62,32 @@ export async function bootedFiles(
   };
 }
 
-/** Hashes a file in pieces; throws `io`. */
+function remarkOnUnifiedKernel(io: Io, head: Uint8Array): void {
+  const parts = unifiedKernelParts(head);
+  if (parts.length === 0) return;
+  remark(
+    io,
+    'note',
+    `the kernel is a unified kernel image: its hash covers the whole file with its sections ${parts.join(', ')}; the hashes of initrd and command line are those of --initrd and --cmdline alone`,
+  );
+}
+
+/** Hashes a file in pieces; `head` is its first bytes, as many as tell what it is. Throws `io`. */
 export async function hashInput(
   io: Io,
   name: string,
-): Promise<{ readonly hash: Uint8Array; readonly file: HashedFile }> {
+): Promise<{ readonly hash: Uint8Array; readonly file: HashedFile; readonly head: Uint8Array }> {
   const hash = createHash('sha256');
-  const bytes = await streamInput(io, name, (piece) => void hash.update(piece));
+  const head = new Uint8Array(KERNEL_HEAD_BYTES);
+  let kept = 0;
+  const bytes = await streamInput(io, name, (piece) => {
+    hash.update(piece);
+    const more = piece.subarray(0, head.length - kept);
+    head.set(more, kept);
+    kept += more.length;
+  });
   const digest = hash.digest();
-  return { hash: digest, file: { sha256: digest.toString('hex'), bytes } };
+  return { hash: digest, file: { sha256: digest.toString('hex'), bytes }, head: head.subarray(0, kept) };
 }
 
 /** Reads the command line, without the NUL that ends it; throws `usage` for one that no QEMU gets, `io`. */

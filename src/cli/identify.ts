@@ -85,8 +85,11 @@ function print(io: Io, outcome: Outcome & { evidence: Evidence; scope: Scope }, 
     const lines = answer.finding === undefined ? covered(outcome) : found(answer.finding);
     io.stdout.write(`${[...reportLines(evidence), ...lines].join('\n')}\n`);
   }
-  if (evidence.report !== undefined) remark(io, 'note', 'the signature of the report is not checked');
+  if (evidence.report !== undefined) remark(io, 'note', REPORT_UNCHECKED);
 }
+
+const REPORT_UNCHECKED =
+  'only the measurement of the report was compared: its signature, policy, VMPL, host data and ID keys are yours to check';
 
 function found(finding: FoundLaunch): readonly string[] {
   const slips = differences(finding);

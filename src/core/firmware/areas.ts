@@ -4,6 +4,7 @@
  */
 import { BootsealError } from '../errors.ts';
 import type { Area, Firmware } from './firmware.ts';
+import { isOutsideMemory, NO_MEMORY } from './guest-memory.ts';
 
 /** Where an image lies, and what the host puts beside it for a kernel; `size` is 0 where a descriptor does not say. */
 export type Placed = Pick<Firmware, 'gpa' | 'size' | 'hashArea'>;
@@ -13,13 +14,14 @@ const ALIGNMENT = 16;
 
 const ADVICE = 'the tables of this firmware are damaged or were changed: use another build';
 
-/** Returns `area`; throws `format` when no host could fill it: unaligned, beyond 4 GiB, or over the image itself. */
+/** Returns `area`; throws `format` when no host could fill it: unaligned, beyond 4 GiB, over the image itself, or where there is no memory. */
 export function checkArea(name: 'hash area' | 'secret area', area: Area, image: Placed): Area {
   const { base, size } = area;
   const where = `the firmware's ${name} at 0x${base.toString(16)} with ${size} bytes`;
   if (base % ALIGNMENT !== 0) throw impossible(`${where} does not begin at a multiple of ${ALIGNMENT}`);
   if (base + size > 2 ** 32) throw impossible(`${where} reaches beyond 4 GiB`);
   if (overlap(area, { base: image.gpa, size: image.size })) throw impossible(`${where} lies over the image itself`);
+  if (isOutsideMemory(area)) throw impossible(`${where} ${NO_MEMORY}`);
   return area;
 }
 

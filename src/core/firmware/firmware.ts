@@ -1,5 +1,6 @@
 /** @module What a measurer needs to know about a firmware image. */
 import { layout, u32le } from '../bytes.ts';
+import { BootsealError } from '../errors.ts';
 import type { Guid } from '../guid.ts';
 import { FOOTER_ENTRIES, footerData, parseFooter } from './footer.ts';
 import { firmwareRefusal } from './refusal.ts';
@@ -70,13 +71,18 @@ export interface Firmware {
 
 /**
  * Reads the tables at the end of a firmware image; an image without a footer gives an empty one. Any size is accepted, since SEV
- * has no rule for it (SNP has: whole pages). Throws `format` for an empty or absurdly large image and for malformed tables.
+ * has no rule for it (SNP has: whole pages). Throws `format` for an empty or absurdly large image, for an IGVM file and for malformed tables.
  */
 export function parseFirmware(image: Uint8Array): Firmware {
   const size = image.length;
   if (size === 0) throw firmwareRefusal('firmware: the image is empty');
   if (size > MAX_FIRMWARE_BYTES) {
     throw firmwareRefusal(`firmware: ${size} bytes are more than the ${MAX_FIRMWARE_BYTES} accepted here`);
+  }
+  if (IGVM_MAGIC.every((byte, i) => image[i] === byte)) {
+    throw new BootsealError('format', 'firmware: this is an IGVM file, not the image of a firmware', {
+      hint: 'give the OVMF image itself: digests of IGVM files are not predicted here, igvmmeasure of COCONUT SVSM does that',
+    });
   }
   const footer = parseFooter(image);
   const entry = (kind: keyof typeof FOOTER_ENTRIES) => footerData(footer, FOOTER_ENTRIES[kind]);
@@ -97,6 +103,9 @@ export function parseFirmware(image: Uint8Array): Firmware {
 }
 
 const FOUR_GIB = 2 ** 32;
+
+/** "IGVM" (microsoft/igvm igvm_defs/src/lib.rs, IGVM_MAGIC_VALUE). */
+const IGVM_MAGIC = [0x49, 0x47, 0x56, 0x4d];
 
 const AreaEntry = layout('firmware footer area', { base: u32le, size: u32le });
 

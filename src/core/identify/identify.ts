@@ -102,16 +102,15 @@ class Search {
       if (platform === 'snp') return yield* this.#trySnp(pair);
       return platform === 'sev' ? this.#trySev(pair) : yield* this.#trySevEs(pair);
     } catch (error) {
-      if (!(error instanceof BootsealError) || error.kind !== 'format') throw error;
-      const { firmware } = pair;
-      const reason = error.message;
-      this.#ruledOut.set([firmware.name, firmware.leftOut, platform, reason].join('\0'), {
-        firmware,
-        platform,
-        reason,
-      });
-      return undefined;
+      return this.#ruleOut(pair, platform, error);
     }
+  }
+
+  /** Remembers why a firmware cannot have started so; throws what says something else. */
+  #ruleOut({ firmware }: Pair, platform: Platform, error: unknown): undefined {
+    if (!(error instanceof BootsealError) || error.kind !== 'format') throw error;
+    const reason = error.message;
+    this.#ruledOut.set([firmware.name, firmware.leftOut, platform, reason].join('\0'), { firmware, platform, reason });
   }
 
   #matches(digest: Uint8Array): boolean {
@@ -150,12 +149,13 @@ class Search {
   }
 
   *#trySnp({ firmware, boot }: Pair): Generator<SearchOutcome, FoundLaunch | undefined> {
-    const launches = new Map<string, SnpDigest>();
+    const launches = new Map<string, SnpDigest | undefined>();
     for (const candidate of this.#candidates.snp) {
       const { profile } = candidate;
-      const plan = `${profile.secMem} ${profile.cpuidLast}`;
-      const launch = launches.get(plan) ?? this.#startSnp({ firmware, boot }, profile);
-      launches.set(plan, launch);
+      const plan = `${profile.secMem} ${profile.cpuidLast} ${profile.pcMemory}`;
+      if (!launches.has(plan)) launches.set(plan, this.#tryStartSnp({ firmware, boot }, profile));
+      const launch = launches.get(plan);
+      if (launch === undefined) continue;
       const count = this.#tryVcpus(launch, profile, this.#pagesOf(firmware, candidate));
       if (count !== undefined) return { platform: 'snp', firmware, boot, vcpu: { ...candidate, count } };
       yield this.answer(undefined);
@@ -177,6 +177,15 @@ class Search {
     if (found !== undefined || ap === undefined) return found;
     digest.addAlike('vmsa', vmsaGpa, ap, this.#question.vcpus.mostVcpus - 1, seen);
     return found;
+  }
+
+  /** What one profile cannot start, another may. */
+  #tryStartSnp(pair: Pair, profile: Profile): SnpDigest | undefined {
+    try {
+      return this.#startSnp(pair, profile);
+    } catch (error) {
+      return this.#ruleOut(pair, 'snp', error);
+    }
   }
 
   #startSnp({ firmware, boot }: Pair, profile: Profile): SnpDigest {

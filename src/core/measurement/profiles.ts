@@ -19,6 +19,8 @@ export interface Profile {
   readonly cpuMatters: boolean;
   /** Whether this host is known to put a kernel hash table into the guest; others boot guests from their disk. */
   readonly kernelHashes: boolean;
+  /** Whether guests have memory where QEMU's PC machines have it; where others have it is not known here. */
+  readonly pcMemory: boolean;
   /** How SNP_SEC_MEM sections are added: as ZERO pages or as UNMEASURED ones. */
   readonly secMem: 'zero' | 'unmeasured';
   /** Whether the CPUID page comes after all other metadata sections instead of in its place. */
@@ -46,6 +48,7 @@ const common = {
   platforms: ['sev-es', 'snp'],
   cpuMatters: true,
   kernelHashes: true,
+  pcMemory: false,
   secMem: 'zero',
   cpuidLast: false,
   vmsaGpa: KVM_VMSA_GPA,
@@ -53,6 +56,7 @@ const common = {
 
 const qemuLegacy: Profile = {
   ...common,
+  pcMemory: true,
   name: 'qemu-legacy',
   version: 1,
   describes:

@@ -5,6 +5,7 @@
 import { BootsealError } from '../errors.ts';
 import type { Placed } from '../firmware/areas.ts';
 import type { Area, Firmware, SevSection } from '../firmware/firmware.ts';
+import { isOutsideMemory, NO_MEMORY } from '../firmware/guest-memory.ts';
 import { firmwareRefusal } from '../firmware/refusal.ts';
 import { HASH_TABLE_SIZE, usableHashArea } from './hash-table.ts';
 import type { Trace } from './plan.ts';
@@ -37,10 +38,10 @@ export interface SectionInputs {
 
 /**
  * Adds the metadata pages to `digest`. Throws `format` when the firmware has no SEV metadata, an unknown, empty, unaligned or
- * overlapping section, or nowhere to put the hash table.
+ * overlapping section, one outside of memory, or nowhere to put the hash table.
  */
 export function addSections(digest: SnpDigest, inputs: SectionInputs, trace?: Trace): void {
-  const sections = checkedSections(inputs.firmware, inputs.unknownSections);
+  const sections = checkedSections(inputs);
   if (inputs.hashTable !== undefined && !sections.some((section) => section.type === SECTION.kernelHashes)) {
     throw new BootsealError(
       'format',
@@ -92,10 +93,8 @@ function hashTablePage(section: SevSection, area: Area, table: Uint8Array): Uint
   return page;
 }
 
-function checkedSections(
-  { sevSections: sections, gpa, size }: SectionInputs['firmware'],
-  unknownTypes: 'refuse' | 'zero',
-): readonly SevSection[] {
+function checkedSections({ firmware, profile, unknownSections: unknownTypes }: SectionInputs): readonly SevSection[] {
+  const { sevSections: sections, gpa, size } = firmware;
   if (sections === undefined || sections.length === 0) {
     throw new BootsealError('format', 'the firmware has no SEV metadata, so QEMU cannot start it with SNP', {
       hint: 'use an OVMF of 2022.05 or later, and the whole image, not only its variable store',
@@ -108,6 +107,7 @@ function checkedSections(
   checkBesideImage(sections, gpa, size);
   const pages = sections.reduce((sum, section) => sum + section.size / PAGE_SIZE, 0);
   if (pages > MOST_PAGES) throw firmwareRefusal(`the SEV metadata asks for ${pages} pages, which no firmware needs`);
+  if (profile.pcMemory) checkInMemory(sections);
   return sections;
 }
 
@@ -143,6 +143,17 @@ function checkBesideImage(sections: readonly SevSection[], gpa: number, size: nu
     'format',
     `SEV metadata section ${sectionName(over)} at 0x${over.gpa.toString(16)} lies over the firmware image itself`,
     { hint: 'no platform adds a page twice: the metadata of this image is damaged or was changed' },
+  );
+}
+
+/** QEMU looks for the memory of each section and ends without it (target/i386/sev.c, snp_populate_metadata_pages). */
+function checkInMemory(sections: readonly SevSection[]): void {
+  const outside = sections.find(({ gpa, size }) => isOutsideMemory({ base: gpa, size }));
+  if (outside === undefined) return;
+  throw new BootsealError(
+    'format',
+    `SEV metadata section ${sectionName(outside)} at 0x${outside.gpa.toString(16)} ${NO_MEMORY}`,
+    { hint: 'QEMU ends when it comes to it: the metadata of this image is damaged or was changed, use another build' },
   );
 }
 

@@ -239,6 +239,17 @@ describe('a firmware image', () => {
     });
   });
 
+  it('is no IGVM file, which hosts load and measure by its own directives', () => {
+    const igvm = withFooter(join(Uint8Array.from(Buffer.from('IGVM')), u32(1), new Uint8Array(100)));
+    expect(failure(() => parseFirmware(igvm))).toEqual({
+      kind: 'format',
+      message: 'firmware: this is an IGVM file, not the image of a firmware',
+      hint: 'give the OVMF image itself: digests of IGVM files are not predicted here, igvmmeasure of COCONUT SVSM does that',
+    });
+    igvm[3] = 0;
+    expect(parseFirmware(igvm).size).toBe(igvm.length);
+  });
+
   it('may be an SVSM, which says where it starts', () => {
     const { svsmEntry, secretArea, resetAddress } = parseFirmware(fixture('sev-snp-measure/svsm.bin'));
     expect({ svsmEntry, secretArea, resetAddress }).toEqual({

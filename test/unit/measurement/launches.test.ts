@@ -205,7 +205,38 @@ describe('metadata sections', () => {
 
   it('accepts sections that touch each other and the image', () => {
     expect(add([section(1, 0x801000), section(1, 0x800000)])).toHaveLength(96);
-    expect(add([section(1, IMAGE.gpa - 0x1000), section(1, IMAGE.gpa + IMAGE.size)])).toHaveLength(96);
+    const beside = [section(1, IMAGE.gpa - 0x1000), section(1, IMAGE.gpa + IMAGE.size)];
+    expect(add(beside, { profile: findProfile('gce-milan') })).toHaveLength(96);
+  });
+
+  it.each([
+    [0xa0000, 0x1000],
+    [0x9f000, 0x2000],
+    [0xbf000, 0x2000],
+    [0xdffff000, 0x2000],
+    [0xe0000000, 0x1000],
+    [0xfffff000, 0x1000],
+  ])('refuses a section where QEMU has no memory, and only QEMU’s: %i with %i bytes', (gpa, size) => {
+    for (const name of ['qemu', 'qemu-legacy']) {
+      expect(failure(() => add([section(1, gpa, size)], { profile: findProfile(name) }))).toMatchObject({
+        kind: 'format',
+        message: `SEV metadata section SNP_SEC_MEM at 0x${gpa.toString(16)} lies where the machines of QEMU have no memory`,
+        hint: expect.stringContaining('QEMU ends'),
+      });
+    }
+    for (const name of ['ec2', 'gce-genoa', 'krun']) {
+      expect(add([section(1, gpa, size)], { profile: findProfile(name) })).toHaveLength(96);
+    }
+  });
+
+  it('accepts sections that touch memory’s ends', () => {
+    for (const [gpa, size] of [
+      [0x9f000, 0x1000],
+      [0xc0000, 0x1000],
+      [0xdffff000, 0x1000],
+    ] as const) {
+      expect(add([section(1, gpa, size)])).toHaveLength(96);
+    }
   });
 
   it.each([
@@ -224,6 +255,7 @@ describe('metadata sections', () => {
   it('knows nothing of an image where a descriptor does not say how large it is', () => {
     expect(
       add([section(1, 0xfffff000)], {
+        profile: findProfile('ec2'),
         firmware: { gpa: 0, size: 0, sevSections: [section(1, 0xfffff000)], hashArea: undefined },
       }),
     ).toHaveLength(96);

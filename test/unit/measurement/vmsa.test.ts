@@ -134,6 +134,7 @@ describe('profiles', () => {
       [false, 'unmeasured', false, 0xffffffffff000n, false],
       [false, 'zero', false, 0xfffffffff000n, false],
     ]);
+    expect(PROFILES.filter((profile) => profile.pcMemory).map(({ name }) => name)).toEqual(['qemu', 'qemu-legacy']);
     expect(PROFILES.filter((profile) => profile.platforms.includes('sev-es')).map(({ name }) => name)).toEqual([
       'qemu',
       'qemu-legacy',
