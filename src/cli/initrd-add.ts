@@ -65,7 +65,11 @@ Examples:
 /** Takes `DEST=PATH[,MODE]` apart; throws `usage`. */
 function parseFile(text: string): AddedFile {
   const parts = /^([^=]+)=(.+?)(?:,([0-7]{3,4}))?$/s.exec(text);
-  if (parts === null) throw new BootsealError('usage', '--file needs the form DEST=PATH or DEST=PATH,MODE');
+  if (parts === null) {
+    throw new BootsealError('usage', '--file needs the form DEST=PATH or DEST=PATH,MODE', {
+      hint: 'for instance --file usr/bin/unlock=unlock.sh,0755',
+    });
+  }
   const mode = parts[3] === undefined ? undefined : Number.parseInt(parts[3], 8);
   return { name: parts[1] ?? '', from: parts[2] ?? '', mode };
 }
@@ -75,8 +79,16 @@ async function add(io: Io, options: Options): Promise<void> {
   const modules = await Promise.all((options.module ?? []).map((file, i) => moduleFile(resolvePath(io, file), i)));
   const given = (options.file ?? []).map((file) => ({ ...file, from: resolvePath(io, file.from) }));
   const files = [...(await withFiles(io, options)), ...given, ...modules];
-  if (files.length === 0) throw new BootsealError('usage', 'there is nothing to add: give --with, --file or --module');
-  if (base === '-' || out === '-') throw new BootsealError('usage', '--base and --out name files');
+  if (files.length === 0) {
+    throw new BootsealError('usage', 'there is nothing to add: give --with, --file or --module', {
+      hint: '--with unlock adds what opens the disk',
+    });
+  }
+  if (base === '-' || out === '-') {
+    throw new BootsealError('usage', '--base and --out name files', {
+      hint: 'write what is on standard input to a file first',
+    });
+  }
   const [from, to] = [resolvePath(io, base), resolvePath(io, out)];
   const added = await addSegment(from, to, files, force === true);
   for (const { name, replaces } of added.files) {
@@ -88,13 +100,18 @@ async function add(io: Io, options: Options): Promise<void> {
 async function withFiles(io: Io, options: Options): Promise<readonly AddedFile[]> {
   const devmem = await devmemFile(io, options.devmem);
   if (options.with !== undefined) return additionFiles(options.with, devmem);
-  if (devmem !== undefined) throw new BootsealError('usage', '--devmem belongs to --with');
+  if (devmem !== undefined)
+    throw new BootsealError('usage', '--devmem belongs to --with', { hint: 'add --with, or leave --devmem out' });
   return [];
 }
 
 /** Throws `usage` for more modules than two digits number, and for what a plain insmod cannot load. */
 async function moduleFile(file: string, index: number): Promise<AddedFile> {
-  if (index > 99) throw new BootsealError('usage', '--module: at most 100 modules');
+  if (index > 99) {
+    throw new BootsealError('usage', '--module: at most 100 modules', {
+      hint: 'leave out those that the initrd has already',
+    });
+  }
   if (!(await isElf(file))) {
     throw new BootsealError('usage', `${file} is no plain kernel module`, {
       hint: 'a compressed one (.ko.xz, .ko.zst) has to be unpacked first: an initrd may have no program for it',

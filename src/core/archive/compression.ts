@@ -2,8 +2,10 @@
  * @module Compressed segments of an initrd: how Linux recognises them (linux lib/decompress.c), and where they end, which the
  * formats of blocks tell without decompressing anything.
  */
+
 import { u16be, u32be, u32le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
+import { INITRD_AGAIN } from './cpio.ts';
 import { pass, type Source, take } from './source.ts';
 
 /** A compression that Linux may be built with. */
@@ -50,7 +52,7 @@ const LZ4_MAGIC = 0x184c2102;
 /** Blocks up to the end of the data, or up to a size of zero, which Linux 5.13 and later take for the end (lib/decompress_unlz4.c). */
 async function passLz4(source: Source): Promise<void> {
   if ((await number32(source, u32le, 'lz4')) !== LZ4_MAGIC)
-    throw new BootsealError('format', 'lz4: wrong magic number');
+    throw new BootsealError('format', 'lz4: wrong magic number', INITRD_AGAIN);
   for (;;) {
     const next = await source.peek(4);
     if (next.length < 4) return;
@@ -64,7 +66,7 @@ async function passLz4(source: Source): Promise<void> {
 /** RFC 8878, section 3.1.1: one frame. */
 async function passZstd(source: Source): Promise<void> {
   if ((await number32(source, u32le, 'zstd')) !== 0xfd2fb528)
-    throw new BootsealError('format', 'zstd: wrong magic number');
+    throw new BootsealError('format', 'zstd: wrong magic number', INITRD_AGAIN);
   const descriptor = await byte(source, 'zstd frame');
   const singleSegment = (descriptor >> 5) & 1;
   const dictionary = [0, 1, 2, 4][descriptor & 3] ?? 0;
@@ -74,7 +76,7 @@ async function passZstd(source: Source): Promise<void> {
     const head = await take(source, 3, 'zstd block');
     const bits = (head[0] ?? 0) | ((head[1] ?? 0) << 8) | ((head[2] ?? 0) << 16);
     const type = (bits >> 1) & 3;
-    if (type === 3) throw new BootsealError('format', 'zstd: a block of the reserved type');
+    if (type === 3) throw new BootsealError('format', 'zstd: a block of the reserved type', INITRD_AGAIN);
     // A block of type 1 repeats one byte.
     await pass(source, type === 1 ? 1 : bits >> 3, 'zstd block');
     if ((bits & 1) === 1) break;
@@ -88,7 +90,7 @@ const LZOP_MAGIC = [0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a];
 async function passLzop(source: Source): Promise<void> {
   const magic = await take(source, LZOP_MAGIC.length, 'lzop');
   if (!LZOP_MAGIC.every((value, i) => magic[i] === value))
-    throw new BootsealError('format', 'lzop: wrong magic number');
+    throw new BootsealError('format', 'lzop: wrong magic number', INITRD_AGAIN);
   const what = 'lzop header';
   // Versions of the writer, of its library and of the reader needed; only from 0.94 on there are a level and a longer time.
   const isRecent = u16be.decode(await take(source, 6, what), 0, what) >= 0x0940;
@@ -110,7 +112,8 @@ const XZ_CHECK = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64];
 async function passXz(source: Source): Promise<void> {
   const start = source.position;
   const header = await take(source, 12, 'xz header');
-  if (!XZ_MAGIC.every((value, i) => header[i] === value)) throw new BootsealError('format', 'xz: wrong magic number');
+  if (!XZ_MAGIC.every((value, i) => header[i] === value))
+    throw new BootsealError('format', 'xz: wrong magic number', INITRD_AGAIN);
   const check = XZ_CHECK[(header[7] ?? 0) & 15] ?? 0;
   const align = () => pass(source, (4 - ((source.position - start) % 4)) % 4, 'xz padding');
   for (;;) {
@@ -135,7 +138,7 @@ async function xzNumber(source: Source): Promise<number> {
     value += (next & 127) * 2 ** (7 * i);
     if (next < 128) return value;
   }
-  throw new BootsealError('format', 'xz index: a number of more than nine bytes');
+  throw new BootsealError('format', 'xz index: a number of more than nine bytes', INITRD_AGAIN);
 }
 
 /** Chunks: a control byte, sizes, data (linux lib/xz/xz_dec_lzma2.c). */
@@ -145,7 +148,7 @@ async function passLzma2(source: Source): Promise<void> {
     const control = await byte(source, what);
     if (control === 0) return;
     if (control < 0x80) {
-      if (control > 2) throw new BootsealError('format', `${what}: control byte ${control}`);
+      if (control > 2) throw new BootsealError('format', `${what}: control byte ${control}`, INITRD_AGAIN);
       await pass(source, u16be.decode(await take(source, 2, what), 0, what) + 1, what);
     } else {
       await pass(source, 2, what);

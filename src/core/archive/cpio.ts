@@ -6,19 +6,26 @@ import { concat, type Field, layout, magic } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import { encodeUtf8 } from '../utf8.ts';
 
+/** What to do about an initrd that is broken. */
+export const INITRD_AGAIN = {
+  hint: 'make the initrd again with the program that made it, such as update-initramfs or dracut',
+} as const;
+
 /** A number as eight hexadecimal digits in ASCII. */
 const hex8: Field<number> = {
   size: 8,
   encode(value, out, at, where) {
     if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) {
-      throw new BootsealError('format', `${where}: ${value} does not fit in eight hexadecimal digits`);
+      throw new BootsealError('format', `${where}: ${value} does not fit in eight hexadecimal digits`, {
+        hint: 'a file in an initrd has less than 4 GiB',
+      });
     }
     out.set(encodeUtf8(value.toString(16).padStart(8, '0')), at);
   },
   decode(source, at, where) {
     const digits = String.fromCharCode(...source.subarray(at, at + 8));
     if (!/^[0-9a-fA-F]{8}$/.test(digits)) {
-      throw new BootsealError('format', `${where}: not eight hexadecimal digits`);
+      throw new BootsealError('format', `${where}: not eight hexadecimal digits`, INITRD_AGAIN);
     }
     return Number.parseInt(digits, 16);
   },
@@ -33,7 +40,7 @@ const form: Field<1 | 2> = {
   decode(source, at, where) {
     if (source[at] === 0x31) return 1;
     if (source[at] === 0x32) return 2;
-    throw new BootsealError('format', `${where}: neither newc (070701) nor crc (070702)`);
+    throw new BootsealError('format', `${where}: neither newc (070701) nor crc (070702)`, INITRD_AGAIN);
   },
 };
 
@@ -90,12 +97,19 @@ export function encodeMember(member: NewMember, inode: number): Uint8Array {
   const { name, mode, size } = member;
   const encoded = encodeUtf8(name);
   if (encoded.length === 0 || encoded.length >= MAX_NAME || encoded.includes(0)) {
-    throw new BootsealError('format', `cpio: a name needs 1 to ${MAX_NAME - 1} bytes without NUL`);
+    throw new BootsealError('format', `cpio: a name needs 1 to ${MAX_NAME - 1} bytes without NUL`, {
+      hint: 'choose another path for the file',
+    });
   }
-  if (name === TRAILER)
-    throw new BootsealError('format', `cpio: no file can be called ${TRAILER}, which ends an archive`);
+  if (name === TRAILER) {
+    throw new BootsealError('format', `cpio: no file can be called ${TRAILER}, which ends an archive`, {
+      hint: 'choose another path for the file',
+    });
+  }
   if ((mode & FILE_TYPE.mask) === FILE_TYPE.link && size > MAX_NAME) {
-    throw new BootsealError('format', `cpio: the target of a link has at most ${MAX_NAME} bytes`);
+    throw new BootsealError('format', `cpio: the target of a link has at most ${MAX_NAME} bytes`, {
+      hint: 'let the link lead to a shorter path',
+    });
   }
   return encodeHead(member, inode);
 }

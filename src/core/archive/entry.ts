@@ -3,6 +3,13 @@ import { BootsealError } from '../errors.ts';
 import { decodeUtf8 } from '../utf8.ts';
 import type { Time } from './pax.ts';
 
+/** What to do about an archive that is broken, or means one thing to one reader and another to the next. */
+export const ARCHIVE_AGAIN = {
+  hint: 'make the archive again with GNU tar, or give the folder with its files',
+} as const;
+
+const RENAME = { hint: 'give it another name, and make the archive again' } as const;
+
 /** What a file is. `link` is one more name of a file that stands in the archive before it. */
 export type EntryKind = 'file' | 'link' | 'symlink' | 'character' | 'block' | 'directory' | 'fifo';
 
@@ -34,8 +41,8 @@ const MAX_PATH = 4000;
  * @throws `format` for what leads out of the root (absolute, `..`) and for names that Linux or our tools cannot take
  */
 export function entryPath(path: string, where: string): string {
-  if (path.startsWith('/')) throw new BootsealError('format', `${where} is absolute`);
-  if (path.length > MAX_PATH) throw new BootsealError('format', `${where}: longer than ${MAX_PATH} bytes`);
+  if (path.startsWith('/')) throw new BootsealError('format', `${where} is absolute`, ARCHIVE_AGAIN);
+  if (path.length > MAX_PATH) throw new BootsealError('format', `${where}: longer than ${MAX_PATH} bytes`, RENAME);
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   for (const part of parts) checkName(part, where);
   return parts.join('/');
@@ -43,8 +50,9 @@ export function entryPath(path: string, where: string): string {
 
 /** Throws `format` for a name that no file may have here. */
 function checkName(name: string, where: string): void {
-  if (name === '..') throw new BootsealError('format', `${where} leads out of the archive by ".."`);
-  if (name.length > MAX_NAME) throw new BootsealError('format', `${where}: a name longer than ${MAX_NAME} bytes`);
+  if (name === '..') throw new BootsealError('format', `${where} leads out of the archive by ".."`, ARCHIVE_AGAIN);
+  if (name.length > MAX_NAME)
+    throw new BootsealError('format', `${where}: a name longer than ${MAX_NAME} bytes`, RENAME);
   checkLine(name, where);
 }
 
@@ -52,7 +60,7 @@ function checkName(name: string, where: string): void {
 export function checkLine(text: string, where: string): void {
   const bad = /[\0\n]/.exec(text)?.[0];
   if (bad === undefined) return;
-  throw new BootsealError('format', `${where}: a name with a ${bad === '\n' ? 'line break' : 'zero byte'}`);
+  throw new BootsealError('format', `${where}: a name with a ${bad === '\n' ? 'line break' : 'zero byte'}`, RENAME);
 }
 
 const SHOWN = 200;

@@ -5,7 +5,7 @@
  */
 import { BootsealError } from '../errors.ts';
 import { quoted } from '../luks/quote.ts';
-import { FILE_TYPE } from './cpio.ts';
+import { FILE_TYPE, INITRD_AGAIN } from './cpio.ts';
 import { MAX_MEMBERS, type Member, plainName } from './read-cpio.ts';
 
 /** Where a new file comes to lie. */
@@ -30,7 +30,8 @@ export class InitrdTree {
   /** Throws `format` beyond as many members as no initrd has. */
   add({ name, mode, links, target }: Member): void {
     if (name === '') return;
-    if (this.#nodes.size >= MAX_MEMBERS) throw new BootsealError('format', `initrd: more than ${MAX_MEMBERS} names`);
+    if (this.#nodes.size >= MAX_MEMBERS)
+      throw new BootsealError('format', `initrd: more than ${MAX_MEMBERS} names`, INITRD_AGAIN);
     const type = mode & FILE_TYPE.mask;
     if (target !== undefined) this.#nodes.set(name, { kind: 'link', target });
     else if (type === FILE_TYPE.directory) this.#nodes.set(name, { kind: 'folder' });
@@ -91,5 +92,7 @@ export class InitrdTree {
 }
 
 function refusal(wanted: string, what: string): BootsealError {
-  return new BootsealError('usage', `${quoted(wanted)} ${what}`);
+  return new BootsealError('usage', `${quoted(wanted)} ${what}`, {
+    hint: 'choose another path for the file, or an initrd whose folders are as its maker leaves them',
+  });
 }

@@ -7,6 +7,11 @@ import { isArray, isObject, type JsonObject, type JsonValue, parseJson } from '.
 import { quoted } from '../luks/quote.ts';
 import { decodeUtf8 } from '../utf8.ts';
 
+/** What to do about an image that is broken, or not what its digests say. */
+export const IMAGE_AGAIN = {
+  hint: 'copy the image again from where you trust it, for instance with skopeo copy',
+} as const;
+
 /** Bytes of a JSON document that are accepted. */
 export const MAX_DOCUMENT = 4 << 20;
 
@@ -66,7 +71,11 @@ export function parseManifest(bytes: Uint8Array, where: string): ImageManifest {
   const manifest = document(bytes, where);
   const layers = list(manifest, 'layers', where).map((layer) => descriptor(layer, where));
   const other = layers.find(({ mediaType }) => !/[.]tar([.+](gzip|zstd))?$/.test(mediaType));
-  if (other !== undefined) throw new BootsealError('format', `${where}: a layer of type ${quoted(other.mediaType)}`);
+  if (other !== undefined) {
+    throw new BootsealError('format', `${where}: a layer of type ${quoted(other.mediaType)}`, {
+      hint: 'copy it with layers that are tar archives, for instance with skopeo copy (--decryption-key where they are encrypted)',
+    });
+  }
   return { config: descriptor(manifest.get('config'), where), layers: bounded(layers, where) };
 }
 
@@ -109,41 +118,44 @@ function document(bytes: Uint8Array, where: string): JsonObject {
   try {
     value = readJson(bytes, where);
   } catch (cause) {
-    throw new BootsealError('format', `${where}: ${(cause as Error).message}`, { cause });
+    throw new BootsealError('format', `${where}: ${(cause as Error).message}`, { ...IMAGE_AGAIN, cause });
   }
   return object(value, where);
 }
 
 function object(value: JsonValue | undefined, where: string): JsonObject {
   if (isObject(value)) return value;
-  throw new BootsealError('format', `${where}: not what an image has there`);
+  throw new BootsealError('format', `${where}: not what an image has there`, IMAGE_AGAIN);
 }
 
 function list(value: JsonObject, key: string, where: string): readonly JsonValue[] {
   const found = value.get(key);
   if (isArray(found)) return found;
-  throw new BootsealError('format', `${where}: ${key} is no list`);
+  throw new BootsealError('format', `${where}: ${key} is no list`, IMAGE_AGAIN);
 }
 
 function text(value: JsonValue | undefined, where: string): string {
   if (typeof value === 'string') return value;
-  throw new BootsealError('format', `${where}: not the text that an image has there`);
+  throw new BootsealError('format', `${where}: not the text that an image has there`, IMAGE_AGAIN);
 }
 
 function bounded<T>(layers: readonly T[], where: string): readonly T[] {
   if (layers.length > 0 && layers.length <= MAX_LAYERS) return layers;
-  throw new BootsealError('format', `${where}: ${layers.length} layers`);
+  throw new BootsealError('format', `${where}: ${layers.length} layers`, {
+    hint: `make the image again with 1 to ${MAX_LAYERS} layers`,
+  });
 }
 
 function descriptor(value: JsonValue | undefined, where: string): Descriptor {
   const found = object(value, where);
   const size = found.get('size');
-  if (typeof size !== 'number' || size < 0) throw new BootsealError('format', `${where}: a size that is none`);
+  if (typeof size !== 'number' || size < 0)
+    throw new BootsealError('format', `${where}: a size that is none`, IMAGE_AGAIN);
   return { mediaType: text(found.get('mediaType'), where), digest: digest(found.get('digest'), where), size };
 }
 
 function digest(value: JsonValue | undefined, where: string): string {
   const hex = typeof value === 'string' ? /^sha256:([0-9a-f]{64})$/.exec(value)?.[1] : undefined;
   if (hex !== undefined) return hex;
-  throw new BootsealError('format', `${where}: a digest that is no SHA-256`);
+  throw new BootsealError('format', `${where}: a digest that is no SHA-256`, IMAGE_AGAIN);
 }

@@ -1,6 +1,8 @@
 /** @module The records of a pax extended header (POSIX.1-2017, pax utility, "pax Extended Header"), which take the place of header fields. */
+
 import { BootsealError } from '../errors.ts';
 import { quoted } from '../luks/quote.ts';
+import { ARCHIVE_AGAIN } from './entry.ts';
 import { latin1 } from './tar-header.ts';
 
 /** Keys and values, one letter a byte. */
@@ -19,7 +21,8 @@ export function parsePax(bytes: Uint8Array, where: string): PaxRecords {
     if (equals <= 0) throw broken(where, at);
     const key = record.slice(0, equals);
     // Of two, readers take one or the other.
-    if (records.has(key)) throw new BootsealError('format', `${where}: ${quoted(key)} stands there twice`);
+    if (records.has(key))
+      throw new BootsealError('format', `${where}: ${quoted(key)} stands there twice`, ARCHIVE_AGAIN);
     records.set(key, record.slice(equals + 1));
     at = end;
   }
@@ -27,7 +30,7 @@ export function parsePax(bytes: Uint8Array, where: string): PaxRecords {
 }
 
 function broken(where: string, at: number): BootsealError {
-  return new BootsealError('format', `${where}: broken pax record at byte ${at}`);
+  return new BootsealError('format', `${where}: broken pax record at byte ${at}`, ARCHIVE_AGAIN);
 }
 
 /** Returns a whole number in decimal; undefined when there is none. Throws `format`. */
@@ -35,7 +38,7 @@ export function paxInteger(records: PaxRecords, key: string, where: string): num
   const text = paxValue(records, key);
   if (text === undefined) return undefined;
   const number = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isSafeInteger(number)) throw new BootsealError('format', `${where}: ${key} is no number`);
+  if (!Number.isSafeInteger(number)) throw new BootsealError('format', `${where}: ${key} is no number`, ARCHIVE_AGAIN);
   return number;
 }
 
@@ -51,7 +54,7 @@ export function paxTime(records: PaxRecords, key: string, where: string): Time |
   const text = paxValue(records, key);
   if (text === undefined) return undefined;
   const parts = /^(-?)([0-9]{1,15})(?:\.([0-9]*))?$/.exec(text);
-  if (parts === null) throw new BootsealError('format', `${where}: ${key} is no time`);
+  if (parts === null) throw new BootsealError('format', `${where}: ${key} is no time`, ARCHIVE_AGAIN);
   const nanoseconds = Number((parts[3] ?? '').slice(0, 9).padEnd(9, '0'));
   const seconds = Number(parts[2]);
   if (parts[1] === '') return { seconds, nanoseconds };

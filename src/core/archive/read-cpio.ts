@@ -1,7 +1,7 @@
 /** @module The members of a cpio archive, one after another, of an archive that may be hostile. */
 import { BootsealError } from '../errors.ts';
 import { decodeUtf8 } from '../utf8.ts';
-import { CpioHeader, FILE_TYPE, fill, MAX_NAME, TRAILER } from './cpio.ts';
+import { CpioHeader, FILE_TYPE, fill, INITRD_AGAIN, MAX_NAME, TRAILER } from './cpio.ts';
 import { pass, passZeros, type Source, take } from './source.ts';
 
 /** A member as it was read. */
@@ -30,14 +30,14 @@ export async function* readCpio(source: Source, most = MAX_MEMBERS): AsyncGenera
     const where = `cpio member ${count + 1} at byte ${source.position}`;
     const header = CpioHeader.unpack(await take(source, CpioHeader.size, where));
     if (header.nameSize === 0 || header.nameSize > MAX_NAME) {
-      throw new BootsealError('format', `${where}: a name of ${header.nameSize} bytes`);
+      throw new BootsealError('format', `${where}: a name of ${header.nameSize} bytes`, INITRD_AGAIN);
     }
     const name = nameText(await take(source, header.nameSize, where), where);
     await pass(source, fill(source.position - start), where);
     if (name === TRAILER) return;
     const isLink = (header.mode & FILE_TYPE.mask) === FILE_TYPE.link;
     if (isLink && header.size > MAX_NAME) {
-      throw new BootsealError('format', `${where}: a link of ${header.size} bytes`);
+      throw new BootsealError('format', `${where}: a link of ${header.size} bytes`, INITRD_AGAIN);
     }
     const target = isLink ? text(await take(source, header.size, where)) : undefined;
     // Before the data go by: whoever wants them reads them from the source.
@@ -45,7 +45,7 @@ export async function* readCpio(source: Source, most = MAX_MEMBERS): AsyncGenera
     if (!isLink) await pass(source, header.size, where);
     await pass(source, fill(source.position - start), where);
   }
-  throw new BootsealError('format', `cpio: more than ${most} members`);
+  throw new BootsealError('format', `cpio: more than ${most} members`, INITRD_AGAIN);
 }
 
 /** Yields the members of all archives in a decompressed segment. Throws `format` for anything else between them. */
@@ -54,7 +54,7 @@ export async function* readCpios(source: Source): AsyncGenerator<Member> {
 }
 
 function nameText(bytes: Uint8Array, where: string): string {
-  if (bytes[bytes.length - 1] !== 0) throw new BootsealError('format', `${where}: no NUL ends its name`);
+  if (bytes[bytes.length - 1] !== 0) throw new BootsealError('format', `${where}: no NUL ends its name`, INITRD_AGAIN);
   return text(bytes.subarray(0, bytes.indexOf(0)));
 }
 

@@ -3,7 +3,7 @@
  * different things is refused: that is how files are smuggled past a check.
  */
 import { BootsealError } from '../errors.ts';
-import { checkLine, type Entry, type EntryKind, entryPath, shownPath } from './entry.ts';
+import { ARCHIVE_AGAIN, checkLine, type Entry, type EntryKind, entryPath, shownPath } from './entry.ts';
 import { type PaxRecords, parsePax, paxInteger, paxTime, paxValue } from './pax.ts';
 import { pass, passZeros, type Source, take } from './source.ts';
 import { decodeTarHeader, latin1, TAR_BLOCK, type TarHeader } from './tar-header.ts';
@@ -65,14 +65,23 @@ export async function* readTar(
     if (!needsEnd && Object.keys(extra).length === 0 && (await source.peek(1)).length === 0) return;
     const block = await take(source, TAR_BLOCK, where);
     if (block.every((byte) => byte === 0)) {
-      if (Object.keys(extra).length > 0) throw new BootsealError('format', `${archive}: ends after half an entry`);
+      if (Object.keys(extra).length > 0)
+        throw new BootsealError('format', `${archive}: ends after half an entry`, ARCHIVE_AGAIN);
       // Some readers stop here and others go on.
-      if (await passZeros(source)) throw new BootsealError('format', `${archive}: data follow the end of the archive`);
+      if (await passZeros(source)) {
+        throw new BootsealError('format', `${archive}: data follow the end of the archive`, {
+          hint: 'make the archive again; tar --concatenate joins two archives, and cat does not',
+        });
+      }
       return;
     }
     const header = decodeTarHeader(block, where);
     if (await readExtra(source, header, extra, where)) continue;
-    if (++count > most) throw new BootsealError('format', `${archive}: more than ${most} entries`);
+    if (++count > most) {
+      throw new BootsealError('format', `${archive}: more than ${most} entries`, {
+        hint: 'make the disk from fewer files',
+      });
+    }
     const entry = decodeEntry(header, extra, archive);
     extra = {};
     const content = openContent(source, entry.size, where, needsEnd);
@@ -85,9 +94,13 @@ export async function* readTar(
 async function readExtra(source: Source, { type, size }: TarHeader, extra: Extra, where: string): Promise<boolean> {
   const names = { L: 'name', K: 'linkname', x: 'pax', g: undefined } as const;
   if (!(type === 'L' || type === 'K' || type === 'x' || type === 'g')) return false;
-  if (size < 0) throw new BootsealError('format', `${where}: size ${size} is not possible`);
+  if (size < 0) throw new BootsealError('format', `${where}: size ${size} is not possible`, ARCHIVE_AGAIN);
   if (size > MAX_EXTRA) {
-    throw new BootsealError('format', `${where}: ${size} bytes about one entry, of which ${MAX_EXTRA} are accepted`);
+    throw new BootsealError(
+      'format',
+      `${where}: ${size} bytes about one entry, of which ${MAX_EXTRA} are accepted`,
+      ARCHIVE_AGAIN,
+    );
   }
   const bytes = new Uint8Array(await take(source, size, where));
   await pass(source, padding(size), where);
@@ -96,7 +109,8 @@ async function readExtra(source: Source, { type, size }: TarHeader, extra: Extra
     checkGlobal(parsePax(bytes, where), where);
     return true;
   }
-  if (extra[name] !== undefined) throw new BootsealError('format', `${where}: a second ${name} for one entry`);
+  if (extra[name] !== undefined)
+    throw new BootsealError('format', `${where}: a second ${name} for one entry`, ARCHIVE_AGAIN);
   if (name === 'pax') extra.pax = parsePax(bytes, where);
   else extra[name] = latin1(bytes).split('\0', 1)[0] ?? '';
   return true;
@@ -105,7 +119,8 @@ async function readExtra(source: Source, { type, size }: TarHeader, extra: Extra
 /** Some readers apply it to all entries that follow and others do not: only a remark makes no difference. */
 function checkGlobal(records: PaxRecords, where: string): void {
   const other = [...records.keys()].find((key) => key !== 'comment');
-  if (other !== undefined) throw new BootsealError('format', `${where}: a global header that changes entries`);
+  if (other !== undefined)
+    throw new BootsealError('format', `${where}: a global header that changes entries`, ARCHIVE_AGAIN);
 }
 
 function padding(size: number): number {
@@ -121,16 +136,17 @@ function decodeEntry(header: TarHeader, { pax = new Map(), name, linkname }: Ext
   if (header.type === 'S' || [...pax.keys()].some((key) => key.startsWith('GNU.sparse.'))) {
     throw new BootsealError('format', `${where}: a sparse file`, { hint: 'make the archive without --sparse' });
   }
-  if (kind === undefined) throw new BootsealError('format', `${where}: an unknown type of entry`);
+  if (kind === undefined) throw new BootsealError('format', `${where}: an unknown type of entry`, ARCHIVE_AGAIN);
   // A slash at the end makes a directory of it for some readers.
   if (kind !== 'directory' && written.endsWith('/')) {
-    throw new BootsealError('format', `${where}: a name of a directory for what is none`);
+    throw new BootsealError('format', `${where}: a name of a directory for what is none`, ARCHIVE_AGAIN);
   }
   const path = entryPath(written, where);
-  if (path === '' && kind !== 'directory') throw new BootsealError('format', `${where}: the root is no directory`);
+  if (path === '' && kind !== 'directory')
+    throw new BootsealError('format', `${where}: the root is no directory`, ARCHIVE_AGAIN);
   const numbers = decodeNumbers(header, pax, where);
   if (kind !== 'file' && numbers.size !== 0) {
-    throw new BootsealError('format', `${where}: content in an entry that has none`);
+    throw new BootsealError('format', `${where}: content in an entry that has none`, ARCHIVE_AGAIN);
   }
   return {
     path,
@@ -145,7 +161,7 @@ function decodeEntry(header: TarHeader, { pax = new Map(), name, linkname }: Ext
 /** GNU tar takes the name of pax, and Go's archive/tar the one of GNU tar. */
 function checkOneName(long: string | undefined, pax: PaxRecords, key: string, where: string): void {
   if (long === undefined || !pax.has(key)) return;
-  throw new BootsealError('format', `${where}: a long name of GNU tar beside ${key} of pax`);
+  throw new BootsealError('format', `${where}: a long name of GNU tar beside ${key} of pax`, ARCHIVE_AGAIN);
 }
 
 /** The largest owner: all ones mean "none" in Linux. */
@@ -167,7 +183,11 @@ function decodeNumbers(header: TarHeader, pax: PaxRecords, where: string) {
     ['time', mtime.seconds, MIN_TIME, MAX_TIME],
   ];
   for (const [what, value, least, most] of limits) {
-    if (value < least || value > most) throw new BootsealError('format', `${where}: ${what} ${value} is not possible`);
+    if (value < least || value > most) {
+      throw new BootsealError('format', `${where}: ${what} ${value} is not possible`, {
+        hint: `give the file another ${what}, and make the archive again`,
+      });
+    }
   }
   // Some archives have the type of the file in the bits above.
   return { mode: header.mode & 0o7777, uid, gid, size, mtime };
@@ -179,8 +199,12 @@ const MAX_TARGET = 4000;
 function decodeTarget(kind: EntryKind, target: string, where: string): string {
   if (kind === 'link') return entryPath(target, `${where}: the other name ${shownPath(target)}`);
   if (kind !== 'symlink') return '';
-  if (target === '') throw new BootsealError('format', `${where}: a symbolic link to nothing`);
-  if (target.length > MAX_TARGET) throw new BootsealError('format', `${where}: a link of ${target.length} bytes`);
+  if (target === '') throw new BootsealError('format', `${where}: a symbolic link to nothing`, ARCHIVE_AGAIN);
+  if (target.length > MAX_TARGET) {
+    throw new BootsealError('format', `${where}: a link of ${target.length} bytes`, {
+      hint: 'let the link lead to a shorter path, and make the archive again',
+    });
+  }
   checkLine(target, where);
   return target;
 }
@@ -189,7 +213,9 @@ function decodeTarget(kind: EntryKind, target: string, where: string): string {
 function checkDevice(device: Entry['device'], where: string): Entry['device'] {
   const { major, minor } = device;
   if (major < 0 || major > 0xfff || minor < 0 || minor > 0xffff) {
-    throw new BootsealError('format', `${where}: device ${major}:${minor} is not possible`);
+    throw new BootsealError('format', `${where}: device ${major}:${minor} is not possible`, {
+      hint: 'leave the device out of the archive',
+    });
   }
   return device;
 }
@@ -212,7 +238,9 @@ function decodeXattrs(pax: PaxRecords, where: string): ReadonlyMap<string, Uint8
     const name = key.slice(XATTR.length);
     checkLine(name, where);
     if (name.length > MAX_NAME || !NAMESPACES.test(name)) {
-      throw new BootsealError('format', `${where}: ext4 has no attribute ${shownPath(name)}`);
+      throw new BootsealError('format', `${where}: ext4 has no attribute ${shownPath(name)}`, {
+        hint: 'make the archive without it, with --xattrs-exclude of GNU tar',
+      });
     }
     found.set(
       name,

@@ -2,9 +2,11 @@
  * @module The segments of an initrd: archives one after another, each plain or compressed, with zeros between them (linux
  * Documentation/driver-api/early-userspace/buffer-format.rst; init/initramfs.c).
  */
+
 import { BootsealError } from '../errors.ts';
 import type { Disk } from '../luks/disk.ts';
 import { type Compression, compressionOf, PASS, type PassSegment } from './compression.ts';
+import { INITRD_AGAIN } from './cpio.ts';
 import { readCpio } from './read-cpio.ts';
 import { diskSource, passZeros } from './source.ts';
 
@@ -32,7 +34,7 @@ export async function findSegments(disk: Disk, passGzip: PassSegment): Promise<r
   const source = diskSource(disk, 0);
   while (await passZeros(source)) {
     if (segments.length === MAX_SEGMENTS)
-      throw new BootsealError('format', `initrd: more than ${MAX_SEGMENTS} segments`);
+      throw new BootsealError('format', `initrd: more than ${MAX_SEGMENTS} segments`, INITRD_AGAIN);
     const offset = source.position;
     const start = await source.peek(2);
     const compression = start[0] === 0x30 ? 'none' : compressionOf(start);
@@ -46,12 +48,18 @@ export async function findSegments(disk: Disk, passGzip: PassSegment): Promise<r
       );
     }
     if (compression === 'none' && offset % 4 !== 0) {
-      throw new BootsealError('format', `initrd: the archive at byte ${offset} does not begin at a multiple of 4`);
+      throw new BootsealError('format', `initrd: the archive at byte ${offset} does not begin at a multiple of 4`, {
+        hint: 'fill up with zeros what stands before it: Linux finds an archive only there',
+      });
     }
     const endKnown = await passOne(compression, source, passGzip);
     segments.push({ offset, size: source.position - offset, compression, endKnown });
   }
-  if (segments.length === 0) throw new BootsealError('format', 'initrd: there is no archive in it');
+  if (segments.length === 0) {
+    throw new BootsealError('format', 'initrd: there is no archive in it', {
+      hint: 'give the file that the machine gets as its initrd',
+    });
+  }
   return segments;
 }
 

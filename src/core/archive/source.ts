@@ -37,7 +37,9 @@ export async function passZeros(source: Source): Promise<boolean> {
 }
 
 function endsInside(what: string, end: number): BootsealError {
-  return new BootsealError('format', `${what}: the data end at byte ${end}, inside it`);
+  return new BootsealError('format', `${what}: the data end at byte ${end}, inside it`, {
+    hint: 'the file was cut short or is broken: copy it again from where it is whole',
+  });
 }
 
 /** Bytes read at once, so that small steps do not each cost a read. */

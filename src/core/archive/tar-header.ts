@@ -2,8 +2,10 @@
  * @module The header block of a tar entry: POSIX.1-2017, pax utility, "ustar Interchange Format", and GNU tar's variation of it
  * (GNU tar manual, "Basic Tar Format").
  */
+
 import { bytes, layout, reserved } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
+import { ARCHIVE_AGAIN } from './entry.ts';
 
 /** Bytes of a header, and the multiple that contents are filled up to. */
 export const TAR_BLOCK = 512;
@@ -58,10 +60,11 @@ export function decodeTarHeader(block: Uint8Array, where: string): TarHeader {
   const fields = Fields.unpack(block);
   const number = (name: 'mode' | 'uid' | 'gid' | 'size' | 'mtime' | 'checksum' | 'devmajor' | 'devminor') =>
     decodeNumber(fields[name], `${where}: ${name}`);
-  if (number('checksum') !== checksum(block)) throw new BootsealError('format', `${where}: wrong checksum`);
+  if (number('checksum') !== checksum(block))
+    throw new BootsealError('format', `${where}: wrong checksum`, ARCHIVE_AGAIN);
   const magic = latin1(fields.magic);
   if (magic !== USTAR && magic !== GNU) {
-    throw new BootsealError('format', `${where}: neither the POSIX nor the GNU format of tar`);
+    throw new BootsealError('format', `${where}: neither the POSIX nor the GNU format of tar`, ARCHIVE_AGAIN);
   }
   // GNU tar keeps other things where POSIX has the prefix.
   const prefix = magic === USTAR ? text(fields.prefix) : '';
@@ -98,7 +101,7 @@ function decodeNumber(field: Uint8Array, where: string): number {
   const first = field[0] ?? 0;
   if (first >= 0x80) return base256(field, first, where);
   const digits = /^ *([0-7]*)[ \0]*$/.exec(latin1(field))?.[1];
-  if (digits === undefined) throw new BootsealError('format', `${where}: no octal number`);
+  if (digits === undefined) throw new BootsealError('format', `${where}: no octal number`, ARCHIVE_AGAIN);
   return digits === '' ? 0 : Number.parseInt(digits, 8);
 }
 
@@ -108,7 +111,8 @@ function base256(field: Uint8Array, first: number, where: string): number {
   let value = BigInt(first & 0x3f) - (negative ? 0x40n : 0n);
   for (const byte of field.subarray(1)) value = value * 256n + BigInt(byte);
   const number = Number(value);
-  if (!Number.isSafeInteger(number)) throw new BootsealError('format', `${where}: a number beyond all limits`);
+  if (!Number.isSafeInteger(number))
+    throw new BootsealError('format', `${where}: a number beyond all limits`, ARCHIVE_AGAIN);
   return number;
 }
 

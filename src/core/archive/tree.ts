@@ -3,7 +3,7 @@
  * before anything is written.
  */
 import { BootsealError } from '../errors.ts';
-import { type Entry, shownPath } from './entry.ts';
+import { ARCHIVE_AGAIN, type Entry, shownPath } from './entry.ts';
 
 /** Where the content of a file stands: the entry with this number in this archive, both counted from 0. */
 export interface Place {
@@ -80,7 +80,7 @@ export function addEntry(over: Overlay, entry: Entry, number: number): void {
   const where = `${over.name}: ${shownPath(entry.path)}`;
   const before = over.made.get(entry.path);
   if (before !== undefined && before !== entry.kind) {
-    throw new BootsealError('format', `${where}: stands there as ${before} and as ${entry.kind}`);
+    throw new BootsealError('format', `${where}: stands there as ${before} and as ${entry.kind}`, ARCHIVE_AGAIN);
   }
   const { path, kind, ...rest } = entry;
   const place = { archive: over.archive, entry: number };
@@ -101,7 +101,7 @@ function makeNode(over: Overlay, { path: _path, kind, ...rest }: Entry, place: P
   const other = findNode(over.tree, rest.target);
   if (other === undefined || isDirectory(other)) {
     const why = other === undefined ? 'which is not there' : 'a directory';
-    throw new BootsealError('format', `${where}: another name of ${shownPath(rest.target)}, ${why}`);
+    throw new BootsealError('format', `${where}: another name of ${shownPath(rest.target)}, ${why}`, ARCHIVE_AGAIN);
   }
   return other;
 }
@@ -130,7 +130,7 @@ function openParent({ tree, made }: Overlay, path: string, where: string): { par
     }
     if (next !== undefined) {
       const what = next.kind === 'symlink' ? 'a symbolic link' : 'no directory';
-      throw new BootsealError('format', `${where}: its directory ${shownPath(at)} is ${what}`);
+      throw new BootsealError('format', `${where}: its directory ${shownPath(at)} is ${what}`, ARCHIVE_AGAIN);
     }
     const implied = newDirectory({ ...IMPLIED });
     parent.children.set(step, implied);

@@ -2,6 +2,7 @@
  * @module Layers of container images: an entry whose name says that something of the layers below is gone (OCI image
  * specification 1.1, layer.md, "Whiteouts").
  */
+
 import { BootsealError } from '../errors.ts';
 import { type Entry, shownPath } from './entry.ts';
 import { addEntry, type Directory, findNode, isDirectory, type Overlay } from './tree.ts';
@@ -26,7 +27,9 @@ export function whiteoutOf({ path, kind }: Entry, layer: string): Whiteout | und
   if (name === OPAQUE) return { path: folder, what: 'contents' };
   const gone = name.slice(PREFIX.length);
   if (kind !== 'file' || name.startsWith(RESERVED) || gone === '' || gone === '.' || gone === '..') {
-    throw new BootsealError('format', `${layer}: ${shownPath(path)}: a whiteout without meaning`);
+    throw new BootsealError('format', `${layer}: ${shownPath(path)}: a whiteout without meaning`, {
+      hint: 'build the image again, or unpack it yourself and give the folder with its files',
+    });
   }
   return { path: folder === '' ? gone : `${folder}/${gone}`, what: 'path' };
 }

@@ -7,6 +7,7 @@ import { entryPath, shownPath } from '../../core/archive/entry.ts';
 import {
   blobPath,
   type Descriptor,
+  IMAGE_AGAIN,
   isIndex,
   MAX_DOCUMENT,
   parseDiffIds,
@@ -57,7 +58,11 @@ async function ociLayers(
     const where = `${files.name}: ${blobPath(image)}`;
     const bytes = await readBlob(files, image);
     if (isIndex(image)) {
-      if (depth === MAX_DEPTH) throw new BootsealError('format', `${where}: an index in an index in an index`);
+      if (depth === MAX_DEPTH) {
+        throw new BootsealError('format', `${where}: an index in an index in an index`, {
+          hint: 'copy one image of it, for instance with skopeo copy',
+        });
+      }
       images = parseIndex(bytes, where);
       continue;
     }
@@ -78,7 +83,11 @@ function notOne(name: string, count: number): BootsealError {
 
 function checkCount(name: string, layers: number, diffIds: number): void {
   if (layers === diffIds) return;
-  throw new BootsealError('format', `${name}: ${layers} layers, of which the configuration names ${diffIds}`);
+  throw new BootsealError(
+    'format',
+    `${name}: ${layers} layers, of which the configuration names ${diffIds}`,
+    IMAGE_AGAIN,
+  );
 }
 
 async function dockerLayers(
@@ -93,7 +102,8 @@ async function dockerLayers(
   if (image === undefined || second !== undefined) throw notOne(files.name, images.length);
   const need = async (written: string): Promise<Region> => {
     const found = await files.find(entryPath(written, `${where}: ${shownPath(written)}`));
-    if (found === undefined) throw new BootsealError('format', `${where}: ${shownPath(written)} is not there`);
+    if (found === undefined)
+      throw new BootsealError('format', `${where}: ${shownPath(written)} is not there`, IMAGE_AGAIN);
     return found;
   };
   const diffIds = parseDiffIds(
@@ -107,9 +117,14 @@ async function dockerLayers(
 
 async function findBlob(files: ImageFiles, blob: Descriptor): Promise<Region> {
   const found = await files.find(blobPath(blob));
-  if (found === undefined) throw new BootsealError('format', `${files.name}: ${blobPath(blob)} is not there`);
+  if (found === undefined)
+    throw new BootsealError('format', `${files.name}: ${blobPath(blob)} is not there`, IMAGE_AGAIN);
   if (found.size === blob.size) return found;
-  throw new BootsealError('format', `${found.name} has ${found.size} bytes, and the image names ${blob.size}`);
+  throw new BootsealError(
+    'format',
+    `${found.name} has ${found.size} bytes, and the image names ${blob.size}`,
+    IMAGE_AGAIN,
+  );
 }
 
 async function readBlob(files: ImageFiles, blob: Descriptor): Promise<Uint8Array> {
@@ -120,12 +135,12 @@ async function readBlob(files: ImageFiles, blob: Descriptor): Promise<Uint8Array
 }
 
 function wrongDigest(name: string): BootsealError {
-  return new BootsealError('format', `${name} is not what the image names: another SHA-256`);
+  return new BootsealError('format', `${name} is not what the image names: another SHA-256`, IMAGE_AGAIN);
 }
 
 async function readDocument(region: Region): Promise<Uint8Array> {
   if (region.size > MAX_DOCUMENT) {
-    throw new BootsealError('format', `${region.name} is larger than ${MAX_DOCUMENT} bytes`);
+    throw new BootsealError('format', `${region.name} is larger than ${MAX_DOCUMENT} bytes`, IMAGE_AGAIN);
   }
   const pieces: Uint8Array[] = [];
   for await (const piece of readRegion(region)) pieces.push(piece);

@@ -19,6 +19,8 @@ export interface Region {
 
 const PIECE = 1 << 18;
 
+const AGAIN = 'copy the file again from where it is whole, and compare the two';
+
 /** Yields the bytes of a region. Throws `io` when they cannot be read or are not there. */
 export async function* readRegion({ name, handle, at, size }: Region): AsyncGenerator<Uint8Array> {
   for (let done = 0; done < size; ) {
@@ -26,7 +28,11 @@ export async function* readRegion({ name, handle, at, size }: Region): AsyncGene
     const { bytesRead } = await handle
       .read(piece, 0, piece.length, at + done)
       .catch((cause: unknown) => Promise.reject(ioError(cause, name, 'read')));
-    if (bytesRead === 0) throw new BootsealError('io', `cannot read ${name}: it became shorter while it was read`);
+    if (bytesRead === 0) {
+      throw new BootsealError('io', `cannot read ${name}: it became shorter while it was read`, {
+        hint: 'let nothing write to the file while it is read',
+      });
+    }
     done += bytesRead;
     yield piece.subarray(0, bytesRead);
   }
@@ -51,7 +57,7 @@ async function* gunzip(packed: AsyncIterable<Uint8Array>, name: string): AsyncGe
     for await (const piece of stream) yield piece as Uint8Array;
   } catch (cause) {
     if (!`${(cause as NodeJS.ErrnoException).code}`.startsWith('Z_')) throw cause;
-    throw new BootsealError('format', `${name}: broken gzip data`, { cause });
+    throw new BootsealError('format', `${name}: broken gzip data`, { hint: AGAIN, cause });
   } finally {
     stream.destroy();
   }
@@ -68,6 +74,6 @@ async function* unzstd(
     yield* filterProgram(ZSTD, { args: ['-dcq'], stop }, packed);
   } catch (cause) {
     if (!(cause instanceof FailedProgram)) throw cause;
-    throw new BootsealError('format', `${name}: broken zstd data`, { cause });
+    throw new BootsealError('format', `${name}: broken zstd data`, { hint: AGAIN, cause });
   }
 }

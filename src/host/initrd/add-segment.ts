@@ -106,12 +106,24 @@ async function plan(tree: InitrdTree, files: readonly AddedFile[]) {
   const seen = new Set<string>();
   for (const { name: wanted, from, mode: given, folderOf } of files) {
     const stat = await fs.stat(from).catch((cause: unknown) => Promise.reject(ioError(cause, from, 'read')));
-    if (!stat.isFile()) throw new BootsealError('io', `cannot add ${from}: no regular file`);
+    if (!stat.isFile()) {
+      throw new BootsealError('io', `cannot add ${from}: no regular file`, {
+        hint: 'name a file, or a link to one: folders come with what is in them, and devices the kernel makes',
+      });
+    }
     const { name, newFolders, replaces } = tree.place(wanted);
     if (folderOf !== undefined && newFolders.length > 0) {
-      throw new BootsealError('usage', `the initrd has no folder ${path.dirname(wanted)}: ${folderOf} did not make it`);
+      throw new BootsealError(
+        'usage',
+        `the initrd has no folder ${path.dirname(wanted)}: ${folderOf} did not make it`,
+        { hint: 'give an initrd that dracut made, or take --with unlock and have its init call it' },
+      );
     }
-    if (seen.has(name)) throw new BootsealError('usage', `two files are to be added as ${JSON.stringify(name)}`);
+    if (seen.has(name)) {
+      throw new BootsealError('usage', `two files are to be added as ${JSON.stringify(name)}`, {
+        hint: 'give one of them another path, or leave one out',
+      });
+    }
     seen.add(name);
     const mode = given ?? ((stat.mode & 0o111) === 0 ? 0o644 : 0o755);
     for (const folder of newFolders)
@@ -136,5 +148,9 @@ async function sendFile(file: string, size: number, send: (piece: Uint8Array) =>
     for await (const piece of pieces(disk, { offset: 0, size: Math.min(size, disk.size) })) await send(piece);
     return disk.size;
   });
-  if (total !== size) throw new BootsealError('io', `${file} changed while it was read`);
+  if (total !== size) {
+    throw new BootsealError('io', `${file} changed while it was read`, {
+      hint: 'let nothing write to the file, and try again',
+    });
+  }
 }

@@ -1,7 +1,9 @@
 /** @module The content of a segment of an initrd, as a stream. */
+
 import { Readable } from 'node:stream';
 import * as zlib from 'node:zlib';
 import type { Compression } from '../../core/archive/compression.ts';
+import { INITRD_AGAIN } from '../../core/archive/cpio.ts';
 import type { Segment } from '../../core/archive/segments.ts';
 import { BootsealError } from '../../core/errors.ts';
 import type { Disk } from '../../core/luks/disk.ts';
@@ -31,6 +33,7 @@ export async function* segmentContent(disk: Disk, segment: Segment): AsyncGenera
       throw new BootsealError(
         'format',
         `initrd: the segment at byte ${segment.offset} unpacks to more than ${MAX_CONTENT} bytes`,
+        INITRD_AGAIN,
       );
     }
     yield piece;
@@ -63,7 +66,7 @@ async function* gunzip(stored: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
     for await (const piece of unzip) yield piece as Uint8Array;
   } catch (cause) {
     if (cause instanceof BootsealError) throw cause;
-    throw new BootsealError('format', 'gzip: the data are broken', { cause });
+    throw new BootsealError('format', 'gzip: the data are broken', { ...INITRD_AGAIN, cause });
   } finally {
     source.destroy();
     unzip.destroy();

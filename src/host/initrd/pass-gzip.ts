@@ -1,5 +1,7 @@
 /** @module The end of a gzip member, which only decompressing it tells. */
+
 import * as zlib from 'node:zlib';
+import { INITRD_AGAIN } from '../../core/archive/cpio.ts';
 import { pass, type Source, take } from '../../core/archive/source.ts';
 import { BootsealError } from '../../core/errors.ts';
 
@@ -12,7 +14,8 @@ const FLAG = { headerCrc: 2, extra: 4, name: 8, comment: 16 } as const;
 export async function passGzip(source: Source): Promise<void> {
   const header = await take(source, 10, 'gzip header');
   const flags = header[3] ?? 0;
-  if (header[1] !== 0x8b || header[2] !== 8) throw new BootsealError('format', 'gzip: wrong magic number');
+  if (header[1] !== 0x8b || header[2] !== 8)
+    throw new BootsealError('format', 'gzip: wrong magic number', INITRD_AGAIN);
   if ((flags & FLAG.extra) !== 0) {
     const size = await take(source, 2, 'gzip header');
     await pass(source, (size[0] ?? 0) + 256 * (size[1] ?? 0), 'gzip header');
@@ -36,7 +39,9 @@ async function passDeflate(source: Source): Promise<void> {
       ended = true;
       resolve();
     });
-    inflate.on('error', (cause) => reject(new BootsealError('format', 'gzip: the data are broken', { cause })));
+    inflate.on('error', (cause) =>
+      reject(new BootsealError('format', 'gzip: the data are broken', { ...INITRD_AGAIN, cause })),
+    );
   });
   done.catch(() => undefined);
   inflate.resume();
@@ -56,7 +61,7 @@ async function feed(
   for (;;) {
     const piece = await source.peek(PIECE);
     if (piece.length === 0) {
-      throw new BootsealError('format', `gzip: the data end at byte ${source.position}, inside it`);
+      throw new BootsealError('format', `gzip: the data end at byte ${source.position}, inside it`, INITRD_AGAIN);
     }
     const before = inflate.bytesWritten;
     // A copy, since the source may use its memory again while zlib reads.
