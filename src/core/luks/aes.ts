@@ -41,7 +41,9 @@ export const nobleAes: AesModes = {
 export function checkXtsKey(key: Uint8Array): void {
   const half = key.length / 2;
   if (key.subarray(0, half).every((byte, i) => byte === key[half + i])) {
-    throw new BootsealError('format', 'an XTS key is two times the same key');
+    throw new BootsealError('format', 'an XTS key is two times the same key', {
+      hint: 'no random generator makes such a key: do not use the image, build another one',
+    });
   }
 }
 

@@ -19,7 +19,9 @@ const NUMBER_SIZE = 4;
  */
 export function splitKey(key: Uint8Array, stripes: number, hash: LuksHash, filler: Uint8Array): Uint8Array {
   if (filler.length !== (stripes - 1) * key.length) {
-    throw new BootsealError('usage', `anti-forensic split: needs ${(stripes - 1) * key.length} random bytes`);
+    throw new BootsealError('usage', `anti-forensic split: needs ${(stripes - 1) * key.length} random bytes`, {
+      hint: 'give as many from a random generator',
+    });
   }
   const split = new Uint8Array(stripes * key.length);
   split.set(filler);
@@ -36,6 +38,7 @@ export function mergeKey(split: Uint8Array, keySize: number, stripes: number, ha
     throw new BootsealError(
       'format',
       `anti-forensic merge: ${split.length} bytes are not ${stripes} stripes of ${keySize}`,
+      { hint: 'give all stripes of the keyslot' },
     );
   }
   const state = mix(split.subarray(0, last), keySize, hash);

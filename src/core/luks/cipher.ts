@@ -38,7 +38,9 @@ export function findCipher(name: string, keySize: number, where: string): Cipher
     });
   }
   if (!KEY_SIZES[mode].some((size) => size === keySize)) {
-    throw new BootsealError('format', `${where}: ${name} takes no key of ${keySize} bytes`);
+    throw new BootsealError('format', `${where}: ${name} takes no key of ${keySize} bytes`, {
+      hint: `it takes ${KEY_SIZES[mode].join(' or ')}; where a header says otherwise, restore it from a copy that you made yourself`,
+    });
   }
   return { name, mode, iv };
 }

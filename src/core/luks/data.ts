@@ -1,10 +1,12 @@
 /** @module The data of an image: as large as their plaintext, read and decrypted a piece at a time. */
+
 import { BootsealError } from '../errors.ts';
 import { type Disk, readExactly } from './disk.ts';
 import { type Journal, readJournal, readJournalSector } from './integrity/journal.ts';
 import { dataPlace, type IntegrityLayout, tagPlace } from './integrity/layout.ts';
 import { readSuperblock, SUPERBLOCK_SIZE } from './integrity/superblock.ts';
 import { openSector, type SealedSector, type SectorCrypto } from './integrity/tags.ts';
+import { OWN_COPY } from './own-copy.ts';
 import { cryptSectors } from './sectors.ts';
 import type { DataSegment, PlainSegment, TaggedSegment } from './segment.ts';
 
@@ -61,7 +63,7 @@ export async function* readPieces(
   const { keySize } = data.segment;
   if (volumeKey.length !== keySize) {
     const lengths = `take a key of ${keySize} bytes, and the keyslot holds one of ${volumeKey.length}`;
-    throw new BootsealError('format', `the data ${lengths}`);
+    throw new BootsealError('format', `the data ${lengths}`, OWN_COPY);
   }
   for (let at = 0; at < data.size; ) {
     const piece = await ('layout' in data

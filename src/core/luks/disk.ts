@@ -1,6 +1,11 @@
 /** @module What an image is read through: a file, a block device, or bytes in memory. */
 import { BootsealError } from '../errors.ts';
 
+/** What to do about an image that is shorter than its headers say. */
+export const CUT_SHORT = {
+  hint: 'it was cut short, or its header was changed: take a copy that you made yourself',
+} as const;
+
 /** Bytes that can be read at any place. */
 export interface Disk {
   /** Bytes. */
@@ -18,7 +23,7 @@ export async function readExactly(disk: Disk, at: number, size: number, what: st
 }
 
 function endsBefore({ size }: Disk, what: string): BootsealError {
-  return new BootsealError('format', `the image ends after ${size} bytes, before the end of ${what}`);
+  return new BootsealError('format', `the image ends after ${size} bytes, before the end of ${what}`, CUT_SHORT);
 }
 
 /** Returns a part of a disk as a disk of its own. */

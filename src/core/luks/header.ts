@@ -2,11 +2,13 @@
  * @module The LUKS2 header on disk: two copies, each a binary header and a JSON area under one checksum (LUKS2 On-Disk Format
  * Specification 1.1.4, section 2; rules of cryptsetup, lib/luks2/luks2_disk_metadata.c).
  */
+
 import { bytes, concat, layout, reserved, text, u16be, u64be, type Values } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import { luksHash, nobleHash } from './hashes.ts';
 import { BINARY_HEADER_SIZE, HEADER_SIZES } from './metadata/config.ts';
 import { type Metadata, parseMetadata } from './metadata.ts';
+import { OWN_COPY } from './own-copy.ts';
 
 /** Which of the two copies. */
 export type CopyName = 'primary' | 'secondary';
@@ -125,5 +127,5 @@ function checksum(copy: Uint8Array, algorithm: string, where: string): Uint8Arra
 }
 
 function broken(where: string, what: string): BootsealError {
-  return new BootsealError('format', `${where}: ${what}`);
+  return new BootsealError('format', `${where}: ${what}`, OWN_COPY);
 }

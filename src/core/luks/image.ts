@@ -91,16 +91,12 @@ export async function unlock(
     }
   }
   if (refused !== undefined) throw refused;
-  throw new BootsealError(
-    'key',
-    `the key opens no keyslot (tried: ${slots.map(({ id }) => id).join(', ') || 'none'})`,
-    {
-      hint:
-        passphrase.at(-1) === 0x0a
-          ? 'the key ends in a newline, which counts: if it was typed, take the newline out of the file'
-          : 'every byte of the key counts, a newline at its end too',
-    },
-  );
+  throw new BootsealError('key', `the key opens no keyslot (tried: ${numbersOf(slots)})`, {
+    hint:
+      passphrase.at(-1) === 0x0a
+        ? 'the key ends in a newline, which counts: if it was typed, take the newline out of the file'
+        : 'every byte of the key counts, a newline at its end too',
+  });
 }
 
 /**
@@ -168,11 +164,17 @@ function slotsToTry(header: LuksHeader, only: number | undefined): readonly Pass
   }
   const wanted = slots.find(({ id }) => id === only);
   if (wanted?.bound === true) return [wanted];
-  if (wanted !== undefined) throw new BootsealError('usage', `keyslot ${only} holds the key of no data`);
+  if (wanted !== undefined) {
+    throw new BootsealError('usage', `keyslot ${only} holds the key of no data`, {
+      hint: `for the data are: ${numbersOf(slots.filter(({ bound }) => bound))}`,
+    });
+  }
   throw new BootsealError('usage', `keyslot ${only} is not in use`, {
-    hint: `in use are: ${slots.map(({ id }) => id).join(', ') || 'none'}`,
+    hint: `in use are: ${numbersOf(slots)}`,
   });
 }
+
+const numbersOf = (slots: readonly PassphraseSlot[]): string => slots.map(({ id }) => id).join(', ') || 'none';
 
 function luks1Slots(header: Luks1Header): readonly PassphraseSlot[] {
   const { hash, encryption, keySize } = header;

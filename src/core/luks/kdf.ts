@@ -79,6 +79,8 @@ export async function deriveKey(
   return kdfs.argon2(kdf.type, secret, kdf.salt, kdf, size);
 }
 
+const KNOWN_HINT = 'known are pbkdf2, argon2i and argon2id; cryptsetup opens images with others';
+
 const COST_HINT =
   'a hostile header can ask for any cost; if this image is your own, lower the cost with cryptsetup luksConvertKey';
 
@@ -86,7 +88,7 @@ const COST_HINT =
 export function checkKdfCost(kdf: Kdf, where: string, limits: KdfLimits): asserts kdf is KnownKdf {
   const problem = kdfCostProblem(kdf, limits);
   if (problem === undefined) return;
-  throw new BootsealError('format', `${where}: ${problem}`, kdf.type === 'foreign' ? {} : { hint: COST_HINT });
+  throw new BootsealError('format', `${where}: ${problem}`, { hint: kdf.type === 'foreign' ? KNOWN_HINT : COST_HINT });
 }
 
 /** Says what is wrong with the cost of a key derivation, if anything is. */

@@ -53,13 +53,19 @@ export function chooseKdf(key: Uint8Array, wish?: KdfWish): ChosenKdf {
   const kdf = wish.type === 'pbkdf2' ? wishedPbkdf2(wish, kind === undefined) : wishedArgon2(wish);
   const salt = new Uint8Array(0);
   const problem = kdfCostProblem(kdf.type === 'pbkdf2' ? { ...kdf, hash: '', salt } : { ...kdf, salt }, KDF_LIMITS);
-  if (problem !== undefined) throw new BootsealError('usage', `the key derivation ${problem}`);
+  if (problem !== undefined) {
+    throw new BootsealError('usage', `the key derivation ${problem}`, {
+      hint: 'give other costs with --kdf-iterations, --kdf-memory and --kdf-lanes, or none',
+    });
+  }
   return { kdf, why: `as it was asked for; ${why}` };
 }
 
 function wishedPbkdf2({ iterations, memory, lanes }: KdfWish, isPassphrase: boolean): KdfChoice {
   if (memory !== undefined || lanes !== undefined) {
-    throw new BootsealError('usage', 'pbkdf2 has neither memory nor lanes: only its iterations cost');
+    throw new BootsealError('usage', 'pbkdf2 has neither memory nor lanes: only its iterations cost', {
+      hint: 'leave --kdf-memory and --kdf-lanes out, or take --kdf argon2id',
+    });
   }
   return { type: 'pbkdf2', iterations: iterations ?? (isPassphrase ? PASSPHRASE_ITERATIONS : LEAST.iterations) };
 }

@@ -22,8 +22,10 @@ export async function addLuks1Key(
   { key, opened }: NonNullable<KeyslotChange['add']>,
   { random, crypto }: ChangeInputs,
 ): Promise<AddedLuks1Key> {
-  if (key.kdf.type !== 'pbkdf2') throw new BootsealError('usage', `LUKS1 has only pbkdf2, not ${key.kdf.type}`);
-  if (key.priority !== undefined) throw new BootsealError('usage', 'LUKS1 has no priorities');
+  if (key.kdf.type !== 'pbkdf2')
+    throw new BootsealError('usage', `LUKS1 has only pbkdf2, not ${key.kdf.type}`, { hint: 'take --kdf pbkdf2' });
+  if (key.priority !== undefined)
+    throw new BootsealError('usage', 'LUKS1 has no priorities', { hint: 'add the key without a priority' });
   const slot = header.keyslots.find(({ active }) => !active);
   if (slot === undefined) {
     throw new BootsealError('usage', `all ${header.keyslots.length} keyslots are in use`, {
@@ -79,7 +81,8 @@ export function removeLuks1Keyslots(
 function activeSlot({ keyslots }: Luks1Header, id: number): Luks1Keyslot {
   const slot = keyslots[id];
   if (slot?.active === true) return slot;
-  throw new BootsealError('usage', `keyslot ${id} is not in use`);
+  const used = keyslots.filter(({ active }) => active).map((one) => one.id);
+  throw new BootsealError('usage', `keyslot ${id} is not in use`, { hint: `in use are: ${used.join(', ') || 'none'}` });
 }
 
 function withSlots(header: Luks1Header, changed: readonly Luks1Keyslot[]): Luks1Header {

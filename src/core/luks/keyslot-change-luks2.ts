@@ -1,4 +1,5 @@
 /** @module Keyslots of LUKS2 that come and go; what is not about them stays in the metadata as it stands. */
+
 import { BootsealError } from '../errors.ts';
 import type { HeaderCopy } from './header.ts';
 import { type HeaderChange, headerStages, luks2State } from './header-change.ts';
@@ -14,6 +15,7 @@ import {
   STRIPES,
   stripesSize,
 } from './metadata/keyslots.ts';
+import { OWN_COPY } from './own-copy.ts';
 import type { KdfChoice, Random } from './plan.ts';
 
 /** A header to which a key was added. */
@@ -87,9 +89,11 @@ export function removeLuks2Keyslots(
 function passphraseKeyslot({ metadata }: HeaderCopy, id: number): Luks2Keyslot {
   const slot = metadata.keyslots.find((candidate) => candidate.id === id);
   if (slot?.kind === 'luks2') return slot;
+  const open = metadata.keyslots.filter(({ kind }) => kind === 'luks2').map((one) => one.id);
   throw new BootsealError(
     'usage',
     `keyslot ${id} is ${slot === undefined ? 'not in use' : 'none that a passphrase opens'}`,
+    { hint: `passphrases open: ${open.join(', ') || 'none'}` },
   );
 }
 
@@ -134,7 +138,9 @@ function withKeyslot(
   else slots.set(String(free), objectAt(slots, String(replaces))).set(String(replaces), slot);
   const digest = digests.find(({ keyslots }) => keyslots.includes(like));
   if (digest === undefined || digest.segments.length === 0) {
-    throw new BootsealError('usage', `keyslot ${like} holds the key of no data`);
+    throw new BootsealError('usage', `keyslot ${like} holds the key of no data`, {
+      hint: 'open the image with a key of its data',
+    });
   }
   const name = String(digest.id);
   const all = objectAt(json, 'digests');
@@ -167,6 +173,6 @@ function withoutKeyslots(json: JsonObject, gone: readonly string[]): JsonObject 
 
 function objectAt(json: JsonObject, name: string): JsonObject {
   const value = json.get(name);
-  if (!isObject(value)) throw new BootsealError('format', `LUKS2 metadata: ${name}: an object is required`);
+  if (!isObject(value)) throw new BootsealError('format', `LUKS2 metadata: ${name}: an object is required`, OWN_COPY);
   return value;
 }

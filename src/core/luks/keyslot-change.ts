@@ -38,7 +38,11 @@ export async function changeKeyslots(
   inputs: ChangeInputs,
 ): Promise<HeaderChange> {
   if (wanted.add !== undefined) {
-    if (wanted.add.key.passphrase.length === 0) throw new BootsealError('usage', 'the new key is empty');
+    if (wanted.add.key.passphrase.length === 0) {
+      throw new BootsealError('usage', 'the new key is empty', {
+        hint: 'put a key into the file, or have --new-key make one',
+      });
+    }
     checkKdfChoice(wanted.add.key.kdf, 0);
   }
   if (header.version === 1) {

@@ -50,8 +50,11 @@ export async function openKeyslot(
   crypto: LuksCrypto,
 ): Promise<Uint8Array> {
   const { keySize, where } = format;
-  if (area.length !== stripesSize(keySize))
-    throw new BootsealError('format', `${where}: an area of another size is needed`);
+  if (area.length !== stripesSize(keySize)) {
+    throw new BootsealError('format', `${where}: an area of another size is needed`, {
+      hint: 'give as many bytes of the area as stripesSize says',
+    });
+  }
   const hash = luksHash(format.afHash, `${where}: splitter`);
   const sectors = await areaFormat(format, passphrase, crypto);
   const stripes = cryptSectors('decrypt', sectors, area, 0, crypto.aes);

@@ -2,11 +2,13 @@
  * @module LUKS1 (LUKS1 On-Disk Format Specification 1.2.3): one header without checksum or copy, eight keyslots, PBKDF2 only. It
  * is what every GRUB can open.
  */
+
 import { bytes, layout, text, u16be, u32be, type Values } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import { type Disk, readExactly } from './disk.ts';
 import { MAGIC } from './header.ts';
 import { STRIPES, stripesSize } from './metadata/keyslots.ts';
+import { OWN_COPY } from './own-copy.ts';
 
 /** Section 2.2, key slot layout. */
 const KeyBlock = layout('LUKS1 keyslot', {
@@ -122,7 +124,11 @@ export function encodeLuks1(header: Luks1Header): Uint8Array {
   const hyphen = header.encryption.indexOf('-');
   const block = (id: number): Values<typeof KeyBlock.fields> => {
     const slot = header.keyslots[id];
-    if (slot === undefined) throw new BootsealError('usage', `a LUKS1 header needs ${LUKS1_KEYSLOTS} keyslots`);
+    if (slot === undefined) {
+      throw new BootsealError('usage', `a LUKS1 header needs ${LUKS1_KEYSLOTS} keyslots`, {
+        hint: 'give all of them, also those that are not in use',
+      });
+    }
     return {
       active: slot.active ? ENABLED : DISABLED,
       iterations: slot.iterations,
@@ -198,5 +204,5 @@ function checkOverlap(keyslots: readonly Luks1Keyslot[], size: number): void {
 }
 
 function broken(what: string): BootsealError {
-  return new BootsealError('format', `LUKS1 header: ${what}`);
+  return new BootsealError('format', `LUKS1 header: ${what}`, OWN_COPY);
 }

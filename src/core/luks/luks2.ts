@@ -2,11 +2,13 @@
  * @module A whole LUKS2 header: which of its two copies counts, and whether they agree (cryptsetup, LUKS2_disk_hdr_read in
  * lib/luks2/luks2_disk_metadata.c).
  */
+
 import { BootsealError } from '../errors.ts';
-import { type Disk, readExactly } from './disk.ts';
+import { CUT_SHORT, type Disk, readExactly } from './disk.ts';
 import { type CopyName, type HeaderCopy, headerSizeAt, parseHeaderCopy } from './header.ts';
 import { BINARY_HEADER_SIZE, HEADER_SIZES } from './metadata/config.ts';
 import { printJson } from './metadata/json.ts';
+import { OWN_COPY } from './own-copy.ts';
 
 /** What became of one copy: readable, older than the other one, or why it is not readable. */
 export type CopyState =
@@ -36,6 +38,7 @@ export async function readLuks2(disk: Disk): Promise<Luks2Header> {
     throw new BootsealError(
       'format',
       `the image ends after ${disk.size} bytes, before the end of the keyslots area at ${end}`,
+      CUT_SHORT,
     );
   }
   return { version: 2, current, copies };
@@ -92,5 +95,5 @@ function currentCopy({ primary, secondary }: Luks2Header['copies']): HeaderCopy 
   if (secondary.state === 'good') return secondary.copy;
   const reason = primary.state === 'bad' ? primary.reason : '';
   const other = secondary.state === 'bad' ? secondary.reason : '';
-  throw new BootsealError('format', `no copy of the LUKS2 header is readable: ${reason}; ${other}`);
+  throw new BootsealError('format', `no copy of the LUKS2 header is readable: ${reason}; ${other}`, OWN_COPY);
 }

@@ -112,5 +112,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function broken(where: string, what: string): BootsealError {
-  return new BootsealError('format', `${where}: ${what}`);
+  return new BootsealError('format', `${where}: ${what}`, {
+    hint: 'take the manifest that bootseal wrote, from a copy that you made yourself',
+  });
 }

@@ -2,6 +2,7 @@
  * @module The JSON area of a LUKS2 header: its text, and the rules that its objects keep. The rules are those that cryptsetup
  * enforces (LUKS2_hdr_validate), or stricter where two readers could otherwise understand different things.
  */
+
 import { BootsealError } from '../errors.ts';
 import { decodeUtf8, encodeUtf8 } from '../utf8.ts';
 import { checkAreas, checkDataOffset, checkDigests, checkReencryption } from './metadata/areas.ts';
@@ -12,6 +13,7 @@ import { isObject, type JsonObject, parseJson, printJson } from './metadata/json
 import { type Keyslot, readKeyslots } from './metadata/keyslots.ts';
 import { readSegments, type Segment } from './metadata/segments.ts';
 import { readTokens, type Token } from './metadata/tokens.ts';
+import { OWN_COPY } from './own-copy.ts';
 
 /** The metadata of a LUKS2 header; `json` is the whole of it, the rest what its rules say about it. */
 export interface Metadata {
@@ -40,7 +42,7 @@ function parseArea(area: Uint8Array): JsonObject {
 }
 
 function areaError(what: string): BootsealError {
-  return new BootsealError('format', `LUKS2 JSON area: ${what}`);
+  return new BootsealError('format', `LUKS2 JSON area: ${what}`, OWN_COPY);
 }
 
 /**

@@ -61,15 +61,32 @@ export async function planLuks1Header(inputs: HeaderInputs): Promise<HeaderParts
 
 function checkLuks1Options(options: PlanOptions, end: number): void {
   const { keys, headerSize, label = '', subsystem = '', tokens = [] } = options;
-  if (headerSize < end)
-    throw new BootsealError('usage', `a LUKS1 header takes at least ${end} bytes, not ${headerSize}`);
-  if (keys.length > LUKS1_KEYSLOTS) throw new BootsealError('usage', `LUKS1 has room for ${LUKS1_KEYSLOTS} keys`);
+  if (headerSize < end) {
+    throw new BootsealError('usage', `a LUKS1 header takes at least ${end} bytes, not ${headerSize}`, {
+      hint: 'make the header larger',
+    });
+  }
+  if (keys.length > LUKS1_KEYSLOTS) {
+    throw new BootsealError('usage', `LUKS1 has room for ${LUKS1_KEYSLOTS} keys`, {
+      hint: 'give fewer keys, or make a LUKS2 header, without --luks1',
+    });
+  }
   if (label !== '' || subsystem !== '' || tokens.length > 0) {
-    throw new BootsealError('usage', 'LUKS1 has no label, no subsystem and no tokens');
+    throw new BootsealError('usage', 'LUKS1 has no label, no subsystem and no tokens', {
+      hint: 'leave them out, or make a LUKS2 header, without --luks1',
+    });
   }
   for (const [id, { passphrase, kdf, priority }] of keys.entries()) {
-    if (kdf.type !== 'pbkdf2') throw new BootsealError('usage', `key ${id}: LUKS1 has only pbkdf2, not ${kdf.type}`);
-    if (priority !== undefined) throw new BootsealError('usage', `key ${id}: LUKS1 has no priorities`);
+    if (kdf.type !== 'pbkdf2') {
+      throw new BootsealError('usage', `key ${id}: LUKS1 has only pbkdf2, not ${kdf.type}`, {
+        hint: 'take --kdf pbkdf2, or make a LUKS2 header, without --luks1',
+      });
+    }
+    if (priority !== undefined) {
+      throw new BootsealError('usage', `key ${id}: LUKS1 has no priorities`, {
+        hint: 'leave it out, or make a LUKS2 header, without --luks1',
+      });
+    }
     checkGrubKey(passphrase, id);
   }
 }

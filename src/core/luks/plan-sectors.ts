@@ -49,8 +49,13 @@ export function planSectors(options: PlanOptions, random: Random): PlainSectors 
   if (integrity === undefined) {
     return { cipher: findCipher(ENCRYPTION, keySize, 'plan'), key: random(keySize), sectorSize, ivTweak: 0n };
   }
-  if (version === 1) throw new BootsealError('usage', 'LUKS1 has no integrity tags');
-  if (keySize !== 64) throw new BootsealError('usage', `integrity goes with AES-256, not with ${keySize} bytes of key`);
+  if (version === 1)
+    throw new BootsealError('usage', 'LUKS1 has no integrity tags', { hint: 'leave --integrity or --luks1 out' });
+  if (keySize !== 64) {
+    throw new BootsealError('usage', `integrity goes with AES-256, not with ${keySize} bytes of key`, {
+      hint: 'take a key of 64 bytes, or leave the integrity out',
+    });
+  }
   const scheme = SCHEMES[integrity];
   const tags = findTagScheme(scheme.encryption, scheme.integrity, scheme.volumeKeySize, 'plan');
   const layout = newIntegrityLayout(dataSize, sectorSize, tags.tagSize);

@@ -132,21 +132,40 @@ function checkOptions({ version, dataSize, sectorSize, headerSize, keys, tokens 
     throw new BootsealError(
       'usage',
       `the data of ${dataSize} bytes are not a whole number of sectors of ${sectorSize}`,
+      { hint: `fill the data up with zeros, for instance with truncate -s %${sectorSize}` },
     );
   }
   if (!Number.isSafeInteger(headerSize) || headerSize <= 0 || headerSize % ALIGNMENT !== 0) {
-    throw new BootsealError('usage', `a header of ${headerSize} bytes is not a multiple of ${ALIGNMENT}`);
+    throw new BootsealError('usage', `a header of ${headerSize} bytes is not a multiple of ${ALIGNMENT}`, {
+      hint: `round it up to the next multiple of ${ALIGNMENT}`,
+    });
   }
-  if (keys.length === 0) throw new BootsealError('usage', 'an image needs at least one key');
+  if (keys.length === 0) {
+    throw new BootsealError('usage', 'an image needs at least one key', {
+      hint: 'give a key: without one nobody opens the image',
+    });
+  }
   for (const [id, { passphrase, kdf }] of keys.entries()) {
-    if (passphrase.length === 0) throw new BootsealError('usage', `key ${id} is empty`);
+    if (passphrase.length === 0) {
+      throw new BootsealError('usage', `key ${id} is empty`, {
+        hint: 'a key has at least one byte; 32 random ones are a good key',
+      });
+    }
     checkKdfChoice(kdf, id);
   }
   for (const { keyslots } of tokens) {
     const missing = keyslots.find((id) => id >= keys.length);
-    if (missing !== undefined) throw new BootsealError('usage', `a token is for keyslot ${missing}, which has no key`);
+    if (missing !== undefined) {
+      throw new BootsealError('usage', `a token is for keyslot ${missing}, which has no key`, {
+        hint: 'name only keyslots that get a key',
+      });
+    }
   }
-  if (version === 1 && sectorSize !== 512) throw new BootsealError('usage', 'LUKS1 has only sectors of 512 bytes');
+  if (version === 1 && sectorSize !== 512) {
+    throw new BootsealError('usage', 'LUKS1 has only sectors of 512 bytes', {
+      hint: 'take sectors of 512 bytes, or make a LUKS2 header, without --luks1',
+    });
+  }
 }
 
 /** What cryptsetup accepts for new keyslots (lib/crypto_backend/pbkdf_check.c, crypt_pbkdf_get_limits). */
@@ -160,5 +179,9 @@ export function checkKdfChoice(kdf: KdfChoice, id: number): void {
           [kdf.cpus >= 1 && kdf.cpus <= 4, '1 to 4 lanes'],
         ];
   const broken = rules.find(([holds]) => !holds);
-  if (broken !== undefined) throw new BootsealError('usage', `key ${id}: ${kdf.type} takes ${broken[1]}`);
+  if (broken !== undefined) {
+    throw new BootsealError('usage', `key ${id}: ${kdf.type} takes ${broken[1]}`, {
+      hint: 'give other costs, or none',
+    });
+  }
 }

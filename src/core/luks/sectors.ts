@@ -37,7 +37,9 @@ export function cryptSectors(
 ): Uint8Array {
   const { cipher, key, sectorSize, ivTweak } = format;
   if (data.length % sectorSize !== 0) {
-    throw new BootsealError('format', `${data.length} bytes are not a whole number of sectors of ${sectorSize}`);
+    throw new BootsealError('format', `${data.length} bytes are not a whole number of sectors of ${sectorSize}`, {
+      hint: 'give bytes up to the end of a sector',
+    });
   }
   const ivKey = cipher.iv === 'essiv:sha256' ? sha256(key) : undefined;
   const out = new Uint8Array(data.length);

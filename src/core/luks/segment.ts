@@ -1,10 +1,17 @@
 /** @module The data of an image: which bytes of the data device are encrypted, and how. */
+
 import { BootsealError } from '../errors.ts';
 import { type Cipher, findCipher } from './cipher.ts';
+import { CUT_SHORT } from './disk.ts';
 import type { LuksHeader } from './image.ts';
 import { findTagScheme, type TagScheme } from './integrity/schemes.ts';
 import { isBackup, type Segment } from './metadata/segments.ts';
+import { OWN_COPY } from './own-copy.ts';
 import { quoted } from './quote.ts';
+
+const FOREIGN = {
+  hint: 'cryptsetup may open it; if you did not make it so, restore the header from a copy that you made yourself',
+};
 
 interface SegmentPlace {
   /** Bytes from the start of the data device. */
@@ -58,11 +65,16 @@ export function dataSegment(header: LuksHeader, deviceSize: number, detached: bo
     throw new BootsealError(
       'format',
       `the data start at ${offset} and end beyond the ${deviceSize} bytes of the image`,
+      CUT_SHORT,
     );
   }
   // With tags, their superblock says how much of it the data are.
   if (segment.tags === undefined && size % BigInt(sectorSize) !== 0n) {
-    throw new BootsealError('format', `the data of ${size} bytes are not a whole number of sectors of ${sectorSize}`);
+    throw new BootsealError(
+      'format',
+      `the data of ${size} bytes are not a whole number of sectors of ${sectorSize}`,
+      CUT_SHORT,
+    );
   }
   const place = { offset: Number(offset), size: Number(size), keySize, sectorSize, ivTweak };
   return segment.tags === undefined ? { ...place, cipher: segment.cipher } : { ...place, tags: segment.tags };
@@ -89,25 +101,25 @@ function luks2Segment(header: LuksHeader & { version: 2 }): Found {
   }
   const [segment, another] = segments.filter((candidate) => !isBackup(candidate));
   if (segment === undefined || another !== undefined) {
-    throw new BootsealError('format', 'the data are in several segments, and only one can be read');
+    throw new BootsealError('format', 'the data are in several segments, and only one can be read', FOREIGN);
   }
   const where = `segments.${segment.id}`;
   const { crypt } = segment;
   if (segment.type !== 'crypt' || crypt === undefined) {
-    throw new BootsealError('format', `${where}: the type ${quoted(segment.type)} is not known here`);
+    throw new BootsealError('format', `${where}: the type ${quoted(segment.type)} is not known here`, FOREIGN);
   }
   if (!SECTOR_SIZES.includes(crypt.sectorSize)) {
-    throw new BootsealError('format', `${where}: sectors of ${crypt.sectorSize} bytes do not exist`);
+    throw new BootsealError('format', `${where}: sectors of ${crypt.sectorSize} bytes do not exist`, OWN_COPY);
   }
   const digest = digests.find((candidate) => candidate.segments.includes(segment.id));
   const keySize = keyslots.find(({ id }) => digest?.keyslots.includes(id) === true)?.keySize;
-  if (keySize === undefined) throw new BootsealError('format', `${where}: no keyslot has its key`);
+  if (keySize === undefined) throw new BootsealError('format', `${where}: no keyslot has its key`, OWN_COPY);
   const place = { ...segment, keySize, sectorSize: crypt.sectorSize, ivTweak: crypt.ivTweak };
   if (crypt.integrity === undefined) return { ...place, cipher: findCipher(crypt.encryption, keySize, where) };
   const { type, journalEncryption, journalIntegrity } = crypt.integrity;
   for (const name of [journalEncryption, journalIntegrity]) {
     if (name !== 'none')
-      throw new BootsealError('format', `${where}: a journal with ${quoted(name)} is not known here`);
+      throw new BootsealError('format', `${where}: a journal with ${quoted(name)} is not known here`, FOREIGN);
   }
   return { ...place, tags: findTagScheme(crypt.encryption, type, keySize, where) };
 }

@@ -2,10 +2,12 @@
  * @module The tokens that bootseal makes and reads: `luks2-keyring` (cryptsetup's own) names a key of the kernel's keyring,
  * `bootseal` the launch secret that holds the passphrase. A token never holds a secret itself.
  */
+
 import { BootsealError } from '../errors.ts';
 import { type Guid, parseGuid } from '../guid.ts';
 import { type JsonObject, toJson } from './metadata/json.ts';
 import type { Token } from './metadata/tokens.ts';
+import { OWN_COPY } from './own-copy.ts';
 
 /** What a token says about where the passphrase of its keyslots comes from. */
 export type TokenMeaning =
@@ -17,8 +19,11 @@ export function tokenJson(meaning: TokenMeaning, keyslots: readonly number[]): J
   const names = keyslots.map(String);
   // Exactly these three fields: cryptsetup refuses a keyring token with more (lib/luks2/luks2_token_keyring.c).
   if (meaning.type === 'luks2-keyring') {
-    if (meaning.keyDescription === '')
-      throw new BootsealError('usage', 'a luks2-keyring token needs the description of a key');
+    if (meaning.keyDescription === '') {
+      throw new BootsealError('usage', 'a luks2-keyring token needs the description of a key', {
+        hint: 'name the key with --keyring-token',
+      });
+    }
     return toJson({ type: meaning.type, keyslots: names, key_description: meaning.keyDescription });
   }
   return toJson({ type: meaning.type, keyslots: names, secret: parseGuid(meaning.secret) });
@@ -42,5 +47,5 @@ export function tokenMeaning({ id, type, json }: Token): TokenMeaning | undefine
 }
 
 function broken(id: number, what: string): BootsealError {
-  return new BootsealError('format', `tokens.${id}: ${what}`);
+  return new BootsealError('format', `tokens.${id}: ${what}`, OWN_COPY);
 }

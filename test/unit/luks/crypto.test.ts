@@ -288,7 +288,7 @@ describe('key derivation', () => {
     expect(failure(() => checkKdfCost({ type: 'foreign', name: 'x' }, 'slot', KDF_LIMITS))).toEqual({
       kind: 'format',
       message: 'slot: the key derivation "x" is not known',
-      hint: undefined,
+      hint: 'known are pbkdf2, argon2i and argon2id; cryptsetup opens images with others',
     });
     checkKdfCost(pbkdf2({ iterations: 100_000_000 }), 'slot', KDF_LIMITS);
     checkKdfCost(argon2({ memory: 1 << 20, time: 32, cpus: 64 }), 'slot', KDF_LIMITS);

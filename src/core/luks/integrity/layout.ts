@@ -77,6 +77,7 @@ export function newIntegrityLayout(dataSize: number, sectorSize: number, tagSize
     throw new BootsealError(
       'usage',
       `data of ${dataSize} bytes with integrity tags are not a multiple of ${ALIGNMENT} bytes`,
+      { hint: 'fill the data up with zeros, for instance with truncate -s %4096' },
     );
   }
   const sectors = Math.min(MAX_JOURNAL_SECTORS, Math.floor(dataSize / UNIT / 2 ** JOURNAL_SHIFT));

@@ -49,7 +49,9 @@ export function findTagScheme(encryption: string, integrity: string, keySize: nu
   }
   const { keySizes, ...scheme } = found;
   if (!keySizes.includes(keySize)) {
-    throw new BootsealError('format', `${where}: ${encryption} with ${integrity} takes no key of ${keySize} bytes`);
+    throw new BootsealError('format', `${where}: ${encryption} with ${integrity} takes no key of ${keySize} bytes`, {
+      hint: `it takes ${keySizes.join(' or ')}; where a header says otherwise, restore it from a copy that you made yourself`,
+    });
   }
   return scheme;
 }

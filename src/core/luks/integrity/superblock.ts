@@ -123,5 +123,7 @@ function tooLarge(size: number): BootsealError {
 }
 
 function invalid(what: string): BootsealError {
-  return new BootsealError('format', `integrity superblock: ${what}`);
+  return new BootsealError('format', `integrity superblock: ${what}`, {
+    hint: 'the start of the data was damaged or changed: take a copy of the image that you made yourself',
+  });
 }

@@ -1,6 +1,8 @@
 /** @module Typed fields out of JSON objects of LUKS2 metadata; every failure names the place, as `keyslots.0.kdf.salt`. */
+
 import { base64ToBytes } from '../../base64.ts';
 import { BootsealError } from '../../errors.ts';
+import { OWN_COPY } from '../own-copy.ts';
 import { quoted } from '../quote.ts';
 import { isArray, isObject, type JsonObject, type JsonValue } from './json.ts';
 
@@ -15,7 +17,7 @@ const DECIMAL = /^(?:0|[1-9][0-9]{0,19})$/;
 
 /** Returns a `format` error about a place. */
 export function invalid(where: string, what: string): BootsealError {
-  return new BootsealError('format', `LUKS2 metadata: ${where}: ${what}`);
+  return new BootsealError('format', `LUKS2 metadata: ${where}: ${what}`, OWN_COPY);
 }
 
 function nameOf({ where }: Place, key: string): string {

@@ -2,7 +2,9 @@
  * @module JSON (RFC 8259) as LUKS2 metadata uses it: strict, bounded against bombs, no key twice, integers told apart from
  * fractions, and the order of keys kept, so that what was read is printed back as it stood.
  */
+
 import { BootsealError } from '../../errors.ts';
+import { OWN_COPY } from '../own-copy.ts';
 import { quoted } from '../quote.ts';
 
 /** A number with a fraction or exponent; kept as its text, since no rule of LUKS2 allows one where it looks. */
@@ -108,6 +110,7 @@ class Reader {
       throw new BootsealError(
         'format',
         `JSON: a string that does not end or holds what it may not at character ${start}`,
+        OWN_COPY,
       );
     }
   }
@@ -135,7 +138,7 @@ class Reader {
   }
 
   #error(what: string): BootsealError {
-    return new BootsealError('format', `JSON: ${what} at character ${this.#at}`);
+    return new BootsealError('format', `JSON: ${what} at character ${this.#at}`, OWN_COPY);
   }
 }
 
