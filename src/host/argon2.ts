@@ -13,6 +13,9 @@ export const wasmArgon2: Kdfs['argon2'] = async (type, secret, salt, cost, size)
     return await argon2[type]({ ...options, outputType: 'binary' });
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
-    throw new BootsealError('tool', `this machine has no ${memorySize} KiB of memory left for Argon2`, { cause });
+    throw new BootsealError('tool', `this machine has no ${memorySize} KiB of memory left for Argon2`, {
+      hint: 'end other programs, or do it on a machine with more memory',
+      cause,
+    });
   }
 };

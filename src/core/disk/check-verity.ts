@@ -104,6 +104,7 @@ export async function* checkVerity(
     throw new BootsealError(
       'usage',
       `a root hash of ${verity.algorithm} has ${digestSize} bytes, not ${rootHash.length}`,
+      { hint: 'give the root hash of this tree: its manifest and the measured command line have it' },
     );
   }
   yield* descend(levels.length - 1, 0, rootHash);

@@ -50,10 +50,20 @@ export function fitExt4(tree: Directory, asked: number | undefined): Ext4Size {
   const least = needed(0);
   if (size < least.used) {
     const least_ = `${Math.ceil(least.used / MIB)} MiB`;
-    throw new BootsealError('usage', `the files need a file system of ${least_} or more, not ${size} bytes`);
+    throw new BootsealError('usage', `the files need a file system of ${least_} or more, not ${size} bytes`, {
+      hint: 'give a larger --size, or none',
+    });
   }
-  if (size > MAX_EXT4) throw new BootsealError('usage', 'ext4 with blocks of 4096 bytes has at most 16 TiB');
-  if (size % EXT4_BLOCK !== 0) throw new BootsealError('usage', `the size is not a multiple of ${EXT4_BLOCK}`);
+  if (size > MAX_EXT4) {
+    throw new BootsealError('usage', 'ext4 with blocks of 4096 bytes has at most 16 TiB', {
+      hint: 'give a smaller --size, or fewer files',
+    });
+  }
+  if (size % EXT4_BLOCK !== 0) {
+    throw new BootsealError('usage', `the size is not a multiple of ${EXT4_BLOCK}`, {
+      hint: 'give --size in MiB, such as 512M',
+    });
+  }
   const inodes = Math.max(present + 1024, Math.floor(size / BYTES_PER_INODE));
   return { size, inodes, used: least.used };
 }

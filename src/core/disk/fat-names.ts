@@ -27,7 +27,11 @@ export function fatNames(names: readonly string[]): readonly FatName[] {
   for (const name of names) {
     checkName(name);
     const upper = name.toUpperCase();
-    if (seen.has(upper)) throw new BootsealError('usage', `FAT knows no case, and ${show(name)} is there twice`);
+    if (seen.has(upper)) {
+      throw new BootsealError('usage', `FAT knows no case, and ${show(name)} is there twice`, {
+        hint: 'rename one of the two',
+      });
+    }
     seen.add(upper);
   }
   // Names that need no number first: a number must not make another name of one of them.
@@ -41,8 +45,11 @@ export function fatNames(names: readonly string[]): readonly FatName[] {
 }
 
 function checkName(name: string): void {
-  if (name.length > MAX_UNITS)
-    throw new BootsealError('usage', `FAT has names of at most ${MAX_UNITS} letters: ${show(name)}`);
+  if (name.length > MAX_UNITS) {
+    throw new BootsealError('usage', `FAT has names of at most ${MAX_UNITS} letters: ${show(name)}`, {
+      hint: 'give it a shorter name',
+    });
+  }
   if (FORBIDDEN.test(name) || /[. ]$/.test(name) || name === '') {
     throw new BootsealError('usage', `FAT cannot hold the name ${show(name)}`, {
       hint: 'it takes no control characters, none of " * / : < > ? \\ |, and no dot or blank at the end',

@@ -176,7 +176,9 @@ function geometryOf(size: number): Geometry {
   const fatSectors = Math.ceil((sectors - RESERVED + 2 * perCluster) / (perCluster * (SECTOR / 4) + FATS));
   const clusters = Math.floor((sectors - RESERVED - FATS * fatSectors) / perCluster);
   if (clusters < MIN_CLUSTERS || sectors > MAX_SECTORS) {
-    throw new BootsealError('usage', `an EFI system partition of ${size} bytes is not possible: 34 MiB to 2 TiB are`);
+    throw new BootsealError('usage', `an EFI system partition of ${size} bytes is not possible: 34 MiB to 2 TiB are`, {
+      hint: 'give an --esp-size in between, or fewer files',
+    });
   }
   return { sectors, perCluster, fatSectors, clusters };
 }
@@ -191,7 +193,11 @@ function full(size: number): BootsealError {
 function directorySize(entries: readonly FatNode[], own: number): number {
   const names = fatNames(entries.map(({ name }) => name));
   const size = names.reduce((sum, name) => sum + entryCount(name), own) * ENTRY_SIZE;
-  if (size > MAX_DIRECTORY) throw new BootsealError('usage', 'a folder has more entries than a directory of FAT holds');
+  if (size > MAX_DIRECTORY) {
+    throw new BootsealError('usage', 'a folder has more entries than a directory of FAT holds', {
+      hint: 'put the files into several folders',
+    });
+  }
   return size;
 }
 
@@ -203,8 +209,11 @@ function place(nodes: readonly FatNode[], take: (length: number) => number): rea
       const cluster = take(directorySize(node.entries, 2));
       return { node, name, cluster, children: place(node.entries, take) };
     }
-    if (node.size > MAX_FILE)
-      throw new BootsealError('usage', `${node.source} is too large: FAT has files of less than 4 GiB`);
+    if (node.size > MAX_FILE) {
+      throw new BootsealError('usage', `${node.source} is too large: FAT has files of less than 4 GiB`, {
+        hint: 'take the file out of the folder of --esp',
+      });
+    }
     return { node, name, cluster: take(node.size), children: [] };
   });
 }

@@ -82,14 +82,24 @@ export interface GptPlaces {
 
 /** Returns where partitions go; throws `usage` when there are too many or one is no whole number of sectors. */
 export function placePartitions(wanted: readonly NewPartition[]): GptPlaces {
-  if (wanted.length > ENTRIES) throw new BootsealError('usage', `a partition table has room for ${ENTRIES} partitions`);
+  if (wanted.length > ENTRIES) {
+    throw new BootsealError('usage', `a partition table has room for ${ENTRIES} partitions`, {
+      hint: 'give fewer partitions',
+    });
+  }
   let end = TABLE * SECTOR + SECTOR;
   const partitions = wanted.map((partition, i): PlacedPartition => {
     const { name, size } = partition;
     if (!Number.isSafeInteger(size) || size <= 0 || size % SECTOR !== 0) {
-      throw new BootsealError('usage', `a partition of ${size} bytes is no whole number of sectors of ${SECTOR}`);
+      throw new BootsealError('usage', `a partition of ${size} bytes is no whole number of sectors of ${SECTOR}`, {
+        hint: `fill it up to a multiple of ${SECTOR} bytes`,
+      });
     }
-    if (name.length > 36) throw new BootsealError('usage', `the name of a partition has at most 36 letters: ${name}`);
+    if (name.length > 36) {
+      throw new BootsealError('usage', `the name of a partition has at most 36 letters: ${name}`, {
+        hint: 'give it a shorter name',
+      });
+    }
     const at = roundUp(end);
     end = at + size;
     return { ...partition, number: i + 1, at };

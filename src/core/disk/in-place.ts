@@ -18,7 +18,9 @@ export const filePlaces: Places = async (at, size) => [{ at, size }];
 export function placesWithin(places: Places, start: number, length: number): Places {
   return async (at, size) => {
     if (at + size > length) {
-      throw new BootsealError('format', `the change would write ${size} bytes at ${at} of ${length}: beyond the end`);
+      throw new BootsealError('format', `the change would write ${size} bytes at ${at} of ${length}: beyond the end`, {
+        hint: 'the disk or its partition was cut short, or a header was changed: take a copy that you made yourself',
+      });
     }
     return places(start + at, size);
   };

@@ -34,7 +34,9 @@ export async function findLuks(disk: Disk, { partition: wanted, detached }: Want
   const gpt = (await isLuks(disk)) ? undefined : await readGpt(disk);
   if (gpt === undefined) {
     if (wanted === undefined) return { disk, partition: undefined };
-    throw new BootsealError('usage', 'the disk has no partition table (GPT) that --partition could be about');
+    throw new BootsealError('usage', 'the disk has no partition table (GPT) that --partition could be about', {
+      hint: 'leave --partition out',
+    });
   }
   const { partitions } = gpt;
   const inside = ({ at, size }: Partition): Disk => slice(disk, at, size);

@@ -99,5 +99,7 @@ function checkBlockSize(size: number, what: string): void {
 }
 
 function broken(what: string): BootsealError {
-  return new BootsealError('format', `verity superblock: ${what}`);
+  return new BootsealError('format', `verity superblock: ${what}`, {
+    hint: 'say with --hash-offset where the tree begins; if it is there, take a copy of the disk that you made yourself',
+  });
 }

@@ -73,7 +73,9 @@ export function bareDisk(plan: Plan): DiskPlan {
  */
 export function sparseDisk(disk: DiskPlan, used: Units): DiskPlan {
   if (disk.sectors.tags !== undefined) {
-    throw new BootsealError('usage', 'with --integrity no sector can be left out: each has a tag that must be right');
+    throw new BootsealError('usage', 'with --integrity no sector can be left out: each has a tag that must be right', {
+      hint: 'leave --sparse or --integrity out',
+    });
   }
   const extents = disk.extents.map((extent) => (extent.kind === 'data' ? { ...extent, used } : extent));
   return { ...disk, extents };
@@ -118,7 +120,11 @@ export function describeTable({ partitions }: GptPlaces, guid: Guid): PartitionT
 /** Returns the partition that is wanted; throws `usage` for one that is not whole MiB. */
 export function espPartition(esp: EspOptions, random: Random): NewPartition {
   const size = espSize(esp);
-  if (size % MIB !== 0) throw new BootsealError('usage', `an EFI system partition of ${size} bytes is not whole MiB`);
+  if (size % MIB !== 0) {
+    throw new BootsealError('usage', `an EFI system partition of ${size} bytes is not whole MiB`, {
+      hint: 'give --esp-size in MiB, such as 64M',
+    });
+  }
   return partition(ESP_TYPE, 'esp', size, random);
 }
 

@@ -70,7 +70,10 @@ export type PinnedVerity = Pick<
  * @throws `format`, `name` in the message, when it is no manifest or something is missing
  */
 export function parseVerityManifest(text: string, name: string): PinnedVerity | undefined {
-  const broken = (what: string) => new BootsealError('format', `${name}: ${what}`);
+  const broken = (what: string) =>
+    new BootsealError('format', `${name}: ${what}`, {
+      hint: 'take the manifest that image build wrote, from a copy that you made yourself',
+    });
   const manifest = objectOf(parseJson(text));
   if (manifest === undefined) throw broken('is no JSON object');
   if (manifest['format'] !== 'bootseal-verity-1') return undefined;

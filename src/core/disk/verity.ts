@@ -47,7 +47,9 @@ export interface VerityTree {
 /** Returns the tree for so many bytes of data, the last block filled up with zeros; throws `usage` for none and for no number. */
 export function verityTree(dataSize: number): VerityTree {
   if (!Number.isSafeInteger(dataSize) || dataSize <= 0) {
-    throw new BootsealError('usage', `a hash tree needs data: ${dataSize} bytes are none`);
+    throw new BootsealError('usage', `a hash tree needs data: ${dataSize} bytes are none`, {
+      hint: 'make the disk from a file that has data',
+    });
   }
   const dataBlocks = Math.ceil(dataSize / VERITY_BLOCK);
   // The superblock has the first block, the root the next.

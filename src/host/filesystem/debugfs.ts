@@ -57,7 +57,11 @@ export function openDebugfs(files: readonly number[], time: number, stop: AbortS
   return {
     run(commands, what) {
       const long = commands.find((command) => command.length > MAX_LINE);
-      if (long !== undefined) throw new BootsealError('format', `${what}: names too long for debugfs`);
+      if (long !== undefined) {
+        throw new BootsealError('format', `${what}: names too long for debugfs`, {
+          hint: 'give the file shorter names, or its link a shorter target',
+        });
+      }
       return new Promise<void>((done, fail) => {
         waiting.push({ what, done, fail });
         child.stdin.write(`${[...commands, `# ${started++}`].join('\n')}\n`, 'latin1');
@@ -75,7 +79,9 @@ export function openDebugfs(files: readonly number[], time: number, stop: AbortS
 function failed(what: string, complaint: string): BootsealError {
   const full = /no free|no space|could not allocate/i.test(complaint);
   return new BootsealError('tool', `debugfs failed at ${what}: ${complaint.trim()}`, {
-    ...(full ? { hint: 'give the file system more room with --size' } : {}),
+    hint: full
+      ? 'give the file system more room with --size'
+      : 'make the file system yourself, with mke2fs -b 4096 -d, and build the disk from that',
   });
 }
 

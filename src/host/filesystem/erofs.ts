@@ -70,5 +70,7 @@ async function checkErofs(handle: fs.FileHandle, stop: AbortSignal | undefined):
   const source = { file: 'the new file system', handle, size: (await handle.stat()).size };
   const found = identifyPayload(await readStart(source, PAYLOAD_START))?.what ?? 'something unknown';
   if (found === `EROFS with blocks of ${EROFS_BLOCK} bytes` && source.size % EROFS_BLOCK === 0) return source;
-  throw new BootsealError('tool', `mkfs.erofs made ${found} in ${source.size} bytes, not EROFS in blocks of 4096`);
+  throw new BootsealError('tool', `mkfs.erofs made ${found} in ${source.size} bytes, not EROFS in blocks of 4096`, {
+    hint: 'make the file system yourself, with mkfs.erofs -b 4096, and build the disk from that',
+  });
 }

@@ -40,7 +40,9 @@ export async function fillTree(
 ): Promise<void> {
   const lostFound = tree.children.get(LOST_FOUND);
   if (lostFound !== undefined && !isDirectory(lostFound)) {
-    throw new BootsealError('format', '"lost+found" is no directory');
+    throw new BootsealError('format', '"lost+found" is no directory', {
+      hint: 'give it another name: in ext4 it is the folder for what the checker finds',
+    });
   }
   const names = namesOf(tree);
   const talk = conversation(debugfs);

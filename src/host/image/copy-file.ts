@@ -37,4 +37,7 @@ export async function copyFile(
   }
 }
 
-const changed = (file: string): BootsealError => new BootsealError('io', `${file} was changed while the disk was made`);
+const changed = (file: string): BootsealError =>
+  new BootsealError('io', `${file} was changed while the disk was made`, {
+    hint: 'make the disk from files that nothing writes to, such as a copy or a snapshot',
+  });

@@ -19,18 +19,29 @@ export async function readEspFolder(folder: string): Promise<readonly FatNode[]>
 }
 
 async function readFolder(folder: string, depth: number, count: { left: number }): Promise<readonly FatNode[]> {
-  if (depth === 0) throw new BootsealError('usage', `${folder}: folders go deeper than ${MAX_DEPTH}`);
+  if (depth === 0) {
+    throw new BootsealError('usage', `${folder}: folders go deeper than ${MAX_DEPTH}`, {
+      hint: 'move what is deeper further up, or take it out',
+    });
+  }
   const names = await fs.readdir(folder).catch((cause: unknown) => Promise.reject(ioError(cause, folder, 'read')));
   const nodes: FatNode[] = [];
   // By code units, the same everywhere.
   for (const name of names.sort()) {
     const file = path.join(folder, name);
-    if (--count.left < 0)
-      throw new BootsealError('usage', `there are more than ${MAX_FILES} files for the EFI system partition`);
+    if (--count.left < 0) {
+      throw new BootsealError('usage', `there are more than ${MAX_FILES} files for the EFI system partition`, {
+        hint: 'give --esp a folder with fewer files',
+      });
+    }
     const stat = await fs.lstat(file).catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
     if (stat.isDirectory()) nodes.push({ kind: 'folder', name, entries: await readFolder(file, depth - 1, count) });
     else if (stat.isFile()) nodes.push({ kind: 'file', name, size: stat.size, source: file });
-    else throw new BootsealError('usage', `${file} is neither a file nor a folder, and FAT has nothing else`);
+    else {
+      throw new BootsealError('usage', `${file} is neither a file nor a folder, and FAT has nothing else`, {
+        hint: 'take it out of the folder, or in place of a link put the file there',
+      });
+    }
   }
   return nodes;
 }

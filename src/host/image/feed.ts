@@ -15,6 +15,8 @@ export interface Feed {
 
 const PLACES = 4;
 
+const LENGTH = { hint: 'give its whole length with --size, or write it to a file first' };
+
 /** How long a side waits before it looks whether all shall stop; milliseconds. */
 const LOOK_EVERY = 100;
 
@@ -39,7 +41,7 @@ export async function feedBlocks(
 ): Promise<void> {
   let done = 0;
   for await (const piece of stream) {
-    if (done + piece.length > size) throw new BootsealError('io', `${file} has more than ${size} bytes`);
+    if (done + piece.length > size) throw new BootsealError('io', `${file} has more than ${size} bytes`, LENGTH);
     for (let taken = 0; taken < piece.length; ) {
       const [block, inside] = [Math.floor(done / BLOCK_SIZE), done % BLOCK_SIZE];
       const place = block % PLACES;
@@ -55,7 +57,7 @@ export async function feedBlocks(
       }
     }
   }
-  if (done < size) throw new BootsealError('io', `${file} ends after ${done} bytes of ${size}`);
+  if (done < size) throw new BootsealError('io', `${file} ends after ${done} bytes of ${size}`, LENGTH);
 }
 
 /** Node 20 has it, TypeScript's ES2023 does not. */

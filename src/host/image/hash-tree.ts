@@ -75,7 +75,11 @@ async function readAll(handle: fs.promises.FileHandle, file: string, into: Uint8
   try {
     for (let done = 0; done < into.length; ) {
       const { bytesRead } = await handle.read(into, done, into.length - done, at + done);
-      if (bytesRead === 0) throw new BootsealError('io', `cannot read ${file}: it became shorter while it was written`);
+      if (bytesRead === 0) {
+        throw new BootsealError('io', `cannot read ${file}: it became shorter while it was written`, {
+          hint: 'let nothing else write to the disk, and make it again',
+        });
+      }
       done += bytesRead;
     }
   } catch (cause) {

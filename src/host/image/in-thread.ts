@@ -16,7 +16,11 @@ export function readPiece({ file, fd }: OpenFile, piece: Uint8Array, at: number)
   try {
     for (let done = 0; done < piece.length; ) {
       const count = fs.readSync(fd, piece, done, piece.length - done, at + done);
-      if (count === 0) throw new BootsealError('io', `cannot read ${file}: it became shorter while it was read`);
+      if (count === 0) {
+        throw new BootsealError('io', `cannot read ${file}: it became shorter while it was read`, {
+          hint: 'let nothing write to the file, and try again',
+        });
+      }
       done += count;
     }
   } catch (cause) {

@@ -1,6 +1,6 @@
 /** @module What the thread that encrypts shares with the one that started it. */
 import type { Units } from '../../core/disk/units.ts';
-import type { ErrorKind } from '../../core/errors.ts';
+import type { BootsealError, ErrorKind } from '../../core/errors.ts';
 import type { IntegrityLayout } from '../../core/luks/integrity/layout.ts';
 import type { TagScheme } from '../../core/luks/integrity/schemes.ts';
 import type { SectorSize } from '../xts/xts.ts';
@@ -49,5 +49,5 @@ export const SHARED = { next: 0, done: 1, stop: 2 } as const;
 export interface WorkerFailure {
   readonly kind: ErrorKind;
   readonly message: string;
-  readonly hint: string | undefined;
+  readonly hint: BootsealError['hint'];
 }

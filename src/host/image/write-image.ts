@@ -43,7 +43,11 @@ export async function writeImage(
   await writeParts(wanted, async (parts) => {
     const find = (file: string): PartFile => {
       const part = parts.find((candidate) => candidate.file === file);
-      if (part === undefined) throw new BootsealError('usage', `the plan needs ${file}, which is not to be written`);
+      if (part === undefined) {
+        throw new BootsealError('usage', `the plan needs ${file}, which is not to be written`, {
+          hint: 'give every file that the plan names',
+        });
+      }
       return part;
     };
     for (const { file, bytes } of besides) await write(find(file), bytes, 0);

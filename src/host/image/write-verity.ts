@@ -26,7 +26,11 @@ export async function writeVerity(
 ): Promise<VerityManifest> {
   const before = source.state ?? (await source.handle.stat({ bigint: true }));
   return writeParts([files.manifest, files.image], async ([manifestPart, image]) => {
-    if (manifestPart === undefined || image === undefined) throw new BootsealError('usage', 'two files are written');
+    if (manifestPart === undefined || image === undefined) {
+      throw new BootsealError('usage', 'two files are written', {
+        hint: 'give one file for the disk and one for its manifest',
+      });
+    }
     await image.handle
       .truncate(plan.diskSize)
       .catch((cause: unknown) => Promise.reject(ioError(cause, image.file, 'write')));
@@ -45,5 +49,9 @@ async function writeExtent(image: PartFile, extent: DiskExtent): Promise<void> {
   if (extent.kind === 'bytes') await write(image, extent.bytes, extent.at);
   else if (extent.kind === 'file') {
     await copyFile(extent.source, extent.size, (bytes, at) => write(image, bytes, extent.at + at));
-  } else throw new BootsealError('usage', 'a disk with a hash tree has no encrypted data');
+  } else {
+    throw new BootsealError('usage', 'a disk with a hash tree has no encrypted data', {
+      hint: 'give a plan of data, hash tree and partitions',
+    });
+  }
 }

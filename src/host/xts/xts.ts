@@ -48,7 +48,11 @@ export function openXts(
   sectorSize: SectorSize,
   module: Uint8Array<ArrayBuffer> = whitenModule(),
 ): XtsSectors {
-  if (key.length !== KEY_SIZE) throw new BootsealError('usage', `AES-256-XTS takes a key of ${KEY_SIZE} bytes`);
+  if (key.length !== KEY_SIZE) {
+    throw new BootsealError('usage', `AES-256-XTS takes a key of ${KEY_SIZE} bytes`, {
+      hint: 'give two AES-256 keys, one behind the other',
+    });
+  }
   const [dataKey, tweakKey] = [key.subarray(0, KEY_SIZE / 2), key.subarray(KEY_SIZE / 2)];
   if (crypto.timingSafeEqual(dataKey, tweakKey)) {
     throw new BootsealError('usage', 'an AES-XTS key is two times the same key', {
@@ -77,7 +81,9 @@ export function openXts(
     block,
     run(first, size) {
       if (size < 0 || size > BLOCK_SIZE || size % sectorSize !== 0) {
-        throw new BootsealError('usage', `${size} bytes are not whole sectors of ${sectorSize} in a block`);
+        throw new BootsealError('usage', `${size} bytes are not whole sectors of ${sectorSize} in a block`, {
+          hint: `give whole sectors, at most ${BLOCK_SIZE} bytes of them`,
+        });
       }
       for (let at = 0; at < size; at += RUN) runShort(first + BigInt(at / UNIT), at, Math.min(RUN, size - at));
     },
