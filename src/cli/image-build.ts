@@ -145,9 +145,13 @@ function planOptions(
   size: number,
   payload: Payload | undefined,
 ): PlanOptions {
-  if (size === 0) throw new BootsealError('usage', `${options.from} is empty`);
+  if (size === 0) {
+    throw new BootsealError('usage', `${options.from} is empty`, {
+      hint: 'build the disk from a raw image, a folder or an archive with the files of the guest',
+    });
+  }
   if (Buffer.byteLength(options.label ?? '') > MAX_LABEL) {
-    throw new BootsealError('usage', `a label has at most ${MAX_LABEL} bytes`);
+    throw new BootsealError('usage', `a label has at most ${MAX_LABEL} bytes`, { hint: 'give a shorter --label' });
   }
   const given = options.sectorSize ?? (options.luks1 === true ? '512' : undefined);
   const asked = given === undefined ? undefined : given === '512' ? 512 : 4096;

@@ -75,9 +75,15 @@ export async function changeKeys(
 ): Promise<Changed> {
   const { header: apart, partition } = options;
   const name = apart ?? image;
-  if (name === '-') throw new BootsealError('usage', 'an image is not changed on standard input');
+  if (name === '-') {
+    throw new BootsealError('usage', 'an image is not changed on standard input', {
+      hint: 'name the file of the image: it is changed in its place',
+    });
+  }
   if (apart !== undefined && partition !== undefined) {
-    throw new BootsealError('usage', 'the header in a file of its own is in no partition: --header or --partition');
+    throw new BootsealError('usage', 'the header in a file of its own is in no partition: --header or --partition', {
+      hint: 'leave --partition out',
+    });
   }
   const wanted = apart === undefined ? { partition, detached: false } : undefined;
   return withSignals(() =>
@@ -167,7 +173,9 @@ async function writeChange(write: () => void, change: HeaderChange, pinned: Pinn
 async function readBack(file: HeaderFile, { states }: HeaderChange): Promise<LuksHeader> {
   const header = await readHeader(file.disk);
   if (headerState(header) === states.at(-1)) return header;
-  throw new BootsealError('io', `${file.file}: the header that was written does not come back`);
+  throw new BootsealError('io', `${file.file}: the header that was written does not come back`, {
+    hint: 'look for errors of the disk (dmesg), and restore the header from a copy that you made yourself',
+  });
 }
 
 async function pin(

@@ -26,7 +26,9 @@ export async function readGivenKey(
   { keyFile, newKey, keepNewline = false }: KeyOptions,
 ): Promise<Uint8Array | undefined> {
   if ((keyFile === undefined) === (newKey === undefined)) {
-    throw new BootsealError('usage', 'a disk needs a key: give either --key-file or --new-key');
+    throw new BootsealError('usage', 'a disk needs a key: give either --key-file or --new-key', {
+      hint: '--new-key FILE makes a key and writes it there',
+    });
   }
   return keyFile === undefined ? undefined : readNewKey(io, keyFile, keepNewline);
 }
@@ -49,7 +51,11 @@ export function newImageKey(random: (size: number) => Uint8Array): Uint8Array {
  */
 export async function readNewKey(io: Io, file: string, keepNewline: boolean): Promise<Uint8Array> {
   const bytes = await readInput(io, file, MAX_PAYLOAD);
-  if (bytes.length === 0) throw new BootsealError('usage', `the key in ${file} is empty`);
+  if (bytes.length === 0) {
+    throw new BootsealError('usage', `the key in ${file} is empty`, {
+      hint: 'put a key into the file, or have --new-key make one',
+    });
+  }
   if (!keepNewline && endsInNewline(bytes)) {
     wipe(bytes);
     throw new BootsealError('usage', `the key in ${file} ends in a line break, which is missing when it is typed`, {

@@ -99,7 +99,11 @@ function keyTwice(file: string): BootsealError {
 export function headerOptions(keys: readonly ImageKeyslot[], { luks1, keyringToken }: KeyslotOptions): HeaderOptions {
   const planned = keys.map(({ passphrase, kdf }) => ({ passphrase, kdf }));
   if (luks1 === true) {
-    if (keyringToken !== undefined) throw new BootsealError('usage', 'LUKS1 has no tokens: leave --keyring-token out');
+    if (keyringToken !== undefined) {
+      throw new BootsealError('usage', 'LUKS1 has no tokens: leave --keyring-token out', {
+        hint: 'a LUKS2 header, without --luks1, has them',
+      });
+    }
     return { version: 1, headerSize: LUKS1_HEADER, keys: planned };
   }
   const secret = { meaning: { type: 'bootseal', secret: SECRET_NAMES['disk-passphrase'] }, keyslots: [0] } as const;

@@ -54,8 +54,11 @@ export function imageNames(io: Io, options: NameOptions): ImageNames {
 
 function checkDistinct(files: readonly string[]): void {
   const twice = files.find((file, i) => files.indexOf(file) !== i);
-  if (twice !== undefined)
-    throw new BootsealError('usage', `${twice} is named twice: each file needs a name of its own`);
+  if (twice !== undefined) {
+    throw new BootsealError('usage', `${twice} is named twice: each file needs a name of its own`, {
+      hint: 'give one of them another name',
+    });
+  }
 }
 
 async function checkSource(source: FileHandle, written: readonly string[]): Promise<void> {
@@ -63,7 +66,9 @@ async function checkSource(source: FileHandle, written: readonly string[]): Prom
   for (const file of written) {
     const found = await fs.stat(file).catch(() => undefined);
     if (found?.dev === dev && found.ino === ino) {
-      throw new BootsealError('usage', `${file} is the file that is read: choose another name for the disk`);
+      throw new BootsealError('usage', `${file} is the file that is read: choose another name for the disk`, {
+        hint: 'give --out another name',
+      });
     }
   }
 }

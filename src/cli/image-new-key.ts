@@ -45,11 +45,15 @@ export function checkNewKeyOptions({
   keyFile,
 }: NewKeyOptions & { readonly keyFile: string }): void {
   if ((newKeyFile === undefined) === (newKey === undefined)) {
-    throw new BootsealError('usage', 'which new key? Give either --new-key-file or --new-key');
+    throw new BootsealError('usage', 'which new key? Give either --new-key-file or --new-key', {
+      hint: '--new-key FILE makes a key and writes it there',
+    });
   }
   if (newKey !== undefined) secretFile(newKey);
   if (keyFile === '-' && newKeyFile === '-') {
-    throw new BootsealError('usage', 'standard input can be read only once: one of the keys must come from a file');
+    throw new BootsealError('usage', 'standard input can be read only once: one of the keys must come from a file', {
+      hint: 'write one of the keys to a file that only you can read',
+    });
   }
 }
 

@@ -58,7 +58,9 @@ async function rekey(io: Io, image: string, options: Options): Promise<void> {
     withKeyFile(io, options.keyFile, (old) =>
       withNewKey(io, options, found.header, async (key) => {
         if (Buffer.compare(old, key.passphrase) === 0) {
-          throw new BootsealError('usage', 'the new key is the old one');
+          throw new BootsealError('usage', 'the new key is the old one', {
+            hint: 'give another key: --new-key makes one',
+          });
         }
         const opened: OpenedKeyslot[] = [];
         const already: OpenedKeyslot[] = [];
@@ -107,7 +109,9 @@ async function replace(
   if (first === undefined) {
     // Says why.
     await unlock(header, disk, found.old, nodeLuksCrypto);
-    throw new BootsealError('key', 'the key opens no keyslot');
+    throw new BootsealError('key', 'the key opens no keyslot', {
+      hint: 'give the key that the disk has now with --key-file',
+    });
   }
   const add = { key, opened: first, replaces: first.keyslot };
   const changed = await commit({ add, remove, before: key.save });

@@ -56,7 +56,9 @@ async function removeKey(io: Io, image: string, options: Options): Promise<void>
 
 function checkOptions({ keyFile, keyslot, remainingKeyFile, allowLockout }: Options): void {
   if ((keyFile === undefined) === (keyslot === undefined)) {
-    throw new BootsealError('usage', 'which key? Give either --key-file or --keyslot');
+    throw new BootsealError('usage', 'which key? Give either --key-file or --keyslot', {
+      hint: 'image inspect shows the keyslots',
+    });
   }
   if (keyslot !== undefined && remainingKeyFile === undefined && allowLockout !== true) {
     throw new BootsealError('usage', `nothing shows that a key remains when keyslot ${keyslot} is gone`, {

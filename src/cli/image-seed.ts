@@ -49,7 +49,8 @@ export function addSeedOption(command: Command): Command {
 export function seededIo<Options extends SeedOptions>(io: Io, options: Options): Io {
   const { seed } = options;
   if (seed === undefined) return io;
-  if (seed === '') throw new BootsealError('usage', 'the seed is empty');
+  if (seed === '')
+    throw new BootsealError('usage', 'the seed is empty', { hint: 'give --seed a text, or leave it out' });
   remark(io, 'warning', `TEST ONLY: the disk is ${TEST_ONLY}`);
   return withRandom(io, seed, { purpose: 'filesystem', content: new Uint8Array(0), options: canonical(options) });
 }

@@ -52,7 +52,9 @@ export function addShapeOptions(command: Command): Command {
 export async function shapeDisk(io: Io, options: ShapeOptions, plan: Plan, source: RawSource): Promise<DiskPlan> {
   const whole = await partitioned(io, options, plan);
   if (options.sparse === true && source.stream !== undefined) {
-    throw new BootsealError('usage', '--sparse needs a file: what is in use is known only at many places of it');
+    throw new BootsealError('usage', '--sparse needs a file: what is in use is known only at many places of it', {
+      hint: 'write the image to a file first, or leave --sparse out',
+    });
   }
   const disk = options.sparse === true ? sparseDisk(whole, await ext4Units(sourceDisk(source))) : whole;
   return options.format === 'qcow2' ? qcow2Image(disk) : disk;
@@ -68,10 +70,18 @@ export async function gptOptions(io: Io, options: ShapeOptions): Promise<GptOpti
   const { shape, arch = 'x86-64', esp, espSize } = options;
   if (shape !== 'gpt') {
     const needless = options.arch ?? esp ?? espSize;
-    if (needless !== undefined) throw new BootsealError('usage', '--arch, --esp and --esp-size need --shape gpt');
+    if (needless !== undefined) {
+      throw new BootsealError('usage', '--arch, --esp and --esp-size need --shape gpt', {
+        hint: 'add --shape gpt, or leave them out',
+      });
+    }
     return undefined;
   }
-  if (espSize !== undefined && esp === undefined) throw new BootsealError('usage', '--esp-size needs --esp');
+  if (espSize !== undefined && esp === undefined) {
+    throw new BootsealError('usage', '--esp-size needs --esp', {
+      hint: 'name the folder for the partition with --esp, or leave --esp-size out',
+    });
+  }
   const size = espSize === undefined ? undefined : parseSize(espSize, '--esp-size');
   const files = esp === undefined ? undefined : await readEspFolder(resolvePath(io, esp));
   return { architecture: arch, esp: files === undefined ? undefined : { files, size } };

@@ -134,7 +134,9 @@ function checkRaw({ filesystem, size, owner, from }: SourceOptions, source: RawS
   const given = { '--filesystem': filesystem, '--size': size, '--owner': owner };
   const option = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
   if (option === undefined) return source;
-  throw new BootsealError('usage', `${option} is for folders and archives, and ${from} is a raw image`);
+  throw new BootsealError('usage', `${option} is for folders and archives, and ${from} is a raw image`, {
+    hint: `leave ${option} out, or give the files of the disk as a folder or an archive`,
+  });
 }
 
 async function withFilesystem<T>(
@@ -176,7 +178,9 @@ async function withErofs<T>(
   use: (source: RawSource) => Promise<T>,
 ): Promise<T> {
   if (options.size !== undefined) {
-    throw new BootsealError('usage', '--size is for ext4: EROFS has the size of its files');
+    throw new BootsealError('usage', '--size is for ext4: EROFS has the size of its files', {
+      hint: 'leave --size out, or take --filesystem ext4',
+    });
   }
   const { withErofsOf } = await import('../host/filesystem/erofs.ts');
   const wanted = {
@@ -208,5 +212,7 @@ function buildTime(io: Io, { seed }: SeedOptions): number {
   // The second that begins next: mkfs.erofs takes no file to be younger than the build, and one may be of this very second.
   if (given === undefined || given === '') return Math.floor(io.now().getTime() / 1000) + 1;
   if (/^[0-9]{1,10}$/.test(given) && Number(given) < 2 ** 32) return Number(given);
-  throw new BootsealError('usage', 'SOURCE_DATE_EPOCH in the environment is no number of seconds');
+  throw new BootsealError('usage', 'SOURCE_DATE_EPOCH in the environment is no number of seconds', {
+    hint: 'unset it, or set it to seconds since 1970, such as $(date +%s)',
+  });
 }

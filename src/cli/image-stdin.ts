@@ -41,7 +41,9 @@ function rawSize({ filesystem, size, owner, verity }: SourceOptions, start: Uint
   }
   const option = filesystem !== undefined ? '--filesystem' : owner !== undefined ? '--owner' : undefined;
   if (option !== undefined) {
-    throw new BootsealError('usage', `${option} is for folders and archives, not for a raw image`);
+    throw new BootsealError('usage', `${option} is for folders and archives, not for a raw image`, {
+      hint: `leave ${option} out, or send an archive with the files of the disk`,
+    });
   }
   const found = size ?? payloadSize(start);
   if (found !== undefined) return found;

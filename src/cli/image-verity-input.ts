@@ -38,7 +38,9 @@ const DIGEST_SIZES = [32, 64];
 export function parseRootHash(text: string): Uint8Array {
   const bytes = /^[0-9a-fA-F]+$/.test(text) && text.length % 2 === 0 ? hexToBytes(text) : new Uint8Array(0);
   if (DIGEST_SIZES.includes(bytes.length)) return bytes;
-  throw new BootsealError('usage', '--root-hash: 64 hexadecimal digits are needed, or 128 for SHA-512');
+  throw new BootsealError('usage', '--root-hash: 64 hexadecimal digits are needed, or 128 for SHA-512', {
+    hint: 'the manifest beside the disk and the measured command line have it',
+  });
 }
 
 /** Reads the place of a tree; throws `usage`. */
@@ -53,7 +55,11 @@ export async function withVerity<T>(
   { rootHash, hashOffset }: VerityInputOptions,
   use: (input: VerityInput) => Promise<T>,
 ): Promise<T | undefined> {
-  if (file === '-') throw new BootsealError('usage', 'an image is not read from standard input');
+  if (file === '-') {
+    throw new BootsealError('usage', 'an image is not read from standard input', {
+      hint: 'write it to a file first: it is read at many places',
+    });
+  }
   const pinned = await readManifest(io, `${file}.json`);
   return withDisk(resolvePath(io, file), async (disk) => {
     const inner = await openQcow2(disk);
@@ -84,7 +90,10 @@ export function wantedRootHash({ pinned, partitions }: VerityInput, { rootHash }
   if (rootHash !== undefined) return rootHash;
   if (pinned !== undefined) return hexToBytes(pinned.rootHash);
   throw new BootsealError('usage', 'which root hash? No manifest is beside the image: give --root-hash', {
-    ...(partitions === undefined ? {} : { hint: 'the GUIDs of the partitions spell one, but the host can write both' }),
+    hint:
+      partitions === undefined
+        ? 'take it from the manifest that image build wrote, or from the measured command line'
+        : 'the GUIDs of the partitions spell one, but the host can write both',
   });
 }
 
@@ -113,7 +122,9 @@ export const OF_LUKS = ['keyFile', 'header', 'partition', 'keyslot'];
 export function checkVerityOptions(options: object): void {
   const other = Object.keys(options).find((name) => OF_LUKS.includes(name));
   if (other === undefined) return;
-  throw new BootsealError('usage', `--${other} is for encrypted disks, which need --key-file`);
+  throw new BootsealError('usage', `--${other} is for encrypted disks, which need --key-file`, {
+    hint: `give --key-file, or leave --${other} out`,
+  });
 }
 
 /** Says that a command needs a key or such a disk. */

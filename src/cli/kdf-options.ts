@@ -37,7 +37,9 @@ export function addKdfOptions(command: Command): Command {
 export function kdfWish({ kdf, kdfIterations, kdfMemory, kdfLanes }: KdfOptions): KdfWish | undefined {
   if (kdf === undefined) {
     if ((kdfIterations ?? kdfMemory ?? kdfLanes) === undefined) return undefined;
-    throw new BootsealError('usage', 'costs of a key derivation need --kdf: say which one');
+    throw new BootsealError('usage', 'costs of a key derivation need --kdf: say which one', {
+      hint: 'take --kdf pbkdf2 or --kdf argon2id, or leave the costs out',
+    });
   }
   const memory = kdfMemory === undefined ? undefined : kdfMemory * 1024;
   return { type: kdf, iterations: kdfIterations, memory, lanes: kdfLanes };

@@ -11,5 +11,6 @@ export function parseSize(text: string, option: string): number {
   throw new BootsealError(
     'usage',
     `${option} takes bytes or a number with K, M, G or T, not ${JSON.stringify(text.slice(0, 64))}`,
+    { hint: 'for instance 512M or 2G' },
   );
 }
