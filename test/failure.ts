@@ -28,12 +28,12 @@ export function hinted(error: unknown): BootsealError {
   return error;
 }
 
-/** Runs `call`; passes whether it returns or throws a BootsealError, and lets everything else through to fail the test. */
+/** Runs `call`; passes whether it returns or throws a BootsealError with a hint, and lets everything else through to fail the test. */
 export function typedOrValue<T>(call: () => T): T | undefined {
   try {
     return call();
   } catch (error) {
-    if (!(error instanceof BootsealError)) throw error;
+    hinted(error);
     return undefined;
   }
 }

@@ -6,8 +6,8 @@ import { readCpio, readCpios } from '../../src/core/archive/read-cpio.ts';
 import { findSegments } from '../../src/core/archive/segments.ts';
 import { diskSource, streamSource } from '../../src/core/archive/source.ts';
 import { concat } from '../../src/core/bytes.ts';
-import { BootsealError } from '../../src/core/errors.ts';
 import { hexToBytes } from '../../src/core/hex.ts';
+import { hinted } from '../failure.ts';
 import { vectors } from '../fixtures.ts';
 import { memoryDisk } from '../luks-image.ts';
 
@@ -32,8 +32,7 @@ async function survives(work: () => Promise<unknown>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    if (!(error instanceof BootsealError)) throw error;
-    expect(error.kind).toBe('format');
+    expect(hinted(error).kind).toBe('format');
   }
 }
 
