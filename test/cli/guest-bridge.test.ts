@@ -63,6 +63,12 @@ describe('guest bridge offline-fs-kbc', () => {
     for (const text of ['a', 'a/b=disk-passphrase', 'a/b/c=hello']) {
       expect((await bridge(['offline-fs-kbc', '--table', 'table.bin', '--resource', text, ...out])).status).toBe(2);
     }
+    const named = ['--resource', 'a/b=disk-passphrase'];
+    expect(await bridge(['offline-fs-kbc', '--table', 'table.bin', ...named, ...out])).toMatchObject({
+      stderr:
+        'bootseal: error: --resource: a key id is neither a word nor of the form repository/type/tag\n' +
+        'bootseal: hint: a key id looks like default/key/disk or kbs:///default/key/disk\n',
+    });
     expect(fs.existsSync(path.join(folder, 'no.json'))).toBe(false);
   });
 });

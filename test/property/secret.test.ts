@@ -1,8 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { concat } from '../../src/core/bytes.ts';
-import { BootsealError } from '../../src/core/errors.ts';
-import { readGuestTable } from '../../src/core/guest/table.ts';
+import { readGuestTable, requireShown } from '../../src/core/guest/table.ts';
 import { guidFromBytes, guidToBytes, NULL_GUID } from '../../src/core/guid.ts';
 import { hexToBytes } from '../../src/core/hex.ts';
 import {
@@ -20,7 +19,7 @@ import {
   parseSecretTable,
   TABLE_HEADER_GUID,
 } from '../../src/core/secret/table.ts';
-import { typedOrValue } from '../failure.ts';
+import { failure, HINT, hinted, typedOrValue } from '../failure.ts';
 import { fixture, vectors } from '../fixtures.ts';
 import { launchRecord, platformMeasurement } from '../launch-record.ts';
 
@@ -45,8 +44,7 @@ function survives(parse: () => unknown): void {
   try {
     parse();
   } catch (error) {
-    expect(error).toBeInstanceOf(BootsealError);
-    expect((error as BootsealError).kind).toBe('format');
+    expect(hinted(error).kind).toBe('format');
   }
 }
 
@@ -119,8 +117,10 @@ describe('the secret table of a guest', () => {
   it('is read whatever it is, and nothing is shown that the owner could not have meant', () => {
     fc.assert(
       fc.property(fc.oneof(mutated, fc.uint8Array({ maxLength: 100 })), (area) => {
-        const { shown, readable, refusal, length } = readGuestTable(area);
+        const table = readGuestTable(area);
+        const { shown, readable, refusal, length } = table;
         expect(shown).toEqual(refusal === null ? readable.slice(0, MAX_ENTRIES) : []);
+        if (refusal !== null) expect(failure(() => requireShown(table))).toMatchObject({ kind: 'format', hint: HINT });
         for (const { guid, at, value } of readable) {
           expect(guid).not.toBe(NULL_GUID);
           expect(guidFromBytes(area, at)).toBe(guid);

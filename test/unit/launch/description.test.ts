@@ -277,6 +277,14 @@ describe('parseDiskManifest', () => {
     expect(parsed(value)).toBe('format: m: not the manifest of an encrypted image');
   });
 
+  it('returns or refuses whatever it is given', () => {
+    const change = fc.dictionary(fc.constantFrom(...Object.keys(MANIFEST)), fc.jsonValue());
+    fc.assert(fc.property(change, (over) => void parsed({ ...MANIFEST, ...over })));
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json()), (text) => void outcome(() => parseDiskManifest(text, 'm'))),
+    );
+  });
+
   it('refuses what is no JSON', () => {
     expect(outcome(() => parseDiskManifest('{', 'm'))).toBe('format: m: not JSON');
   });
