@@ -24,6 +24,8 @@ export interface Segment {
 /** Segments that an initrd may have. */
 const MAX_SEGMENTS = 4096;
 
+const WHICH = 'give the file that the machine gets as its initrd';
+
 /**
  * Returns the segments of an initrd, in order. `passGzip` passes one gzip member.
  *
@@ -43,7 +45,7 @@ export async function findSegments(disk: Disk, passGzip: PassSegment): Promise<r
         'format',
         `initrd: at byte ${offset} is neither an archive nor a compression that Linux knows`,
         {
-          hint: segments.length === 0 ? 'is it an initrd?' : 'Linux would report junk and drop what follows',
+          hint: segments.length === 0 ? WHICH : 'make the initrd again: Linux would report junk and drop what follows',
         },
       );
     }
@@ -57,7 +59,7 @@ export async function findSegments(disk: Disk, passGzip: PassSegment): Promise<r
   }
   if (segments.length === 0) {
     throw new BootsealError('format', 'initrd: there is no archive in it', {
-      hint: 'give the file that the machine gets as its initrd',
+      hint: WHICH,
     });
   }
   return segments;

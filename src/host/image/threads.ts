@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
-import { BootsealError, type ErrorDetails } from '../../core/errors.ts';
+import { BootsealError } from '../../core/errors.ts';
 import { SHARED, type WorkerFailure } from './worker-data.ts';
 
 /** More gain nothing: two keep a disk busy. */
@@ -76,7 +76,7 @@ export async function runThread(
     const worker = new Worker(program, { ...options, env: {}, execArgv: [] });
     let failure: BootsealError | undefined;
     worker.on('message', ({ kind, message, hint }: WorkerFailure) => {
-      failure = new BootsealError(kind, message, { hint } as ErrorDetails);
+      failure = new BootsealError(kind, message, { hint });
     });
     await once(worker, 'exit');
     if (failure !== undefined) throw failure;

@@ -27,7 +27,7 @@ const passGzip: PassSegment = async (source) => {
       return;
     } catch {}
   }
-  throw new BootsealError('format', 'gzip');
+  throw new BootsealError('format', 'gzip', { hint: 'another one' });
 };
 
 const find = (...parts: Uint8Array[]) => findSegments(memoryDisk(concat(...parts)), passGzip);
