@@ -9,7 +9,7 @@ export const HINT: unknown = expect.stringMatching(/\S/);
 export function failure(call: () => unknown): {
   readonly kind: ErrorKind;
   readonly message: string;
-  readonly hint: string | undefined;
+  readonly hint: string;
 } {
   let value: unknown;
   try {

@@ -124,17 +124,17 @@ function report(error: unknown, json: boolean, io: Io): number {
   }
   const { kind, message, hint } = error;
   if (json) {
-    reportJson({ kind, message, ...(hint === undefined ? {} : { hint }) }, io);
+    reportJson({ kind, message, hint }, io);
   } else {
     remark(io, 'error', message);
-    if (hint !== undefined) remark(io, 'hint', hint);
+    remark(io, 'hint', hint);
   }
   return STATUS[kind];
 }
 
 /** The last line on standard error, after any warnings. */
 function reportJson(
-  error: { readonly kind: ErrorKind; readonly message: string; readonly hint?: string },
+  error: { readonly kind: ErrorKind; readonly message: string; readonly hint: string },
   io: Io,
 ): void {
   io.stderr.write(`${printable(JSON.stringify({ error }))}\n`);

@@ -60,6 +60,6 @@ function noSuch(text: string, asText: BootsealError): BootsealError {
   return new BootsealError(
     'usage',
     `--measurement ${JSON.stringify(text.slice(0, 64))} is neither base64 nor a file that exists`,
-    asText.hint === undefined ? {} : { hint: asText.hint },
+    { hint: asText.hint },
   );
 }

@@ -161,7 +161,7 @@ function judgeFirmware(image: Uint8Array, accepted: string | undefined): Judged 
     if (!(error instanceof BootsealError) || error.kind !== 'format') throw error;
     if (accepted === 'unreadable') return { class: 'unreadable', title: error.message, advice: UNREADABLE_ADVICE };
     throw new BootsealError('format', error.message, {
-      hint: `${error.hint ?? UNREADABLE_ADVICE}; to make a session all the same, say --accept-firmware unreadable`,
+      hint: `${error.hint}; to make a session all the same, say --accept-firmware unreadable`,
       cause: error,
     });
   }

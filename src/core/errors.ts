@@ -12,19 +12,19 @@
  */
 export type ErrorKind = 'mismatch' | 'usage' | 'format' | 'key' | 'io' | 'tool';
 
-/** What an error may carry besides its message. */
+/** What an error carries besides its message. */
 export interface ErrorDetails {
   /** One sentence that says what to try. */
-  readonly hint?: string | undefined;
+  readonly hint: string;
   readonly cause?: unknown;
 }
 
 /** Says what failed (`kind`), where (the message names the place), and what to try (`hint`); never holds secret bytes. */
 export class BootsealError extends Error {
   readonly kind: ErrorKind;
-  readonly hint: string | undefined;
+  readonly hint: string;
 
-  constructor(kind: ErrorKind, message: string, details: ErrorDetails = {}) {
+  constructor(kind: ErrorKind, message: string, details: ErrorDetails) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = 'BootsealError';
     this.kind = kind;

@@ -94,6 +94,7 @@ export async function runScript(text: string): Promise<void> {
           expect(last.status !== 0, shown).toBe(negated);
           expect(last.status, shown).not.toBe(70);
           expectNoSecrets(folder, last, shown);
+          if (negated) expect(last.stderr, `no hint: ${shown}`).toMatch(HINT);
           break;
         }
         case 'status':
@@ -156,6 +157,9 @@ export async function runScript(text: string): Promise<void> {
 }
 
 /** No output may hold what a file named `tk` or `….secret` holds, in no form of writing it. */
+/** Every failure says what to try, as text or in the JSON. */
+const HINT = /^bootseal: hint: \S|"hint":"[^"]/m;
+
 function expectNoSecrets(folder: string, { stdout, stderr }: Ran, shown: string): void {
   for (const name of fs.readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
     if (!/(^|\/)tk$|\.secret$/.test(name)) continue;

@@ -76,7 +76,7 @@ function attempt(check: () => unknown): Verdict {
     return YES;
   } catch (error) {
     if (!(error instanceof BootsealError)) throw error;
-    return no(error.message, error.hint ?? AMDSEV);
+    return no(error.message, error.hint);
   }
 }
 

@@ -9,7 +9,7 @@ import type { Disk } from '../../core/luks/disk.ts';
 import type { Stage } from '../../core/luks/header-change.ts';
 import { reader } from '../disk.ts';
 import { ioError } from '../files.ts';
-import { runProgram } from '../program.ts';
+import { FailedProgram, runProgram } from '../program.ts';
 import { isLockedByQemu } from './qemu-lock.ts';
 
 /** A header's file. */
@@ -24,6 +24,8 @@ export interface HeaderFile {
   prepare(stages: readonly Stage[]): Promise<() => void>;
 }
 
+/** Exit status of flock(1) when somebody else has the lock for too long. */
+const TIMED_OUT = 1;
 const FLOCK = { name: 'flock', package: 'util-linux' };
 /** cryptsetup holds the lock no longer than it takes to read or write a header. */
 const PATIENCE_SECONDS = 5;
@@ -73,8 +75,7 @@ async function lock(fd: number, file: string): Promise<void> {
   try {
     await runProgram(FLOCK, { args: ['--exclusive', '--timeout', `${PATIENCE_SECONDS}`, '3'], files: [fd] });
   } catch (cause) {
-    // Only a program that is missing comes with a hint.
-    if (!(cause instanceof BootsealError) || cause.hint !== undefined) throw cause;
+    if (!(cause instanceof FailedProgram) || cause.status !== TIMED_OUT) throw cause;
     throw new BootsealError('tool', `cannot change ${file}: another program has it locked`, {
       hint: 'wait until that program is done',
       cause,
