@@ -2,6 +2,7 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { findProfile } from '../../src/core/measurement/profiles.ts';
 import { QmpClient } from '../../src/host/qmp/client.ts';
@@ -14,7 +15,20 @@ import { GUEST, kernelFile } from './guest-tree.ts';
 import { ACCEPT, shownMemory, writeFirmware, writeLabInitrd } from './lab-guest-files.ts';
 
 const DEADLINE = 240_000;
+const LOOKS = 8;
 const PASSPHRASE = 'correct horse battery';
+
+/** Returns where the processor is, LOOKS times, from `start` milliseconds on. */
+async function watch(client: QmpClient, start: number): Promise<readonly bigint[]> {
+  await setTimeout(start);
+  const places: bigint[] = [];
+  for (let i = 0; i < LOOKS; i++) {
+    const shown = await client.execute('human-monitor-command', { 'command-line': 'info registers' });
+    places.push(BigInt(`0x${/\bRIP=([0-9a-f]{16})/.exec(`${shown}`)?.[1]}`));
+    await setTimeout(500);
+  }
+  return places;
+}
 
 describeWith(GUEST, 'a guest of the lab', () => {
   let folder: string;
@@ -80,21 +94,23 @@ describeWith(GUEST, 'a guest of the lab', () => {
         memory: 512,
         disks: [],
       };
-      const run = async (over: Pick<LabGuest, 'boot' | 'hashed'>, name: string, deadline: number) => {
+      const run = async (over: Pick<LabGuest, 'boot' | 'hashed'>, name: string, deadline: number, look?: number) => {
         fs.mkdirSync(at(name));
         const machine = await startLab({ ...guest, ...over }, { folder: at(name), qmp: at(`${name}/qmp`), deadline });
         const lines: string[] = [];
         try {
           const client = await QmpClient.connect(at(`${name}/qmp`));
           await client.execute('cont');
-          client.close();
           const start = Date.now();
+          const watched = look === undefined ? undefined : watch(client, look);
           await followConsole(machine.console, machine.ended, (line) => lines.push(line));
+          client.close();
           return {
             lines: lines.join('\n'),
             end: await machine.ended,
             time: Date.now() - start,
             digest: machine.digest,
+            places: await watched,
           };
         } finally {
           await machine.stop();
@@ -107,10 +123,16 @@ describeWith(GUEST, 'a guest of the lab', () => {
         { boot: { ...boot, initrd: at('evil-initrd') }, hashed: boot },
         'evil',
         good.time + 10_000,
+        good.time,
       );
       expect(evil.digest).toEqual(good.digest);
       expect(evil.end).toBe('deadline');
       expect(evil.lines).not.toContain('GUEST');
+      // Debian's firmware says nothing when it halts (edk2, CpuDeadLoop): it stays at a few instructions of its own, for ever.
+      const [first = 0n] = evil.places ?? [];
+      expect(evil.places).toHaveLength(LOOKS);
+      for (const place of evil.places ?? []) expect(Number(place - first)).toSatisfy((apart) => Math.abs(apart) < 64);
+      expect(first).toBeLessThan(512n << 20n);
     },
     DEADLINE,
   );
