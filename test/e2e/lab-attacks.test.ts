@@ -2,7 +2,9 @@
  * The host's moves against a launch, each made for real: QEMU with Debian's OVMF, paused, the software PSP hashing what lies in its memory,
  * and the owner's own command on the other end of QMP. docs/threat-model.md cites the titles.
  */
+import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { findProfile } from '../../src/core/measurement/profiles.ts';
@@ -61,11 +63,12 @@ describeWith(GUEST, "the host's moves", () => {
     await createLabPlatform(at('lab'));
   });
   afterAll(() => remove());
-  beforeEach(async () => {
+  const prepare = async () => {
     launch = `launch${count++}`;
     const prepared = await run('launch', 'prepare', 'launch.yaml', '--lab', 'lab', ...ACCEPT, '--out', launch);
     expect(prepared.status, prepared.stderr).toBe(0);
-  });
+  };
+  beforeEach(prepare);
   afterEach(async () => {
     for (const machine of running.splice(0)) await machine.stop();
   });
@@ -239,6 +242,35 @@ describeWith(GUEST, "the host's moves", () => {
     expect(memory(machine, ELSEWHERE).includes(PASSPHRASE)).toBe(true);
     expect(memory(machine).every((byte) => byte === 0)).toBe(true);
   });
+
+  const LAUNCHES = 100;
+  it(
+    `none, ${LAUNCHES} times in a row: no process, file, socket or memory is left`,
+    async () => {
+      const children = () =>
+        spawnSync('ps', ['--ppid', `${process.pid}`, '-o', 'comm='], { encoding: 'utf8' }).stdout.match(/qemu/g);
+      const left = () => fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith('bootseal-lab-'));
+      const openFiles = () => fs.readdirSync('/proc/self/fd').length;
+      const leftBefore = left();
+      const seen: { readonly open: number; readonly memory: number }[] = [];
+      for (let i = 0; i < LAUNCHES; i++) {
+        if (i > 0) await prepare();
+        const { machine, qmp } = await start();
+        const ran = await inject(qmp);
+        expect(ran.status, ran.stderr).toBe(0);
+        await machine.stop();
+        running.length = 0;
+        expect(fs.existsSync(qmp)).toBe(false);
+        seen.push({ open: openFiles(), memory: process.memoryUsage().rss });
+      }
+      expect(children()).toBeNull();
+      expect(left()).toEqual(leftBefore);
+      const [early, late] = [seen[LAUNCHES / 4], seen.at(-1)];
+      expect(late?.open).toBeLessThanOrEqual(early?.open ?? 0);
+      expect((late?.memory ?? 0) - (early?.memory ?? 0)).toBeLessThan(64 << 20);
+    },
+    LAUNCHES * 10_000,
+  );
 });
 
 describe('the list in docs/threat-model.md', () => {
