@@ -17,8 +17,10 @@ interface Options {
   readonly json?: true;
 }
 
-const PUT_ALL =
-  'have the program that makes the initrd put all of these files into it, and cryptsetup, sha256sum, cat, dd, head, mkdir, mount, rm, rmdir, sleep, sync, tail, tr, umount and wc';
+/** Returns the step for an initrd that the hooks are no part of; `cryptsetup` names what only opening a disk needs. */
+const putAll = (cryptsetup = ''): string =>
+  `have the program that makes the initrd put all of these files into it, and ${cryptsetup}cat, head, mkdir, mount, rm, rmdir, sleep, sync, tail, tr, umount and wc`;
+const PUT_ALL = putAll('cryptsetup, dd, sha256sum, ');
 
 /** What to do with the folder, after it was copied into the system. */
 const NEXT: Readonly<Record<Maker, readonly string[]>> = {
@@ -42,6 +44,11 @@ const NEXT: Readonly<Record<Maker, readonly string[]>> = {
     PUT_ALL,
     "put into the initrd's /etc/crypttab: root UUID=… /run/bootseal/key luks,header=/run/bootseal/header,keyfile-erase,headless,tries=1",
     'put root=/dev/mapper/root and the words for bootseal on the command line (docs/guest.md)',
+  ],
+  'systemd-credentials': [
+    putAll(),
+    'put bootseal.credentials=NAME:GUID,…, systemd.import_credentials=no and where the secrets are on the command line (docs/guest.md)',
+    'put into the unit of each service: LoadCredential=NAME:/run/credstore/NAME',
   ],
 };
 

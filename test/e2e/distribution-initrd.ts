@@ -62,18 +62,41 @@ export function initramfsTools(tree: string): string {
 
 const DRACUT_MODULES = 'base rootfs-block dm kernel-modules udev-rules dash';
 
-/** Makes an initrd with dracut; returns its file. */
-export function dracut(tree: string): string {
-  return runDracut(tree, 'dracut', ['-m', `bootseal ${DRACUT_MODULES}`, '--drivers', 'virtio_pci virtio_blk ext4']);
+/** Makes an initrd with dracut that would also open the LUKS disk of this UUID by its own module; returns its file. */
+export function dracut(tree: string, uuid: string): string {
+  const drivers = ['--drivers', 'virtio_pci virtio_blk ext4'];
+  return runDracut(tree, 'dracut', ['-m', `bootseal crypt ${DRACUT_MODULES}`, ...drivers, ...withDisk(tree, uuid)]);
+}
+
+/** What that module writes in a system that has such a disk (90crypt/module-setup.sh, cmdline). */
+function withDisk(tree: string, uuid: string): readonly string[] {
+  fs.writeFileSync(path.join(tree, 'tmp/90crypt.conf'), ` rd.luks.uuid=luks-${uuid}\n`);
+  return ['--include', '/tmp/90crypt.conf', '/etc/cmdline.d/90crypt.conf'];
 }
 
 const SYSTEMD_MODULES = `systemd systemd-initrd dracut-systemd crypt ${DRACUT_MODULES}`;
 
 /** Makes an initrd with dracut in which systemd is, and a crypttab with these lines. */
 export function dracutWithSystemd(tree: string, crypttab: string): string {
-  fs.writeFileSync(path.join(tree, 'tmp/crypttab'), crypttab);
-  const content = ['-m', `bootseal ${SYSTEMD_MODULES}`, '--include', '/tmp/crypttab', '/etc/crypttab'];
-  return runDracut(tree, 'dracut-systemd', [...content, '--drivers', 'virtio_pci virtio_blk ext4']);
+  return dracutWithUnits(tree, 'dracut-systemd', 'bootseal', { 'etc/crypttab': crypttab });
+}
+
+/** Makes one with systemd, more modules of dracut, these files, and those in the folder `hooks`. */
+export function dracutWithUnits(
+  tree: string,
+  name: string,
+  modules: string,
+  files: Readonly<Record<string, string>>,
+  hooks?: string,
+): string {
+  const folder = path.join(tree, `${name}-files`);
+  if (hooks !== undefined) execFileSync('cp', ['-r', `${hooks}/.`, folder]);
+  for (const [file, text] of Object.entries(files)) {
+    fs.mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
+    fs.writeFileSync(path.join(folder, file), text);
+  }
+  const content = ['-m', `${modules} ${SYSTEMD_MODULES}`, '--include', `/${name}-files`, '/', '--install', PROGRAMS];
+  return runDracut(tree, name, [...content, '--drivers', 'virtio_pci virtio_blk ext4']);
 }
 
 /** Makes one in which systemd-cryptsetup opens the root, as these lines of crypttab say, with what bootseal leaves for it. */
@@ -89,10 +112,10 @@ const LIBGCC = '/usr/lib/x86_64-linux-gnu/libgcc_s.so.1';
 const PROGRAMS = `cryptsetup dd head tail wc tr sha256sum sync sleep mount umount cat rm rmdir mkdir ${LIBGCC}`;
 const DRIVERS = 'virtio_pci virtio_blk ext4 dm_crypt algif_skcipher aesni_intel xts';
 
-/** Makes an initrd with dracut that has the programs and drivers for an encrypted disk, and nothing of bootseal. */
-export function dracutWithoutUs(tree: string): string {
-  const content = ['-m', DRACUT_MODULES, '--drivers', DRIVERS, '--install', PROGRAMS];
-  return runDracut(tree, 'dracut-without-us', content);
+/** Makes one that has the programs and drivers for an encrypted disk, and nothing of bootseal. */
+export function dracutWithoutUs(tree: string, uuid: string): string {
+  const content = ['-m', `crypt ${DRACUT_MODULES}`, '--drivers', DRIVERS, '--install', PROGRAMS];
+  return runDracut(tree, 'dracut-without-us', [...content, ...withDisk(tree, uuid)]);
 }
 
 function runDracut(tree: string, name: string, content: readonly string[]): string {

@@ -40,8 +40,7 @@ export interface RootDisk {
 
 /** Makes the disk, with these options of image build. */
 export async function makeRoot(folder: string, ...options: string[]): Promise<RootDisk> {
-  const at = (name: string) => path.join(folder, name);
-  const files = at('root');
+  const files = path.join(folder, 'root');
   for (const name of ['bin', 'dev', 'etc', 'proc', 'run', 'sbin', 'sys', 'tmp', 'usr']) {
     fs.mkdirSync(path.join(files, name), { recursive: true });
   }
@@ -49,7 +48,13 @@ export async function makeRoot(folder: string, ...options: string[]): Promise<Ro
   fs.symlinkSync('busybox', path.join(files, 'bin/sh'));
   fs.writeFileSync(path.join(files, 'sbin/init'), INIT, { mode: 0o755 });
   fs.writeFileSync(path.join(files, 'etc/os-release'), 'ID=test\n');
-  execFileSync('/usr/sbin/mke2fs', ['-q', '-F', '-t', 'ext4', '-b', '4096', '-d', files, at('root.ext4'), '32M']);
+  return encryptRoot(folder, '32M', ...options);
+}
+
+/** Makes the disk of what stands in `root` below the folder; `size` is that of its file system. */
+export async function encryptRoot(folder: string, size: string, ...options: string[]): Promise<RootDisk> {
+  const at = (name: string) => path.join(folder, name);
+  execFileSync('/usr/sbin/mke2fs', ['-q', '-F', '-t', 'ext4', '-b', '4096', '-d', at('root'), at('root.ext4'), size]);
   const args = ['image', 'build', '--from', 'root.ext4', '--new-key', 'root.key', '--out', 'root.disk', '--json'];
   const ran = await bootseal([...args, ...options], folder);
   if (ran.status !== 0) throw new Error(ran.stderr);

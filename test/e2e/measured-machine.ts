@@ -28,6 +28,8 @@ export interface MeasuredGuest {
   /** What is injected: a secret table. */
   readonly secrets: Uint8Array;
   readonly disks: readonly MachineDisk[];
+  /** What the host adds: arguments of QEMU's. */
+  readonly more?: readonly string[];
 }
 
 /** What came of it. */
@@ -61,6 +63,7 @@ export async function runMeasured(folder: string, guest: MeasuredGuest, deadline
         { file: at('hashes'), address: HASH_AREA },
       ],
       serial: [at('console'), at('report')],
+      more: guest.more ?? [],
     },
     deadline,
   );

@@ -79,6 +79,8 @@ export interface Outcome {
   readonly calls: readonly string[];
   /** Files that were left in memory, and what is in them. */
   readonly left: Readonly<Record<string, Buffer>>;
+  /** Credentials that were left for services. */
+  readonly credentials: Readonly<Record<string, Buffer>>;
 }
 
 /** What a guest is given. */
@@ -88,7 +90,7 @@ export interface GuestInput {
   readonly area: Uint8Array;
   readonly disk: Uint8Array;
   /** Argument of `unlock`. */
-  readonly task?: 'crypttab' | 'forget';
+  readonly task?: 'disk' | 'crypttab' | 'credentials' | 'forget' | 'forget-credentials';
   /** What is typed at the console. */
   readonly typed?: string;
   /** Whether memory cannot be written. */
@@ -124,7 +126,9 @@ export function makeGuestRoot(root: string): void {
     return text.replaceAll(from, to);
   }, unlock);
   write('usr/lib/bootseal/unlock', onFiles);
-  fs.copyFileSync(path.join(TEMPLATES, 'secrets.sh'), path.join(root, 'usr/lib/bootseal/secrets.sh'));
+  for (const name of ['secrets.sh', 'credentials.sh']) {
+    fs.copyFileSync(path.join(TEMPLATES, name), path.join(root, 'usr/lib/bootseal', name));
+  }
   write('usr/lib/bootseal/bootseal-devmem', DEVMEM);
   write('usr/lib/bootseal/cryptsetup', CRYPTSETUP);
   write('dev/null', '');
@@ -138,7 +142,12 @@ export function unlockIn(
   { shell, words, area, disk, task, typed = '', before = '', isStuck }: GuestInput,
 ): Outcome {
   const at = (name: string) => path.join(root, name);
-  const old = ['opened', 'calls', 'area-when-opened', ...(task === 'forget' ? [] : ['run/bootseal'])];
+  const old = [
+    'opened',
+    'calls',
+    'area-when-opened',
+    ...(task?.startsWith('forget') ? [] : ['run/bootseal', 'run/credstore']),
+  ];
   for (const name of old) {
     fs.rmSync(at(name), { recursive: true, force: true });
   }
@@ -166,11 +175,15 @@ export function unlockIn(
     area: fs.readFileSync(at('area')),
     areaWhenOpened: has('area-when-opened') ? fs.readFileSync(at('area-when-opened')) : undefined,
     calls: has('calls') ? fs.readFileSync(at('calls'), 'utf8').trim().split('\n') : [],
-    left: Object.fromEntries(
-      (has('run/bootseal') ? fs.readdirSync(at('run/bootseal')) : []).map((name) => [
-        name,
-        fs.readFileSync(at(`run/bootseal/${name}`)),
-      ]),
-    ),
+    left: filesIn(at('run/bootseal')),
+    credentials: filesIn(at('run/credstore')),
   };
+}
+
+/** Files that stand in a folder itself; none where it is no folder. */
+function filesIn(folder: string): Readonly<Record<string, Buffer>> {
+  const isFolder = fs.lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
+  const entries = isFolder ? fs.readdirSync(folder, { withFileTypes: true }) : [];
+  const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  return Object.fromEntries(files.map((name) => [name, fs.readFileSync(path.join(folder, name))]));
 }

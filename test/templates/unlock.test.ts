@@ -208,6 +208,42 @@ describeWith(GUEST, 'unlock, in a folder', () => {
     );
   });
 
+  describe('with credentials for services', () => {
+    const words = `bootseal.credentials=db.password:${SERVICE} systemd.import_credentials=no`;
+
+    it(
+      'opens the disk, and leaves them where it is not told that another does',
+      () => {
+        const outcome = unlockWith({ words });
+        expect(outcome, outcome.said).toMatchObject({ status: 0, isOpen: true, said: '', left: {} });
+        expect(outcome.credentials).toEqual({ 'db.password': Buffer.from(SERVICE_VALUE) });
+        for (const value of [KEY, SERVICE_VALUE]) expect(outcome.area.includes(value)).toBe(false);
+        const alone = unlockWith({ words, task: 'disk' });
+        expect(alone, alone.said).toMatchObject({ status: 0, isOpen: true, credentials: {} });
+        expect(alone.area.includes(SERVICE_VALUE)).toBe(true);
+      },
+      SLOW,
+    );
+
+    it.each<[string, Partial<GuestInput>, RegExp]>([
+      ['the disk closed when one is missing', { area: areaOf([disk]) }, /there is no credential db\.password: /],
+      [
+        'none of them when the disk cannot be opened',
+        { area: areaOf([[DISK_PASSPHRASE, 'another'], service]) },
+        /does not open/,
+      ],
+    ])(
+      'leaves %s',
+      (_, input, why) => {
+        const outcome = unlockWith({ words, ...input });
+        expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false, credentials: {} });
+        expect(outcome.said).toMatch(why);
+        nothingIsLeft(outcome);
+      },
+      SLOW,
+    );
+  });
+
   describe('for crypttab', () => {
     const task = 'crypttab';
     const nul = areaOf([[DISK_PASSPHRASE, `${KEY}\0`], service], 0xa0);

@@ -15,12 +15,22 @@ interface Template {
 const UNLOCK: readonly Template[] = [
   { template: 'guest/unlock', name: 'usr/lib/bootseal/unlock', mode: 0o755 },
   { template: 'guest/secrets.sh', name: 'usr/lib/bootseal/secrets.sh', mode: 0o644 },
+  { template: 'guest/credentials.sh', name: 'usr/lib/bootseal/credentials.sh', mode: 0o644 },
 ];
 
 /** Programs that make initrds, and systemd in one. */
-export const MAKERS = ['initramfs-tools', 'dracut', 'mkinitcpio', 'systemd', 'systemd-crypttab'] as const;
+export const MAKERS = [
+  'initramfs-tools',
+  'dracut',
+  'mkinitcpio',
+  'systemd',
+  'systemd-crypttab',
+  'systemd-credentials',
+] as const;
 /** One of them. */
 export type Maker = (typeof MAKERS)[number];
+
+const CREDENTIALS = 'bootseal-credentials.service';
 
 const HOOKS: Readonly<Record<Maker, readonly Template[]>> = {
   'initramfs-tools': [
@@ -39,18 +49,35 @@ const HOOKS: Readonly<Record<Maker, readonly Template[]>> = {
       mode: 0o755,
     })),
     // For initrds of dracut in which systemd is.
-    ...['bootseal-unlock.service', 'root-device-unlock.conf', 'cryptsetup.conf'].map((name) => ({
+    ...[
+      ...['bootseal-unlock.service', 'bootseal-credentials.service'],
+      ...['root-device-unlock.conf', 'cryptsetup.conf'],
+    ].map((name) => ({
       template: `systemd/${name}`,
       name: `usr/lib/dracut/modules.d/90bootseal/${name}`,
       mode: 0o644,
     })),
+    {
+      template: 'dracut/90bootseal/cmdline.conf',
+      name: 'usr/lib/dracut/modules.d/90bootseal/cmdline.conf',
+      mode: 0o644,
+    },
   ],
   mkinitcpio: [
     { template: 'mkinitcpio/install', name: 'etc/initcpio/install/bootseal', mode: 0o644 },
     { template: 'mkinitcpio/hook', name: 'etc/initcpio/hooks/bootseal', mode: 0o644 },
   ],
-  systemd: systemdUnits('bootseal-unlock.service', 'root-device-unlock.conf', 'cryptsetup.conf'),
-  'systemd-crypttab': systemdUnits('bootseal-key.service', 'root-device-key.conf', 'cryptsetup-key.conf'),
+  systemd: systemdUnits({
+    services: ['bootseal-unlock.service', CREDENTIALS],
+    rootDevice: 'root-device-unlock.conf',
+    cryptsetup: 'cryptsetup.conf',
+  }),
+  'systemd-crypttab': systemdUnits({
+    services: ['bootseal-key.service', CREDENTIALS],
+    rootDevice: 'root-device-key.conf',
+    cryptsetup: 'cryptsetup-key.conf',
+  }),
+  'systemd-credentials': systemdUnits({ services: [CREDENTIALS], rootDevice: 'root-device-credentials.conf' }),
 };
 
 /** What a finished initrd can be given: `unlock` for an init that calls it, `dracut` also with what calls it there. */
@@ -68,7 +95,9 @@ export function additionFiles(addition: Addition, devmem: string | undefined): r
   return [
     ...UNLOCK.map(fromTemplate),
     ...devmemFile(devmem),
-    ...(addition === 'dracut' ? [{ ...fromTemplate(DRACUT_QUEUE), folderOf: 'dracut' }] : []),
+    ...(addition === 'dracut'
+      ? [{ ...fromTemplate(DRACUT_QUEUE), folderOf: 'dracut' }, fromTemplate(DRACUT_CMDLINE)]
+      : []),
   ];
 }
 
@@ -79,14 +108,32 @@ const DRACUT_QUEUE: Template = {
   mode: 0o755,
 };
 
-/** A service of ours, what has the root wait for it, and what keeps systemd-cryptsetup from opening anything else. */
-function systemdUnits(service: string, rootDevice: string, cryptsetup: string): readonly Template[] {
-  const folder = 'usr/lib/systemd/system';
-  return [
-    { template: `systemd/${service}`, name: `${folder}/${service}`, mode: 0o644 },
-    { template: `systemd/${rootDevice}`, name: `${folder}/initrd-root-device.target.d/bootseal.conf`, mode: 0o644 },
-    { template: `systemd/${cryptsetup}`, name: `${folder}/systemd-cryptsetup@.service.d/bootseal.conf`, mode: 0o644 },
+/** What dracut adds to the command line: its module crypt, when that is there, opens nothing. */
+const DRACUT_CMDLINE: Template = {
+  template: 'dracut/90bootseal/cmdline.conf',
+  name: 'etc/cmdline.d/bootseal.conf',
+  mode: 0o644,
+};
+
+interface SystemdUnits {
+  readonly services: readonly string[];
+  /** What has the root wait for them. */
+  readonly rootDevice: string;
+  /** What keeps systemd-cryptsetup from opening anything else. */
+  readonly cryptsetup?: string;
+}
+
+function systemdUnits({ services, rootDevice, cryptsetup }: SystemdUnits): readonly Template[] {
+  const placed = [
+    ...services.map((service) => [service, service]),
+    [rootDevice, 'initrd-root-device.target.d/bootseal.conf'],
+    ...(cryptsetup === undefined ? [] : [[cryptsetup, 'systemd-cryptsetup@.service.d/bootseal.conf']]),
   ];
+  return placed.map(([template, name]) => ({
+    template: `systemd/${template}`,
+    name: `usr/lib/systemd/system/${name}`,
+    mode: 0o644,
+  }));
 }
 
 function fromTemplate({ template, name, mode }: Template): AddedFile {

@@ -17,7 +17,11 @@ export interface SystemKernel {
   readonly modules: SystemPath;
 }
 
-const LIBRARIES = ['usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu', 'usr/lib64', 'lib64', 'usr/lib', 'lib'];
+const LIBRARIES = [
+  ...['usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu', 'usr/lib64', 'lib64', 'usr/lib', 'lib'],
+  // Those of systemd alone, which it finds by a path in its own file.
+  'usr/lib/x86_64-linux-gnu/systemd',
+];
 const MODULES = ['usr/lib/modules', 'lib/modules'];
 const PROGRAMS = ['usr/bin', 'usr/sbin', 'bin', 'sbin'];
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # dracut.modules(7): opens the disk of a confidential guest with the injected key.
-# To be installed with its neighbours as /usr/lib/dracut/modules.d/90bootseal; `unlock` and `secrets.sh` in /usr/lib/bootseal.
+# To be installed with its neighbours as /usr/lib/dracut/modules.d/90bootseal; `unlock` and the scripts beside it in /usr/lib/bootseal.
 
 # shellcheck disable=SC2154 # moddir, hostonly, initdir and such are dracut's
 
@@ -26,6 +26,9 @@ install() {
   inst_libdir_file 'libgcc_s.so.1*'
   inst_simple /usr/lib/bootseal/unlock
   inst_simple /usr/lib/bootseal/secrets.sh
+  inst_simple /usr/lib/bootseal/credentials.sh
+  # dracut's own module crypt would open any disk with the UUID that it has noted, by the header that is on the disk, and ask for a passphrase.
+  inst_simple "$moddir/cmdline.conf" /etc/cmdline.d/bootseal.conf
   # Memory is read by one of these: on kernels without efi_secret, one must be there.
   if [ -x /usr/lib/bootseal/bootseal-devmem ]; then
     inst_simple /usr/lib/bootseal/bootseal-devmem
@@ -34,6 +37,7 @@ install() {
   fi
   if dracut_module_included systemd; then
     inst_simple "$moddir/bootseal-unlock.service" "$systemdsystemunitdir/bootseal-unlock.service"
+    inst_simple "$moddir/bootseal-credentials.service" "$systemdsystemunitdir/bootseal-credentials.service"
     inst_simple "$moddir/cryptsetup.conf" "$systemdsystemunitdir/systemd-cryptsetup@.service.d/bootseal.conf"
     inst_simple "$moddir/root-device-unlock.conf" "$systemdsystemunitdir/initrd-root-device.target.d/bootseal.conf"
   else
