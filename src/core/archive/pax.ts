@@ -3,7 +3,7 @@
 import { BootsealError } from '../errors.ts';
 import { quoted } from '../luks/quote.ts';
 import { ARCHIVE_AGAIN } from './entry.ts';
-import { latin1 } from './tar-header.ts';
+import { latin1, latin1Bytes } from './tar-header.ts';
 
 /** Keys and values, one letter a byte. */
 export type PaxRecords = ReadonlyMap<string, string>;
@@ -27,6 +27,24 @@ export function parsePax(bytes: Uint8Array, where: string): PaxRecords {
     at = end;
   }
   return records;
+}
+
+/** Returns the bytes of records, of which each begins with its own length. */
+export function encodePax(records: PaxRecords): Uint8Array {
+  const encode = ([key, value]: readonly [string, string]): string => {
+    const body = ` ${key}=${value}\n`;
+    let length = body.length + 1;
+    while (`${length}`.length + body.length !== length) length = `${length}`.length + body.length;
+    return `${length}${body}`;
+  };
+  return latin1Bytes([...records].map(encode).join(''));
+}
+
+/** Returns a time as {@link paxTime} reads it. */
+export function paxTimeText({ seconds, nanoseconds }: Time): string {
+  const below = seconds < 0 && nanoseconds > 0;
+  const [whole, rest] = below ? [seconds + 1, 1_000_000_000 - nanoseconds] : [seconds, nanoseconds];
+  return `${below || whole < 0 ? '-' : ''}${Math.abs(whole)}.${`${rest}`.padStart(9, '0')}`;
 }
 
 function broken(where: string, at: number): BootsealError {

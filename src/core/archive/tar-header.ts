@@ -81,6 +81,41 @@ export function decodeTarHeader(block: Uint8Array, where: string): TarHeader {
   };
 }
 
+/** Encodes a header block in the format of POSIX. Throws `format` for what does not fit: texts of more than 100 bytes, large numbers. */
+export function encodeTarHeader(header: TarHeader): Uint8Array {
+  const octal = (value: number, size: number) => fill(value.toString(8).padStart(size - 1, '0'), size, true);
+  const { device } = header;
+  const fields = {
+    name: fill(header.name, 100),
+    mode: octal(header.mode, 8),
+    uid: octal(header.uid, 8),
+    gid: octal(header.gid, 8),
+    size: octal(header.size, 12),
+    mtime: octal(header.mtime, 12),
+    checksum: fill('', 8),
+    type: fill(header.type, 1),
+    linkname: fill(header.linkname, 100),
+    magic: fill(USTAR, 8),
+    devmajor: octal(device.major, 8),
+    devminor: octal(device.minor, 8),
+    prefix: fill('', 155),
+  };
+  const sum = checksum(Fields.pack(fields));
+  return Fields.pack({ ...fields, checksum: octal(sum, 8) });
+}
+
+/** A text in a field, with a zero at its end where there must be one. */
+function fill(text: string, size: number, ended = false): Uint8Array {
+  if (text.length > size - (ended ? 1 : 0)) {
+    throw new BootsealError('format', `tar header: ${text.length} bytes in a field of ${size}`, {
+      hint: 'long names and large numbers belong into records before the header',
+    });
+  }
+  const field = new Uint8Array(size);
+  field.set(latin1Bytes(text));
+  return field;
+}
+
 const USTAR = 'ustar\u000000';
 const GNU = 'ustar  \0';
 
@@ -121,6 +156,9 @@ function text(field: Uint8Array): string {
   const end = field.indexOf(0);
   return latin1(end === -1 ? field : field.subarray(0, end));
 }
+
+/** Returns the bytes of a text of one letter a byte. */
+export const latin1Bytes = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 
 const PIECE = 4096;
 

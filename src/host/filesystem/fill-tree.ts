@@ -1,6 +1,7 @@
 /** @module The files of a tree, made in an empty ext4 file system by debugfs. */
 import { shownPath } from '../../core/archive/entry.ts';
-import { type Directory, type Inode, isDirectory, type Node, walkTree } from '../../core/archive/tree.ts';
+import { namesOf } from '../../core/archive/names.ts';
+import { type Directory, type Inode, isDirectory } from '../../core/archive/tree.ts';
 import {
   attributeCommand,
   expandCommand,
@@ -69,18 +70,6 @@ export async function fillTree(
   }
   await stages.settle();
   await talk.end();
-}
-
-/** All names of each file, in the order in which they are made: the first one is made, the others are linked to it. */
-function namesOf(tree: Directory): ReadonlyMap<Inode, readonly string[]> {
-  const names = new Map<Inode, string[]>([[tree.inode, ['']]]);
-  const inodeOf = (node: Node): Inode => (isDirectory(node) ? node.inode : node);
-  for (const { path, node } of walkTree(tree)) {
-    const known = names.get(inodeOf(node));
-    if (known === undefined) names.set(inodeOf(node), [path]);
-    else known.push(path);
-  }
-  return names;
 }
 
 function make(path: string, inode: Inode, content: string): readonly string[] {
