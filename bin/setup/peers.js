@@ -21,6 +21,8 @@ const PACKAGES = {
   shellcheck: '/usr/bin/shellcheck',
   e2fsprogs: '/usr/sbin/mke2fs',
   'erofs-utils': '/usr/bin/mkfs.erofs',
+  fakeroot: '/usr/bin/fakeroot',
+  attr: '/usr/bin/setfattr',
   cpio: '/usr/bin/cpio',
   bzip2: '/usr/bin/bzip2',
   keyutils: '/usr/bin/keyctl',

@@ -76,7 +76,7 @@ export function imageBuildCommand(io: Io): Command {
 }
 
 const HELP = `
-Every sector is encrypted, also those that hold nothing, unless --sparse is given. Files become an ext4 file system, made in memory by e2fsprogs, or EROFS, by erofs-utils.
+Every sector is encrypted, also those that hold nothing, unless --sparse is given. Files become an ext4 file system, made in memory by e2fsprogs, or EROFS, by erofs-utils (of archives with fakeroot).
 The key is what \`secret build --secret disk-passphrase=FILE\` releases to the guest.
 
 Examples:
@@ -84,7 +84,7 @@ Examples:
   docker export web | bootseal image build --from - --new-key disk.key --out disk.img
   bootseal image build --from oci-layout --new-key disk.key --out disk.img
   bootseal image build --from rootfs --owner root --size 4G --new-key disk.key --out disk.img
-  bootseal image build --from rootfs --filesystem erofs --new-key disk.key --out disk.img
+  bootseal image build --from rootfs.tar --filesystem erofs --new-key disk.key --out disk.img
   bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img
   bootseal image build --from rootfs.ext4 --key-file disk.key --out disk.img --detached-header disk.hdr --label root
   bootseal image build --from rootfs.ext4 --new-key disk.key --out disk.img --integrity hmac

@@ -58,8 +58,12 @@ export async function withImageSource<T>(
   checkSource: (source: fs.FileHandle) => Promise<void>,
   use: (source: RawSource) => Promise<T>,
 ): Promise<T> {
+  if (options.filesystem === 'erofs' && options.size !== undefined) {
+    throw new BootsealError('usage', '--size is for ext4: EROFS has the size of its files', {
+      hint: 'leave --size out, or take --filesystem ext4',
+    });
+  }
   if (options.from === '-') {
-    if (options.filesystem === 'erofs') throw onlyFolders(options);
     const { withStdin } = await import('./image-stdin.ts');
     return withStdin(io, options, (region, packing) => fromTar(io, options, stop, region, packing, use), use);
   }
@@ -72,10 +76,8 @@ export async function withImageSource<T>(
     ]);
     return withFolderFiles(file, async (files) => {
       const layers = await containerLayers(files, stop);
-      if (options.filesystem === 'erofs') {
-        if (layers !== undefined) throw onlyFolders(options);
-        return withErofs(io, options, stop, file, use);
-      }
+      // The program that makes it reads a folder by itself, with sockets too.
+      if (options.filesystem === 'erofs' && layers === undefined) return withErofs(io, options, stop, file, use);
       const folder = tarOfFolder(file, (line) => remark(io, 'note', line), stop);
       return withFilesystem(io, options, stop, layers ?? [folder], layers !== undefined, use);
     });
@@ -85,7 +87,6 @@ export async function withImageSource<T>(
     const start = await readStart(source, TAR_BLOCK);
     const packing = packingOf(start, file);
     if (packing === 'none' && !isTar(start)) return use(checkRaw(options, source));
-    if (options.filesystem === 'erofs') throw onlyFolders(options);
     return fromTar(io, options, stop, { name: file, handle: source.handle, at: 0, size: source.size }, packing, use);
   });
 }
@@ -147,26 +148,28 @@ async function withFilesystem<T>(
   layers: boolean,
   use: (source: RawSource) => Promise<T>,
 ): Promise<T> {
-  const { withFilesystemOf } = await import('../host/filesystem/build.ts');
-  const scratch = await scratchOf(io, options);
   let progress: Progress | undefined;
   const wanted = {
-    size: options.size,
+    ...(await wantedOf(io, options, stop)),
     layers,
-    ownedByRoot: options.owner === 'root',
-    scratch,
-    time: buildTime(io, options),
-    random: io.randomBytes,
-    stop,
     onProgress: (done: number, total: number) => {
       progress ??= progressOf(io, 'making the file system', total);
       progress.show(done);
     },
   };
-  return withFilesystemOf(archives, wanted, (source) => {
+  const useMade = (source: RawSource): Promise<T> => {
     progress?.end();
     return use(source);
-  }).finally(() => progress?.end());
+  };
+  const make = async (): Promise<T> => {
+    if (options.filesystem === 'erofs') {
+      const { withErofsOfArchives } = await import('../host/filesystem/erofs.ts');
+      return withErofsOfArchives(archives, wanted, useMade);
+    }
+    const { withFilesystemOf } = await import('../host/filesystem/build.ts');
+    return withFilesystemOf(archives, { ...wanted, size: options.size }, useMade);
+  };
+  return make().finally(() => progress?.end());
 }
 
 /** A folder as EROFS, read by the program that makes it. */
@@ -177,14 +180,13 @@ async function withErofs<T>(
   folder: string,
   use: (source: RawSource) => Promise<T>,
 ): Promise<T> {
-  if (options.size !== undefined) {
-    throw new BootsealError('usage', '--size is for ext4: EROFS has the size of its files', {
-      hint: 'leave --size out, or take --filesystem ext4',
-    });
-  }
   const { withErofsOf } = await import('../host/filesystem/erofs.ts');
-  const wanted = {
-    folder,
+  return withErofsOf(folder, await wantedOf(io, options, stop), use);
+}
+
+/** What both kinds of file system are made with. */
+async function wantedOf(io: Io, options: SourceOptions, stop: AbortSignal) {
+  return {
     ownedByRoot: options.owner === 'root',
     scratch: await scratchOf(io, options),
     time: buildTime(io, options),
@@ -192,14 +194,6 @@ async function withErofs<T>(
     onRemark: (line: string) => remark(io, 'note', line),
     stop,
   };
-  return withErofsOf(wanted, use);
-}
-
-function onlyFolders({ from }: SourceOptions): BootsealError {
-  const what = from === '-' ? 'standard input' : from;
-  return new BootsealError('tool', `EROFS is made of a folder with the files of the disk, and ${what} is none`, {
-    hint: 'unpack it as root (tar --xattrs --xattrs-include=* --numeric-owner -xpf), or take --filesystem ext4',
-  });
 }
 
 /** 1 January 1980, the time of all files of an EFI system partition. */

@@ -18,12 +18,15 @@ export interface Program {
 /** A program that ran and ended with a status other than 0. */
 export class FailedProgram extends BootsealError {
   readonly status: number;
+  /** What it said last, after a colon and a blank; empty for nothing. */
+  readonly words: string;
 
   constructor(name: string, status: number, words = '') {
     super('tool', `${name} failed (status ${status})${words}`, {
       hint: `the reason is its own: look into its manual (man ${name})`,
     });
     this.status = status;
+    this.words = words;
   }
 }
 
@@ -112,6 +115,28 @@ export async function* filterProgram(
   }
 }
 
+/**
+ * Feeds `input` to a program and waits for its end; when `input` breaks off, so does what the program reads.
+ *
+ * @throws as {@link runProgram}; what `input` throws, when the program has ended as well
+ */
+export async function feedProgram(
+  program: Program,
+  run: Run,
+  input: AsyncIterable<Uint8Array>,
+): Promise<{ readonly stderr: string }> {
+  const child = startProgram(program, run);
+  child.stdout.resume();
+  const feeding = feed(child.stdin, input).catch((error: unknown) => {
+    child.stdin.destroy();
+    return { error };
+  });
+  const [failed, ended] = await Promise.allSettled([feeding, child.ended]);
+  if (failed.status === 'fulfilled' && failed.value !== undefined) throw failed.value.error;
+  if (ended.status === 'rejected') throw ended.reason;
+  return ended.value;
+}
+
 async function feed(stdin: Writable, input: AsyncIterable<Uint8Array>): Promise<undefined> {
   for await (const piece of input) {
     if (stdin.destroyed || stdin.writableEnded) return;
@@ -164,11 +189,7 @@ async function outcome(program: Program, { stop }: Run, child: PromiseLike<Ended
   const ended = await child;
   stop?.throwIfAborted();
   if (!ended.failed) return { stdout: `${ended.stdout ?? ''}`, stderr: `${ended.stderr ?? ''}` };
-  if (ended.code === 'ENOENT') {
-    throw new BootsealError('tool', `${program.name} is not installed`, {
-      hint: `on Debian: apt-get install ${program.package}`,
-    });
-  }
+  if (ended.code === 'ENOENT') throw notInstalled(program);
   const words = lastWords(`${ended.stderr ?? ''}`);
   if (!ended.isTerminated && ended.exitCode !== undefined) throw new FailedProgram(program.name, ended.exitCode, words);
   const why = ended.isTerminated ? `ended by ${ended.signal}` : ended.code;
@@ -176,6 +197,17 @@ async function outcome(program: Program, { stop }: Run, child: PromiseLike<Ended
     ? 'look what ended it: a person, too little memory (the kernel log says so), or more output than is taken here'
     : `look whether ${program.name} runs by hand`;
   throw new BootsealError('tool', `${program.name} failed (${why})${words}`, { hint });
+}
+
+function notInstalled(program: Program): BootsealError {
+  return new BootsealError('tool', `${program.name} is not installed`, {
+    hint: `on Debian: apt-get install ${program.package}`,
+  });
+}
+
+/** Throws `tool` when a program is missing that another one is going to start. */
+export function needProgram(program: Program): void {
+  if (!isInstalled(program)) throw notInstalled(program);
 }
 
 /** What a failed program said last. */

@@ -9,6 +9,13 @@ export const erofsUtils: Needed = {
   how: 'apt-get install erofs-utils',
 };
 
+/** What makes file systems of archives. */
+export const fakeroot: Needed = {
+  name: 'fakeroot with attr',
+  files: [...erofsUtils.files, '/usr/bin/fakeroot', '/usr/bin/setfattr'],
+  how: 'apt-get install erofs-utils fakeroot attr',
+};
+
 /** A file as it is in the file system. */
 export interface Found {
   readonly nid: number;
@@ -17,6 +24,8 @@ export interface Found {
   readonly gid: number;
   readonly links: number;
   readonly mtime: readonly [number, number];
+  /** As stat says it; only of devices. */
+  readonly device: number;
   readonly xattrs: Readonly<Record<string, string>>;
 }
 
@@ -43,7 +52,8 @@ export function readErofs(file: string, path: string): Found {
     mode: image.readUInt16LE(at + 4),
     uid: image.readUInt32LE(at + 24),
     gid: image.readUInt32LE(at + 28),
-    mtime: [Number(image.readBigUInt64LE(at + 32)), image.readUInt32LE(at + 40)],
+    device: image.readUInt32LE(at + 16),
+    mtime: [Number(image.readBigInt64LE(at + 32)), image.readUInt32LE(at + 40)],
     links: image.readUInt32LE(at + 44),
     xattrs: readXattrs(image, at),
   };

@@ -13,6 +13,8 @@ import { ioError } from '../files.ts';
 /** Where such files are made. */
 export interface Scratch {
   readonly folder: string;
+  /** Whether what lies there lies in memory. */
+  readonly inMemory: boolean;
   /** Makes an empty file that nobody else can open by a name. Throws `io`. */
   open(): Promise<fs.FileHandle>;
   /** Throws `io` when there is no room for so many bytes. */
@@ -63,6 +65,7 @@ const roomOf = ({ blocks, bavail, bsize }: StatsFs): number =>
 function scratchIn(folder: string, inMemory: boolean): Scratch {
   return {
     folder,
+    inMemory,
     open: () => openNameless(folder),
     async checkRoom(bytes) {
       const free = roomOf(await fs.statfs(folder));

@@ -2,7 +2,15 @@ import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FailedProgram, filterProgram, inheritedFile, runProgram, startProgram } from '../../../src/host/program.ts';
+import {
+  FailedProgram,
+  feedProgram,
+  filterProgram,
+  inheritedFile,
+  needProgram,
+  runProgram,
+  startProgram,
+} from '../../../src/host/program.ts';
 import { scratch } from '../../cli/script.ts';
 import { HINT } from '../../failure.ts';
 
@@ -101,6 +109,46 @@ describe('runProgram', () => {
 
   it('refuses output without end', async () => {
     await expect(runProgram(program('yes'), { args: [] })).rejects.toMatchObject({ kind: 'tool', hint: HINT });
+  });
+});
+
+describe('needProgram', () => {
+  it('tells what is missing before anything is started', () => {
+    expect(() => needProgram(program('cat'))).not.toThrow();
+    expect(() => needProgram({ name: 'no-such-program', package: 'some-package' })).toThrow(
+      expect.objectContaining({
+        kind: 'tool',
+        message: 'no-such-program is not installed',
+        hint: 'on Debian: apt-get install some-package',
+      }),
+    );
+  });
+});
+
+describe('feedProgram', () => {
+  async function* pieces(count: number, after?: Error) {
+    for (let i = 0; i < count; i++) yield new Uint8Array(1 << 16);
+    if (after !== undefined) throw after;
+  }
+
+  it('gives a program all of the input and returns what it said', async () => {
+    const args = ['-c', 'wc -c >&2'];
+    await expect(feedProgram(program('sh'), { args }, pieces(20))).resolves.toMatchObject({ stderr: `${20 << 16}\n` });
+  });
+
+  it('throws the verdict of a program that does not wait for the end', async () => {
+    const args = ['-c', 'echo enough >&2; exit 3'];
+    await expect(feedProgram(program('sh'), { args }, pieces(200))).rejects.toMatchObject({
+      status: 3,
+      words: ': enough',
+    });
+  });
+
+  it('throws what the input throws, when the program has seen its end and is done', async () => {
+    const done = path.join(folder, 'done');
+    const run = { args: ['-c', 'cat >/dev/null; sleep 0.2; touch "$0"; exit 1', done] };
+    await expect(feedProgram(program('sh'), run, pieces(3, new Error('broken')))).rejects.toThrow('broken');
+    expect(fs.existsSync(done)).toBe(true);
   });
 });
 
