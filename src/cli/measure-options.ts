@@ -4,7 +4,14 @@ import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
 import { type CpuIdentity, cpuModel, cpuSignature } from '../core/measurement/cpu-models.ts';
 import { defaultFeatures } from '../core/measurement/features.ts';
-import { type Cpu, type Measured, type MeasuredFirmware, measure, type Platform } from '../core/measurement/measure.ts';
+import {
+  type Cpu,
+  type Measured,
+  type MeasuredFirmware,
+  type MeasureRequest,
+  measure,
+  type Platform,
+} from '../core/measurement/measure.ts';
 import { findProfile, PROFILES, type Profile } from '../core/measurement/profiles.ts';
 import { MAX_VCPUS } from '../core/measurement/vcpus.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
@@ -38,6 +45,7 @@ export interface MeasureOptions {
 
 /** Digests, and what they were computed from. */
 export interface MeasuredLaunch {
+  readonly request: MeasureRequest;
   readonly results: readonly Measured[];
   readonly firmware: MeasuredFirmware;
   /** By role: firmware, kernel, initrd, cmdline, svsm. */
@@ -92,26 +100,24 @@ export async function measureFromOptions(
   remarkOnKernel(io, platform, profile, options);
   const booted = await bootedFiles(io, options);
   const svsm = await chosenSvsm(io, options);
-  const results = measure(
-    {
-      platform,
-      firmware,
-      kernel: booted.hashes,
-      profile,
-      vcpus,
-      cpus,
-      features,
-      svsm,
-      unknownSections: options.unknownSections ?? 'refuse',
-      plan,
-    },
-    nodeHashes,
-  );
+  const request: MeasureRequest = {
+    platform,
+    firmware,
+    kernel: booted.hashes,
+    profile,
+    vcpus,
+    cpus,
+    features,
+    svsm,
+    unknownSections: options.unknownSections ?? 'refuse',
+    plan,
+  };
+  const results = measure(request, nodeHashes);
   const files: Record<string, HashedFile> = { firmware: firmwareHash, ...booted.files };
   if (svsm !== undefined) {
     files['svsm'] = { sha256: bytesToHex(nodeHashes.sha256(svsm.image)), bytes: svsm.image.length };
   }
-  return { results, firmware, inputs: files };
+  return { request, results, firmware, inputs: files };
 }
 
 function chosenFeatures(platform: Platform, options: MeasureOptions): bigint {

@@ -2,8 +2,10 @@
 import { Command, Option } from 'commander';
 import { bytesToBase64 } from '../core/base64.ts';
 import { bytesToHex } from '../core/hex.ts';
+import { launchContents } from '../core/measurement/launch-contents.ts';
 import type { Measured, Platform } from '../core/measurement/measure.ts';
 import type { Step } from '../core/measurement/plan.ts';
+import { nonZeroFields } from '../core/measurement/vmsa-fields.ts';
 import type { Io } from './io.ts';
 import { remark } from './io.ts';
 import { addMeasureOptions, type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './measure-options.ts';
@@ -98,9 +100,34 @@ function toJson(launch: MeasuredLaunch, options: PrintOptions): unknown {
       cpuSignature: result.cpu === undefined ? null : hex(result.cpu.signature),
       vmsaFeatures: result.features === undefined ? null : hex(result.features),
       digest: text(result.digest, options.format),
-      ...(result.plan === undefined ? {} : { plan: result.plan.map((step) => stepJson(step, options.format)) }),
+      ...(result.plan === undefined ? {} : planJson(launch, result, result.plan, options.format)),
     })),
     inputs: launch.inputs,
+  };
+}
+
+/** The steps, and what they are made of: with both, `bootseal explain` says what differs from another launch. */
+function planJson(
+  { request }: MeasuredLaunch,
+  { cpu, vcpus }: Measured,
+  plan: readonly Step[],
+  format: 'hex' | 'base64',
+): object {
+  const { kernelHashes, vmsas } = launchContents(request, cpu, vcpus);
+  return {
+    plan: plan.map((step) => stepJson(step, format)),
+    kernelHashes:
+      kernelHashes === undefined
+        ? null
+        : {
+            kernel: bytesToHex(kernelHashes.kernel),
+            initrd: bytesToHex(kernelHashes.initrd),
+            cmdline: bytesToHex(kernelHashes.cmdline),
+          },
+    vmsas:
+      vmsas === undefined
+        ? null
+        : { bsp: nonZeroFields(vmsas.bsp), ap: vmsas.ap === undefined ? null : nonZeroFields(vmsas.ap) },
   };
 }
 

@@ -8,6 +8,32 @@ export function defaultFeatures(platform: 'sev-es' | 'snp'): bigint {
   return platform === 'snp' ? SNP_ACTIVE : 0n;
 }
 
+const NAMES: readonly (readonly [bit: number, name: string])[] = [
+  [1, 'vTOM'],
+  [2, 'ReflectVC'],
+  [3, 'RestrictedInjection'],
+  [4, 'AlternateInjection'],
+  [5, 'DebugSwap'],
+  [6, 'PreventHostIBS'],
+  [7, 'BTBIsolation'],
+  [8, 'VmplSSS'],
+  [9, 'SecureTSC'],
+  [10, 'VmgexitParameter'],
+  [12, 'IbsVirtualization'],
+  [14, 'VmsaRegProt'],
+  [15, 'SmtProtection'],
+  [21, 'IbpbOnEntry'],
+  [63, 'AllowedSevFeatures'],
+];
+
+/** Returns the names of what is on besides SNP itself; bits without a name together as a number. */
+export function featureNames(features: bigint): readonly string[] {
+  const named = NAMES.filter(([bit]) => ((features >> BigInt(bit)) & 1n) === 1n);
+  const rest = named.reduce((left, [bit]) => left & ~(1n << BigInt(bit)), features & ~SNP_ACTIVE);
+  const names = named.map(([, name]) => name);
+  return rest === 0n ? names : [...names, `0x${rest.toString(16)}`];
+}
+
 /** Throws `usage` unless the value fits 64 bits and its bit 0 (SNP_ACTIVE) agrees with the platform. */
 export function checkFeatures(platform: 'sev-es' | 'snp', features: bigint): void {
   if (features < 0n || features >> 64n !== 0n) {
