@@ -4,6 +4,13 @@
  */
 export { findSnpReport, type Report, SnpReport } from './core/attestation/snp-report.ts';
 export { BootsealError, type ErrorDetails, type ErrorKind } from './core/errors.ts';
+export { accountOf, type LaunchAccount } from './core/explain/account.ts';
+export { CAUSES, type Cause, type CauseName } from './core/explain/cause.ts';
+export type { Difference, DifferenceKind } from './core/explain/difference.ts';
+export { type Explanation, explainLaunch } from './core/explain/explain.ts';
+export { parsePlanDocument } from './core/explain/plan-document.ts';
+export { parseTraceLog, type TraceLog } from './core/explain/trace-log.ts';
+export { parseVmsaDump } from './core/explain/vmsa-dump.ts';
 export {
   describeFirmware,
   type FirmwareDescriptor,
@@ -49,6 +56,7 @@ export {
 } from './core/measurement/cpu-models.ts';
 export { defaultFeatures } from './core/measurement/features.ts';
 export { type KernelHashes, kernelHashTable } from './core/measurement/hash-table.ts';
+export { type LaunchContents, launchContents } from './core/measurement/launch-contents.ts';
 export {
   computeLaunchMeasurement,
   type LaunchMeasurement,

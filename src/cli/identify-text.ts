@@ -4,6 +4,7 @@ import type { BootSlip } from '../core/identify/boots.ts';
 import type { FirmwareCandidate } from '../core/identify/firmware-candidates.ts';
 import type { FoundLaunch } from '../core/identify/identify.ts';
 import { modelsOfSignature } from '../core/measurement/cpu-models.ts';
+import { featureNames } from '../core/measurement/features.ts';
 
 const SLIPS: Readonly<Record<BootSlip, string>> = {
   'no-kernel-hashes':
@@ -35,7 +36,7 @@ export function describeFinding({ platform, vcpu }: FoundLaunch): string {
     `${count} ${count === 1 ? 'vCPU' : 'vCPUs'}`,
   ];
   if (cpu !== undefined) parts.push(`CPU signature ${hex(cpu.signature)}${modelsText(cpu.signature)}`);
-  return [...parts, `features ${hex(features)}${featureNames(features)}`].join(', ');
+  return [...parts, `features ${hex(features)}${inBrackets(featureNames(features))}`].join(', ');
 }
 
 function modelsText(signature: number): string {
@@ -44,13 +45,7 @@ function modelsText(signature: number): string {
   return others.length === 0 ? ` (${first})` : ` (${first}; so have ${others.join(', ')})`;
 }
 
-const FEATURE_NAMES: readonly (readonly [bit: bigint, name: string])[] = [
-  [0x20n, 'DebugSwap'],
-  [0x200n, 'SecureTSC'],
-];
-
-function featureNames(features: bigint): string {
-  const names = FEATURE_NAMES.filter(([bit]) => (features & bit) !== 0n).map(([, name]) => name);
+function inBrackets(names: readonly string[]): string {
   return names.length === 0 ? '' : ` (${names.join(', ')})`;
 }
 

@@ -24,6 +24,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'find the launch that gives a digest, and what differs from the one that was expected',
     load: async (io) => (await import('./identify.ts')).identifyCommand(io),
   },
+  explain: {
+    summary: 'say what differs between a launch that was expected and one that was found, and why',
+    load: async (io) => (await import('./explain.ts')).explainCommand(io),
+  },
   session: {
     summary: 'make the session, transport keys and record of a launch',
     load: async (io) => (await import('./session.ts')).sessionCommand(io),

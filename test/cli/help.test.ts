@@ -45,7 +45,7 @@ describe('help', () => {
     },
   );
 
-  it.each(['measure', 'measure snp', 'verify launch', 'identify', 'firmware lint'])(
+  it.each(['measure', 'measure snp', 'verify launch', 'identify', 'explain snp', 'firmware lint'])(
     'of %s tells the exit statuses',
     (words) => {
       expect(commands.find((one) => name(one) === `bootseal ${words}`)?.after).toMatch(/^Exit status: 0 /m);

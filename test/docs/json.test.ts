@@ -59,8 +59,11 @@ describe('the keys of --json', () => {
     ['docs/identify.md', 'identify report --firmware fw --vcpus 1 --json'],
     ['docs/measure.md', 'measure sev --firmware fw --kernel kernel --initrd kernel --plan --json'],
     ['docs/measure.md', 'measure snp --firmware fw --vcpus 1,2 --cpu EPYC,EPYC-Milan --plan --json'],
+    ['docs/measure.md', 'measure snp --firmware fw --kernel kernel --vcpus 2 --cpu EPYC --plan --json'],
     ['docs/measure.md', 'measure snp --firmware descriptor.json --profile ec2 --json'],
     ['docs/measure.md', 'measure snp --firmware code --svsm svsm --vars-size 540672 --cpu EPYC --json'],
+    ['docs/explain.md', 'explain plans plan.json plan.json --json'],
+    ['docs/explain.md', 'explain snp --firmware fw --vcpus 3 --cpu EPYC --profile ec2 --against plan.json --json'],
     [
       'docs/session.md',
       `session create --platform sev-es --platform-certs ${ROME} --policy nodbg,noks,nosend,es --firmware fw --kernel kernel --cpu EPYC --accept-firmware enforcing-some-unverified --out session --json`,
@@ -75,6 +78,7 @@ describe('the keys of --json', () => {
   ])('%s has those of %s', async (page, typed) => {
     const ran: Ran = await bootseal(typed.split(' '), folder);
     expect(ran.stdout, ran.stderr).not.toBe('');
+    if (typed.includes('--vcpus 2 --cpu EPYC --plan')) fs.writeFileSync(path.join(folder, 'plan.json'), ran.stdout);
     if (typed.endsWith('--descriptor')) fs.writeFileSync(path.join(folder, 'descriptor.json'), ran.stdout);
     expect(undocumented(ran.stdout, page)).toEqual([]);
   });

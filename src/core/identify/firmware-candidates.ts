@@ -29,9 +29,14 @@ export function firmwareCandidates(believed: readonly BelievedFirmware[]): reado
   return [...whole, ...believed.flatMap(codePart)];
 }
 
+/** Returns the bytes of the variable store that a whole image of this size begins with; 0 when no build has that size. */
+export function variableStoreOf(size: number): number {
+  return VARIABLE_STORES.get(size) ?? 0;
+}
+
 function codePart({ name, image }: BelievedFirmware): readonly FirmwareCandidate[] {
-  const leftOut = VARIABLE_STORES.get(image?.length ?? 0);
-  if (image === undefined || leftOut === undefined) return [];
+  const leftOut = variableStoreOf(image?.length ?? 0);
+  if (image === undefined || leftOut === 0) return [];
   const code = image.subarray(leftOut);
   try {
     return [{ name, measured: { image: code, firmware: parseFirmware(code) }, leftOut }];

@@ -1,0 +1,82 @@
+/** @module Causes in what is booted directly: whether the host measures it at all, and which of kernel, initrd and command line differs. */
+import { HASH_TABLE_SIZE } from '../measurement/hash-table.ts';
+import type { Cause, CauseName, CauseRule } from './cause.ts';
+import { HASH_STEPS } from './compare-launches.ts';
+import { type Difference, hexNumber } from './difference.ts';
+
+/** SHA-256 of nothing: no initrd, or an empty one. */
+const NO_INITRD = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+/** SHA-256 of one NUL: no command line, or an empty one. */
+const NO_CMDLINE = '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d';
+
+/** Explains differences in the hash table and in whether there is one. */
+export const bootCauses: CauseRule = (left) => {
+  const causes = left.flatMap(tableCause);
+  return [...causes, ...left.filter(({ kind }) => kind === 'kernel-hash').map(entryCause)];
+};
+
+function tableCause(one: Difference): readonly Cause[] {
+  const ofTable = HASH_STEPS.includes(one.name) || (one.kind === 'step-added' && one.found === TABLE);
+  if (!ofTable) return [];
+  if (one.kind === 'step-missing' || (one.kind === 'step-type' && one.found === 'zero')) {
+    return [
+      {
+        name: 'kernel-hashes-off',
+        because:
+          'the host measures no kernel: kernel-hashes=on or -kernel is missing, and it can boot any kernel, initrd and command line',
+        attempt: 'have the host set kernel-hashes=on on its sev-guest or sev-snp-guest object, and give -kernel',
+        explains: [one],
+      },
+    ];
+  }
+  if (one.kind === 'step-added' || (one.kind === 'step-type' && one.expected === 'zero')) {
+    return [
+      {
+        name: 'kernel-hashes-on',
+        because: 'the host measures a kernel that it boots directly, and none was expected',
+        attempt: 'give --kernel, --initrd and --cmdline',
+        explains: [one],
+      },
+    ];
+  }
+  return [];
+}
+
+/** A log does not name the table; nothing else that is added to a SEV guest has its length. */
+const TABLE = `data, ${hexNumber(HASH_TABLE_SIZE)} bytes`;
+
+function entryCause(one: Difference): Cause {
+  const [name, because, attempt] = entryTexts(one);
+  return { name, because, attempt, explains: [one] };
+}
+
+function entryTexts({ name, expected, found }: Difference): readonly [CauseName, string, string] {
+  if (name === 'kernel') {
+    return [
+      'kernel',
+      'another kernel is measured (QEMU 7.2.0 and some forks change its header before they hash it)',
+      'give --kernel the very file that the host passes to -kernel (sha256sum)',
+    ];
+  }
+  if (name === 'initrd') {
+    if (found === NO_INITRD)
+      return [
+        'initrd-missing',
+        'no initrd, or an empty one, is measured',
+        'leave --initrd out, or have the host give -initrd',
+      ];
+    if (expected === NO_INITRD)
+      return ['initrd-missing', 'an initrd is measured, and none was expected', 'give --initrd'];
+    return [
+      'initrd',
+      'another initrd is measured',
+      'give --initrd the very file that the host passes to -initrd (sha256sum)',
+    ];
+  }
+  const look = 'bootseal identify tries a newline, a space and blanks cut off; libvirt and kata add words of their own';
+  if (found === NO_CMDLINE)
+    return ['cmdline-empty', 'an empty command line is measured', 'leave --cmdline out, or have the host give -append'];
+  if (expected === NO_CMDLINE)
+    return ['cmdline-empty', 'a command line is measured, and an empty one was expected', 'give --cmdline'];
+  return ['cmdline', 'another command line is measured: each byte counts, and a newline at its end', look];
+}

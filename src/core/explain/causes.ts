@@ -1,0 +1,209 @@
+/** @module The table of causes. Each rule looks at what those before it have left unexplained; where each is from stands beside it. */
+import { variableStoreOf } from '../identify/firmware-candidates.ts';
+import { modelsOfSignature } from '../measurement/cpu-models.ts';
+import { featureNames } from '../measurement/features.ts';
+import { bootCauses } from './boot-causes.ts';
+import type { Cause, CauseName, CauseRule } from './cause.ts';
+import type { Comparison } from './compare-launches.ts';
+import type { Difference } from './difference.ts';
+import { profileCause } from './profile-cause.ts';
+
+/** Makes one cause of all differences for which `is` holds. */
+function causeOf(
+  name: CauseName,
+  is: (difference: Difference) => boolean,
+  say: (first: Difference, all: readonly Difference[]) => readonly [because: string, attempt: string],
+): CauseRule {
+  return (left) => {
+    const explains = left.filter(is);
+    const [first] = explains;
+    if (first === undefined) return [];
+    const [because, attempt] = say(first, explains);
+    return [{ name, because, attempt, explains }];
+  };
+}
+
+const isField =
+  (...names: readonly string[]) =>
+  (one: Difference) =>
+    one.kind === 'vmsa-field' && names.includes(one.name);
+
+const platform = causeOf(
+  'platform',
+  ({ kind }) => kind === 'platform',
+  ({ expected, found }) => [
+    `${expected} was expected, and the guest was started as ${found}`,
+    `bootseal measure ${found}; on the host look at the confidential-guest-support object`,
+  ],
+);
+
+const isFirmware = ({ kind, name }: Difference): boolean => kind.startsWith('step-') && name === 'firmware';
+
+/** Pflash and some launch scripts take the code alone, which starts elsewhere and is measured without the variable store. */
+const firmwareSize: CauseRule = (left) => {
+  const explains = left.filter((one) => isFirmware(one) && one.kind === 'step-length');
+  const [first] = explains;
+  if (first === undefined) return [];
+  const [expected, found] = [Number(first.expected), Number(first.found)];
+  if (found === expected - variableStoreOf(expected)) {
+    return [
+      {
+        name: 'firmware-code-only',
+        because: `only the code part of the firmware was loaded, without its ${variableStoreOf(expected)} bytes of variable store`,
+        attempt: `have the host load the whole image, or measure what it loads: tail -c +${variableStoreOf(expected) + 1} OVMF.fd > code.fd`,
+        explains,
+      },
+    ];
+  }
+  if (expected === found - variableStoreOf(found)) {
+    return [
+      {
+        name: 'firmware-code-only',
+        because: 'the whole image was loaded, and only its code part was expected',
+        attempt: 'give --firmware the whole image, not OVMF_CODE.fd',
+        explains,
+      },
+    ];
+  }
+  return [
+    {
+      name: 'firmware-size',
+      because: `the firmware has ${found} bytes, and ${expected} were expected: it is another file`,
+      attempt: 'give --firmware the very file that the host loads (sha256sum)',
+      explains,
+    },
+  ];
+};
+
+const firmwareContents = causeOf(
+  'firmware-contents',
+  (one) => isFirmware(one) && one.kind === 'step-contents',
+  () => [
+    'the firmware has the expected size and other contents: another build or version',
+    'give --firmware the very file that the host loads (sha256sum); bootseal identify takes several',
+  ],
+);
+
+/** One of our own plans without a trace: only `measure --svsm` names a step so. */
+const svsm = causeOf(
+  'svsm',
+  ({ kind, name }) => kind.startsWith('step-') && name === 'svsm',
+  ({ found }) => [
+    `an SVSM below the firmware was ${found === undefined ? 'expected, and there is none' : 'found, and none was expected'}`,
+    found === undefined ? 'leave --svsm out' : 'give --svsm, with --vars-size',
+  ],
+);
+
+/** edk2 moved KERNEL_HASHES to the end of the metadata (pull request 6054); QEMU adds sections in the order of the file. */
+const sectionOrder = causeOf(
+  'section-order',
+  ({ kind }) => kind === 'step-order',
+  ({ name }) => [
+    `the same sections come in another order, ${name} among them: the metadata is that of another edk2 build`,
+    'give --firmware the very file that the host loads; bootseal firmware inspect shows its sections',
+  ],
+);
+
+const SECTION_KINDS: readonly string[] = ['step-missing', 'step-added', 'step-type', 'step-length'];
+
+const sections = causeOf(
+  'sections',
+  (one) => SECTION_KINDS.includes(one.kind) && !isFirmware(one),
+  (first, all) => [
+    `${all.length === 1 ? 'a section is' : 'sections are'} not as expected, first ${first.name}: the firmware’s SEV metadata is that of another build`,
+    'give --firmware the very file that the host loads; bootseal firmware inspect shows its sections',
+  ],
+);
+
+const vcpus = causeOf(
+  'vcpus',
+  ({ kind }) => kind === 'vcpus',
+  ({ expected, found }) => [
+    `the guest has ${found} vCPUs at launch, and ${expected} were expected (of -smp 4,maxcpus=16 only 4 count; kata adds its own)`,
+    `--vcpus ${found}`,
+  ],
+);
+
+/** RDX at reset is the signature of QEMU's -cpu model. */
+const cpuModel = causeOf('cpu-model', isField('rdx'), ({ expected, found }) => [
+  `the vCPUs are ${cpuName(found)}, and ${cpuName(expected)} was expected: it is QEMU's -cpu that counts, not the host's processor`,
+  `--cpu-signature ${found}`,
+]);
+
+function cpuName(text = '0x0'): string {
+  const models = Number(text) > 0xffffffff ? [] : modelsOfSignature(Number(text));
+  return models.length === 0 ? `of signature ${text}` : `${models[0]} (${text})`;
+}
+
+const vmsaFeatures = causeOf('vmsa-features', isField('sev_features'), ({ expected = '0x0', found = '0x0' }) => {
+  const [one, other] = [BigInt(expected), BigInt(found)];
+  const [on, off] = [other & ~one, one & ~other];
+  const parts = [...(on === 0n ? [] : [`has ${named(on)} on`]), ...(off === 0n ? [] : [`has ${named(off)} off`])];
+  const host = ((on | off) & DEBUG_SWAP) === 0n ? '' : '; on the host: modprobe kvm_amd debug_swap=0 or 1';
+  return [
+    `SEV_FEATURES is ${found} in place of ${expected}: the host ${parts.join(' and ')}`,
+    `--vmsa-features ${found}${host}`,
+  ];
+});
+
+const DEBUG_SWAP = 0x20n;
+const named = (features: bigint) =>
+  [...((features & 1n) === 0n ? [] : ['SNP_ACTIVE']), ...featureNames(features)].join(', ');
+
+/** CS base and RIP of all vCPUs but the first are the firmware's reset address. */
+const resetAddress: CauseRule = (left) => {
+  const explains = left.filter((one) => isField('rip', 'cs.base')(one) && (one.vcpu?.first ?? 0) > 0);
+  if (explains.length === 0) return [];
+  const because = 'the vCPUs other than the first start elsewhere: the firmware has another SEV-ES reset block';
+  const attempt =
+    'give --firmware the very file that the host loads; bootseal firmware inspect shows its reset address';
+  return [{ name: 'reset-address', because, attempt, explains }];
+};
+
+/** sev-snp-measure up to 0.0.13 in its mode snp:svsm: MXCSR set, FCW lost, a state that no KVM produces. */
+const fpuHalf = causeOf(
+  'fpu-half',
+  (one) => isField('x87_fcw')(one) && one.expected === '0x37f' && one.found === '0x0',
+  () => [
+    'MXCSR is set and FCW is not, a state that no KVM produces: sev-snp-measure up to 0.0.13 makes it in its mode snp:svsm',
+    'take no reference values from that mode',
+  ],
+);
+
+const idBlock = causeOf(
+  'id-block',
+  ({ kind }) => kind === 'id-block',
+  () => [
+    'the ID block that the host gave is for another digest: the platform refuses the launch with BAD_MEASUREMENT unless the guest has that one',
+    'make the ID block for the digest that bootseal measure prints',
+  ],
+);
+
+const RULES: readonly CauseRule[] = [
+  platform,
+  firmwareSize,
+  firmwareContents,
+  profileCause,
+  bootCauses,
+  svsm,
+  sectionOrder,
+  sections,
+  vcpus,
+  cpuModel,
+  vmsaFeatures,
+  resetAddress,
+  fpuHalf,
+  idBlock,
+];
+
+/** Returns the causes of the differences of a comparison, each difference under one cause at most. */
+export function causesOf(comparison: Comparison): readonly Cause[] {
+  let left = comparison.differences;
+  const causes: Cause[] = [];
+  for (const rule of RULES) {
+    const found = rule(left, comparison);
+    causes.push(...found);
+    left = left.filter((one) => !found.some(({ explains }) => explains.includes(one)));
+  }
+  return causes;
+}

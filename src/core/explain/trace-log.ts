@@ -1,0 +1,182 @@
+/**
+ * @module What a host's QEMU did, from its trace lines (QEMU target/i386/trace-events, `-trace 'kvm_sev*'`), with whatever a log
+ * puts before and between them. Today's form has `src`, AMD's trees before QEMU 9.1 had `addr`, and first ones no address and the
+ * number of the type.
+ */
+import { base64ToBytes } from '../base64.ts';
+import { BootsealError } from '../errors.ts';
+import type { Platform } from '../measurement/measure.ts';
+import type { StepType } from '../measurement/plan.ts';
+import { type AccountStep, type LaunchAccount, NO_ACCOUNT, splitSteps } from './account.ts';
+
+/** What the lines say. */
+export interface TraceLog {
+  readonly account: LaunchAccount;
+  /** Launches in the log, of which the last is told. */
+  readonly launches: number;
+  /** The launch measurement of SEV and SEV-ES as QEMU prints it, base64. */
+  readonly measurement: string | undefined;
+}
+
+/** Far more than any firmware has sections. */
+const MOST_STEPS = 4096;
+
+/** QEMU's log backend puts `PID@SECONDS.MICROSECONDS:` before the event. */
+const EVENT = /(?:^|[\s:])kvm_sev_(snp_)?launch_(start|update|update_data|measurement|finish)(?:[ \t]+(.*))?$/;
+const PROCESS = /(?:^|\s)([0-9]{1,10})@[0-9]+\.[0-9]+:kvm_sev_/;
+
+const UPDATE =
+  /^(?:src|addr) (?:0x[0-9a-f]+|\(nil\)) (?:gpa 0x([0-9a-f]{1,16}) )?len 0x([0-9a-f]{1,16}) (?:\(([A-Za-z]+) page\)|type ([0-9]+))$/;
+const UPDATE_DATA = /^addr (?:0x[0-9a-f]+|\(nil\)) len 0x([0-9a-f]{1,16})$/;
+
+const TYPES: readonly StepType[] = ['normal', 'vmsa', 'zero', 'unmeasured', 'secrets', 'cpuid'];
+
+interface Event {
+  readonly name: string;
+  readonly text: string;
+  readonly snp: boolean;
+  readonly line: number;
+  readonly process: string | undefined;
+}
+
+/** Reads a log; throws `format` when it tells of no launch, of several programs at once, or what no QEMU prints. */
+export function parseTraceLog(text: string): TraceLog {
+  const { events, unended } = readEvents(text);
+  const [first] = events;
+  if (first === undefined) {
+    throw new BootsealError('format', 'the log has no line of QEMU’s trace events of a launch', {
+      hint: "have QEMU started with -trace 'kvm_sev*' (libvirt: <qemu:arg> in the domain), and give what it printed",
+    });
+  }
+  const [one = '', other] = new Set(events.flatMap(({ process }) => (process === undefined ? [] : [process])));
+  if (other !== undefined) {
+    throw new BootsealError('format', `the log has launches of several processes, ${one} and ${other}`, {
+      hint: `give those of one: grep '${one}@' LOG`,
+    });
+  }
+  const starts = events.flatMap(({ name }, i) => (name === 'start' ? [i] : []));
+  return lastLaunch(events.slice(starts.at(-1) ?? 0), Math.max(1, starts.length), unended);
+}
+
+/** The events, and whether the text ends in the middle of one. */
+function readEvents(text: string): { readonly events: readonly Event[]; readonly unended: boolean } {
+  const events: Event[] = [];
+  const lines = text.split('\n');
+  lines.forEach((line, i) => {
+    const found = EVENT.exec(line.trimEnd());
+    if (found === null) return;
+    const process = PROCESS.exec(line)?.[1];
+    events.push({ name: found[2] ?? '', text: found[3] ?? '', snp: found[1] !== undefined, line: i + 1, process });
+  });
+  const last = events.at(-1);
+  const unended = last !== undefined && last.line === lines.length && last.name.startsWith('update') && !isWhole(last);
+  return { events: unended ? events.slice(0, -1) : events, unended };
+}
+
+const isWhole = ({ snp, text }: Event) => (snp ? UPDATE : UPDATE_DATA).test(text);
+
+function lastLaunch(events: readonly Event[], launches: number, unended: boolean): TraceLog {
+  const updates = events.filter(({ name }) => name.startsWith('update'));
+  const steps = folded(updates.map(readUpdate));
+  if (steps.length > MOST_STEPS) {
+    throw new BootsealError('format', `the log has ${steps.length} regions, more than any launch`, {
+      hint: 'give the log of one launch',
+    });
+  }
+  const event = (name: string) => events.findLast((one) => one.name === name);
+  const [start, finish] = [event('start'), event('finish') ?? event('measurement')];
+  return {
+    account: {
+      ...NO_ACCOUNT,
+      from: 'trace',
+      platform: platformOf(events, start),
+      ...parted(steps),
+      idBlockDigest: idBlockDigest(event('finish')),
+      cut: cutOf(start === undefined, finish === undefined || unended),
+    },
+    launches,
+    measurement: /^data ([A-Za-z0-9+/=]+)$/.exec(event('measurement')?.text ?? '')?.[1],
+  };
+}
+
+/** KVM adds the VMSAs by itself and QEMU prints nothing of it, except for those of an IGVM file. */
+function parted(steps: readonly AccountStep[]): Pick<LaunchAccount, 'steps' | 'vcpuSteps' | 'vcpus'> {
+  const { steps: memory, vcpuSteps = [] } = splitSteps(steps);
+  return vcpuSteps.length === 0
+    ? { steps: memory, vcpuSteps: undefined, vcpus: undefined }
+    : { steps: memory, vcpuSteps, vcpus: vcpuSteps.length };
+}
+
+function cutOf(start: boolean, end: boolean): LaunchAccount['cut'] {
+  if (start && end) return 'both';
+  return start ? 'start' : end ? 'end' : undefined;
+}
+
+/** Bit 2 of a SEV guest's policy is ES (AMD SEV API 55766, section 2.3). */
+function platformOf(events: readonly Event[], start: Event | undefined): Platform | undefined {
+  if (events.some(({ snp }) => snp)) return 'snp';
+  const policy = /^policy 0x([0-9a-f]{1,8})\b/.exec(start?.text ?? '')?.[1];
+  if (policy === undefined) return undefined;
+  return (Number.parseInt(policy, 16) & 4) === 0 ? 'sev' : 'sev-es';
+}
+
+function readUpdate(event: Event): AccountStep {
+  const found = event.snp ? UPDATE.exec(event.text) : UPDATE_DATA.exec(event.text);
+  if (found === null) throw unknownForm(event);
+  const [gpa, digits = '', name, number] = event.snp ? found.slice(1) : [undefined, found[1]];
+  const type = event.snp ? TYPES.find((one, i) => one === name?.toLowerCase() || `${i + 1}` === number) : 'data';
+  const length = Number(BigInt(`0x${digits}`));
+  if (type === undefined || !Number.isSafeInteger(length)) throw unknownForm(event);
+  const base = { name: undefined, type, digest: undefined };
+  return {
+    ...base,
+    gpa: gpa === undefined ? undefined : BigInt(`0x${gpa}`),
+    length: event.snp ? length : dataLength(digits),
+  };
+}
+
+/** QEMU before 6.0 printed `0x` and then the length in decimal; no firmware and no hash table has such a length in hexadecimal. */
+function dataLength(digits: string): number {
+  const [hexadecimal, decimal] = [Number(BigInt(`0x${digits}`)), Number(digits)];
+  const isPlain = hexadecimal % 16 === 0 && (hexadecimal % 4096 === 0 || hexadecimal < 4096);
+  return !isPlain && Number.isSafeInteger(decimal) ? decimal : hexadecimal;
+}
+
+function unknownForm({ name, snp, line }: Event): BootsealError {
+  return new BootsealError(
+    'format',
+    `line ${line}: kvm_sev_${snp ? 'snp_' : ''}launch_${name} in a form that no QEMU prints`,
+    {
+      hint: 'give the log as QEMU wrote it; when it is, tell the authors of bootseal which QEMU that is',
+    },
+  );
+}
+
+/** QEMU repeats a region with what is left of it when KVM answers EAGAIN (target/i386/sev.c, sev_snp_launch_update). */
+function folded(steps: readonly AccountStep[]): readonly AccountStep[] {
+  const out: AccountStep[] = [];
+  for (const step of steps) {
+    const last = out.at(-1);
+    if (last === undefined || !continues(last, step)) out.push(step);
+  }
+  return out;
+}
+
+function continues(whole: AccountStep, rest: AccountStep): boolean {
+  if (whole.gpa === undefined || rest.gpa === undefined || whole.type !== rest.type) return false;
+  const end = ({ gpa = 0n, length = 0 }: AccountStep) => gpa + BigInt(length);
+  // VMSAs of several vCPUs stand at one address.
+  return rest.type !== 'vmsa' && rest.gpa >= whole.gpa && end(rest) === end(whole);
+}
+
+/** An ID block begins with the digest that the launch must have (AMD SEV-SNP ABI 56860, table 75). */
+function idBlockDigest(finish: Event | undefined): Uint8Array | undefined {
+  const text = /^id_block ([A-Za-z0-9+/=]+)\b/.exec(finish?.text ?? '')?.[1];
+  if (text?.length !== 128) return undefined;
+  try {
+    return base64ToBytes(text).subarray(0, 48);
+  } catch (error) {
+    if (error instanceof BootsealError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * @module CPU state that a host tells: what KVM prints in sev_es_sync_vmsa when dynamic debugging is on (Linux
+ * arch/x86/kvm/svm/sev.c, print_hex_dump_debug without offsets), or the pages themselves, as sev-snp-measure --dump-vmsa writes them.
+ */
+import { BootsealError } from '../errors.ts';
+import { MAX_VCPUS } from '../measurement/vcpus.ts';
+import { Vmsa } from '../measurement/vmsa.ts';
+import { type LaunchAccount, NO_ACCOUNT } from './account.ts';
+
+const HEADING = 'Virtual Machine Save Area (VMSA):';
+/** Bytes in a line. */
+const LINE = 16;
+
+/** sizeof(struct sev_es_save_area): 0x408 bytes before its floating-point registers were declared in Linux, 0x670 since. */
+const SIZES = [0x408, 0x670, Vmsa.size];
+
+/** As many bytes at the end of a line as a line has, or as the last line of the smaller structure has. */
+const BYTES = /(?:^|[\s:\]])((?:[0-9a-f]{2} ){15}[0-9a-f]{2}|(?:[0-9a-f]{2} ){7}[0-9a-f]{2})$/;
+
+const HINT =
+  'lines are missing or changed: make the kernel’s log larger (log_buf_len=), start one guest, and give all of `dmesg`';
+
+/** Reads pages, one after another, or the text of a kernel's log; throws `format` for what is neither. */
+export function parseVmsaDump(bytes: Uint8Array): LaunchAccount {
+  const { pages, told, cut } = bytes.includes(0) ? rawPages(bytes) : dumps(bytes);
+  if (pages.length > MAX_VCPUS) {
+    throw new BootsealError('format', `${pages.length} VMSAs, and a guest has at most ${MAX_VCPUS} vCPUs`, {
+      hint: 'give those of one launch',
+    });
+  }
+  return {
+    ...NO_ACCOUNT,
+    from: 'vmsa-dump',
+    vcpus: cut ? undefined : pages.length,
+    vmsas: { pages, told, cut },
+  };
+}
+
+interface Dump {
+  readonly pages: readonly Uint8Array[];
+  readonly told: number;
+  readonly cut: boolean;
+}
+
+function rawPages(bytes: Uint8Array): Dump {
+  if (bytes.length % Vmsa.size !== 0) {
+    throw new BootsealError('format', `${bytes.length} bytes are neither VMSA pages of 4096 bytes nor a kernel’s log`, {
+      hint: 'give the pages one after another, or what dmesg prints',
+    });
+  }
+  const pages = Array.from({ length: bytes.length / Vmsa.size }, (_, i) =>
+    Uint8Array.from(bytes.subarray(i * Vmsa.size, (i + 1) * Vmsa.size)),
+  );
+  return { pages, told: Vmsa.size, cut: false };
+}
+
+function dumps(bytes: Uint8Array): Dump {
+  const found = textDumps(bytes);
+  const [first] = found;
+  if (first === undefined) {
+    throw new BootsealError('format', `the log has no line "${HEADING}"`, {
+      hint: "on the host: echo 'func sev_es_sync_vmsa +p' > /sys/kernel/debug/dynamic_debug/control, then start the guest and give dmesg",
+    });
+  }
+  const odd = found.findIndex(({ length }) => !SIZES.includes(length) || length !== first.length);
+  const cut = odd > 0 && odd === found.length - 1 && (found[odd]?.length ?? 0) < first.length;
+  if (odd !== -1 && !cut) {
+    throw new BootsealError('format', `VMSA ${odd} of the log has ${found[odd]?.length} bytes, which no Linux prints`, {
+      hint: HINT,
+    });
+  }
+  return { pages: (cut ? found.slice(0, -1) : found).map(page), told: first.length, cut };
+}
+
+function page(dump: readonly number[]): Uint8Array {
+  const whole = new Uint8Array(Vmsa.size);
+  whole.set(dump);
+  return whole;
+}
+
+/** The bytes after each heading. Other lines between them are left out: no other has as many bytes. */
+function textDumps(bytes: Uint8Array): readonly (readonly number[])[] {
+  const found: number[][] = [];
+  for (const line of linesOf(bytes)) {
+    const dump = found.at(-1);
+    if (line.endsWith(HEADING)) found.push([]);
+    else if (dump !== undefined && dump.length < Vmsa.size) {
+      const digits = BYTES.exec(line)?.[1]?.split(' ') ?? [];
+      if (digits.length === LINE || dump.length + digits.length === SIZES[0]) {
+        for (const two of digits) dump.push(Number.parseInt(two, 16));
+      }
+    }
+  }
+  return found;
+}
+
+/** Longer lines hold no dump. */
+const LONGEST_LINE = 512;
+
+function* linesOf(bytes: Uint8Array): Generator<string> {
+  let start = 0;
+  while (start < bytes.length) {
+    const newline = bytes.indexOf(0x0a, start);
+    const end = newline === -1 ? bytes.length : newline;
+    yield String.fromCharCode(...bytes.subarray(Math.max(start, end - LONGEST_LINE), end)).trimEnd();
+    start = end + 1;
+  }
+}

@@ -1,0 +1,85 @@
+/** @module Launches to explain: their accounts, and the logs that a host would write of them, in the forms of QEMU and Linux. */
+import { accountOf, type LaunchAccount } from '../src/core/explain/account.ts';
+import type { CauseName } from '../src/core/explain/cause.ts';
+import { type Explanation, explainLaunch } from '../src/core/explain/explain.ts';
+import type { KernelHashes } from '../src/core/measurement/hash-table.ts';
+import { launchContents } from '../src/core/measurement/launch-contents.ts';
+import { firmwareOf, type MeasureRequest, measure } from '../src/core/measurement/measure.ts';
+import { findProfile } from '../src/core/measurement/profiles.ts';
+import { nodeHashes } from '../src/host/node-hashes.ts';
+import { AMDSEV, join, lastPage, type Tables } from './firmware-image.ts';
+import { kernelHashes } from './measurement-vectors.ts';
+
+/** A firmware of `size` bytes that ends in these tables. */
+export function firmwareWith(tables: Tables = AMDSEV, size = 0x10000, filling = 0): Uint8Array {
+  return join(new Uint8Array(size - 4096).fill(filling), lastPage(tables));
+}
+
+export const MILAN = 0xa00f11;
+export const GENOA = 0xa10f10;
+export const kernel: KernelHashes = kernelHashes(Buffer.from('kernel'), Buffer.from('initrd'), 'quiet');
+
+/** An SNP guest with two vCPUs and a kernel. */
+export function requestWith(over: Partial<MeasureRequest> = {}): MeasureRequest {
+  return {
+    platform: 'snp',
+    firmware: firmwareOf(firmwareWith()),
+    kernel,
+    profile: findProfile('qemu'),
+    vcpus: [2],
+    cpus: [{ signature: MILAN }],
+    features: over.platform === 'sev-es' ? 0n : 1n,
+    plan: true,
+    ...over,
+  };
+}
+
+/** What an owner expects of it. */
+export function accountWith(over: Partial<MeasureRequest> = {}): LaunchAccount {
+  const request = requestWith(over);
+  const [measured] = measure(request, nodeHashes);
+  if (measured === undefined) throw new Error('nothing was measured');
+  return accountOf(measured, launchContents(request, measured.cpu, measured.vcpus));
+}
+
+/** Explains, and returns the names of the causes in place of the causes. */
+export function explained(
+  expected: LaunchAccount,
+  found: LaunchAccount,
+): Explanation & { readonly names: readonly CauseName[] } {
+  const explanation = explainLaunch(expected, found);
+  return { ...explanation, names: explanation.causes.map(({ name }) => name) };
+}
+
+/** What QEMU prints of a launch with -trace 'kvm_sev*'. */
+export function traceOf({ platform, steps = [] }: LaunchAccount): string {
+  const lines = steps.map(({ type, gpa = 0n, length = 0 }) =>
+    platform === 'snp'
+      ? `kvm_sev_snp_launch_update src 0x7f0000000000 gpa 0x${gpa.toString(16)} len 0x${length.toString(16)} (${type.charAt(0).toUpperCase()}${type.slice(1)} page)`
+      : `kvm_sev_launch_update_data addr 0x7f0000000000 len 0x${length.toString(16)}`,
+  );
+  const ends =
+    platform === 'snp'
+      ? [
+          'kvm_sev_snp_launch_start policy 0x30000 gosvw (null)',
+          'kvm_sev_snp_launch_finish id_block (null) id_auth (null) host_data (null)',
+        ]
+      : [
+          `kvm_sev_launch_start policy 0x${platform === 'sev' ? 1 : 5} session (nil) pdh (nil)`,
+          'kvm_sev_launch_finish ',
+        ];
+  return `${[ends[0], ...lines, ends[1]].join('\n')}\n`;
+}
+
+/** What KVM prints of vCPUs: `size` bytes of each. */
+export function dmesgOf(pages: readonly Uint8Array[], size = 0x670, prefix = '[  123.456789] '): string {
+  const lines = pages.flatMap((page) => {
+    const rows = Array.from({ length: Math.ceil(size / 16) }, (_, i) =>
+      Array.from(page.subarray(16 * i, Math.min(size, 16 * i + 16)), (byte) => byte.toString(16).padStart(2, '0')).join(
+        ' ',
+      ),
+    );
+    return [`${prefix}kvm_amd: Virtual Machine Save Area (VMSA):`, ...rows.map((row) => prefix + row)];
+  });
+  return `${lines.join('\n')}\n`;
+}

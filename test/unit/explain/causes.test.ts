@@ -1,0 +1,398 @@
+/** Each row of docs/mismatch.md stands here: a launch of another kind is explained by its cause's name, and by nothing else. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { LaunchAccount } from '../../../src/core/explain/account.ts';
+import { CAUSES, type CauseName } from '../../../src/core/explain/cause.ts';
+import { parseTraceLog } from '../../../src/core/explain/trace-log.ts';
+import { parseVmsaDump } from '../../../src/core/explain/vmsa-dump.ts';
+import { firmwareOf, type MeasureRequest } from '../../../src/core/measurement/measure.ts';
+import { findProfile, PROFILES } from '../../../src/core/measurement/profiles.ts';
+import {
+  accountWith,
+  dmesgOf,
+  explained,
+  firmwareWith,
+  GENOA,
+  kernel,
+  MILAN,
+  traceOf,
+} from '../../explain-launches.ts';
+import { AMDSEV, type Tables } from '../../firmware-image.ts';
+import { fixture } from '../../fixtures.ts';
+import { kernelHashes } from '../../measurement-vectors.ts';
+import { AMDSEV_195, QEMU_DEVEL_SEV } from '../../trace-logs.ts';
+
+type Over = Partial<MeasureRequest>;
+
+const firmware = (tables: Tables, size?: number, filling?: number) => ({
+  firmware: firmwareOf(firmwareWith(tables, size, filling)),
+});
+const [secMem, secrets, cpuid, hashes] = AMDSEV.sev ?? [];
+const sections = (...all: readonly (typeof secMem)[]): Tables => ({
+  ...AMDSEV,
+  sev: all.flatMap((one) => (one === undefined ? [] : [one])),
+});
+const boot = (k: string, initrd: string, cmdline: string) => ({
+  kernel: kernelHashes(Buffer.from(k), Buffer.from(initrd), cmdline),
+});
+const none = { kernel: undefined };
+const profile = (name: string) => ({ profile: findProfile(name) });
+const es = { platform: 'sev-es' } as const;
+const sev = { platform: 'sev' } as const;
+
+/** What a plan of another machine, and the logs of a host, have of a launch. */
+const asTrace = (account: LaunchAccount) => parseTraceLog(traceOf(account)).account;
+const asDump = ({ vmsas }: LaunchAccount) => parseVmsaDump(Buffer.from(dmesgOf(vmsas?.pages ?? [])));
+
+interface Row {
+  readonly name: string;
+  readonly expected: Over;
+  readonly found: Over;
+  readonly plan: readonly CauseName[];
+  /** What a trace alone shows. */
+  readonly trace?: readonly CauseName[];
+  /** What a dump alone shows. */
+  readonly dump?: readonly CauseName[];
+}
+
+const ROWS: readonly Row[] = [
+  { name: 'nothing', expected: {}, found: {}, plan: [], trace: [], dump: [] },
+  { name: 'nothing, under SEV-ES', expected: es, found: es, plan: [], trace: [], dump: [] },
+  { name: 'nothing, under SEV', expected: sev, found: sev, plan: [], trace: [] },
+  // The host.
+  ...['qemu-legacy', 'ec2', 'ec2-2023', 'gce-milan', 'gce-genoa', 'krun'].flatMap((name) => [
+    {
+      name: `a host of profile ${name}`,
+      expected: none,
+      found: { ...none, ...profile(name) },
+      plan: ['profile'] as const,
+      dump: ['profile'] as const,
+    },
+    {
+      name: `no host of profile ${name}`,
+      expected: { ...none, ...profile(name) },
+      found: none,
+      plan: ['profile'] as const,
+      dump: ['profile'] as const,
+    },
+  ]),
+  {
+    name: 'a SEV-ES host of profile qemu-legacy',
+    expected: es,
+    found: { ...es, ...profile('qemu-legacy') },
+    plan: ['profile'],
+    trace: [],
+    dump: ['profile'],
+  },
+  {
+    name: 'CPUID at the end as on EC2',
+    expected: none,
+    found: { ...none, ...profile('ec2') },
+    plan: ['profile'],
+    trace: ['profile'],
+  },
+  {
+    name: 'unmeasured pages as on GCE',
+    expected: none,
+    found: { ...none, ...profile('gce-milan') },
+    plan: ['profile'],
+    trace: ['profile'],
+  },
+  {
+    name: 'DebugSwap',
+    expected: {},
+    found: { features: 0x21n },
+    plan: ['vmsa-features'],
+    trace: [],
+    dump: ['vmsa-features'],
+  },
+  {
+    name: 'DebugSwap under SEV-ES',
+    expected: es,
+    found: { ...es, features: 0x20n },
+    plan: ['vmsa-features'],
+    dump: ['vmsa-features'],
+  },
+  { name: 'SecureTSC', expected: { features: 0x201n }, found: {}, plan: ['vmsa-features'], dump: ['vmsa-features'] },
+  {
+    name: 'another CPU model',
+    expected: {},
+    found: { cpus: [{ signature: GENOA }] },
+    plan: ['cpu-model'],
+    trace: [],
+    dump: ['cpu-model'],
+  },
+  { name: 'more vCPUs', expected: {}, found: { vcpus: [3] }, plan: ['vcpus'], trace: [], dump: ['vcpus'] },
+  { name: 'fewer vCPUs', expected: { vcpus: [4] }, found: { vcpus: [1] }, plan: ['vcpus'], dump: ['vcpus'] },
+  {
+    name: 'an old host with DebugSwap, other CPUs and more of them',
+    expected: {},
+    found: { ...profile('qemu-legacy'), features: 0x21n, cpus: [{ signature: GENOA }], vcpus: [5] },
+    plan: ['profile', 'vcpus', 'cpu-model', 'vmsa-features'],
+    dump: ['profile', 'vcpus', 'cpu-model', 'vmsa-features'],
+  },
+  // What is booted.
+  { name: 'no kernel hashes', expected: {}, found: none, plan: ['kernel-hashes-off'], trace: ['kernel-hashes-off'] },
+  {
+    name: 'no kernel hashes under SEV',
+    expected: sev,
+    found: { ...sev, ...none },
+    plan: ['kernel-hashes-off'],
+    trace: ['kernel-hashes-off'],
+  },
+  { name: 'kernel hashes', expected: none, found: {}, plan: ['kernel-hashes-on'], trace: ['kernel-hashes-on'] },
+  {
+    name: 'kernel hashes under SEV-ES',
+    expected: { ...es, ...none },
+    found: es,
+    plan: ['kernel-hashes-on'],
+    trace: ['kernel-hashes-on'],
+  },
+  { name: 'another kernel', expected: {}, found: boot('other', 'initrd', 'quiet'), plan: ['kernel'], trace: [] },
+  { name: 'another initrd', expected: {}, found: boot('kernel', 'other', 'quiet'), plan: ['initrd'] },
+  { name: 'no initrd', expected: {}, found: boot('kernel', '', 'quiet'), plan: ['initrd-missing'] },
+  { name: 'an initrd', expected: boot('kernel', '', 'quiet'), found: {}, plan: ['initrd-missing'] },
+  { name: 'another command line', expected: {}, found: boot('kernel', 'initrd', 'quiet\n'), plan: ['cmdline'] },
+  { name: 'an empty command line', expected: {}, found: boot('kernel', 'initrd', ''), plan: ['cmdline-empty'] },
+  {
+    name: 'a command line',
+    expected: { ...sev, ...boot('kernel', 'initrd', '') },
+    found: sev,
+    plan: ['cmdline-empty'],
+  },
+  // The firmware.
+  {
+    name: 'firmware of other contents',
+    expected: {},
+    found: firmware(AMDSEV, 0x10000, 1),
+    plan: ['firmware-contents'],
+    trace: [],
+  },
+  {
+    name: 'SEV firmware of other contents',
+    expected: sev,
+    found: { ...sev, ...firmware(AMDSEV, 0x10000, 1) },
+    plan: ['firmware-contents'],
+  },
+  {
+    name: 'firmware of another size',
+    expected: {},
+    found: firmware(AMDSEV, 0x20000),
+    plan: ['firmware-size'],
+    trace: ['firmware-size'],
+  },
+  {
+    name: 'the code part of a firmware of 2 MiB',
+    expected: firmware(AMDSEV, 0x200000),
+    found: firmware(AMDSEV, 0x1e0000),
+    plan: ['firmware-code-only'],
+    trace: ['firmware-code-only'],
+  },
+  {
+    name: 'the code part of a firmware of 4 MiB',
+    expected: { ...sev, ...firmware(AMDSEV, 0x400000) },
+    found: { ...sev, ...firmware(AMDSEV, 0x37c000) },
+    plan: ['firmware-code-only'],
+    trace: ['firmware-code-only'],
+  },
+  {
+    name: 'a whole image in place of its code part',
+    expected: firmware(AMDSEV, 0x37c000),
+    found: firmware(AMDSEV, 0x400000),
+    plan: ['firmware-code-only'],
+    trace: ['firmware-code-only'],
+  },
+  {
+    name: 'kernel hashes in the middle of the metadata',
+    expected: {},
+    found: firmware(sections(secMem, hashes, secrets, cpuid)),
+    plan: ['firmware-contents', 'section-order'],
+    trace: ['section-order'],
+  },
+  {
+    name: 'a section more',
+    expected: {},
+    found: firmware(sections(secMem, secrets, cpuid, [0x80f000, 0x1000, 4], hashes)),
+    plan: ['firmware-contents', 'sections'],
+    trace: ['sections'],
+  },
+  {
+    name: 'a section less',
+    expected: {},
+    found: firmware(sections(secMem, secrets, hashes)),
+    plan: ['firmware-contents', 'sections'],
+    trace: ['sections'],
+  },
+  {
+    name: 'a larger section',
+    expected: {},
+    found: firmware(sections([0x800000, 0xa000, 1], secrets, cpuid, hashes)),
+    plan: ['firmware-contents', 'sections'],
+    trace: ['sections'],
+  },
+  {
+    name: 'another reset address',
+    expected: {},
+    found: firmware({ ...AMDSEV, reset: 0x80c0a0 }),
+    plan: ['firmware-contents', 'reset-address'],
+    dump: ['reset-address'],
+  },
+  // The platform.
+  {
+    name: 'SEV-ES in place of SEV',
+    expected: { ...sev, vcpus: [1] },
+    found: es,
+    plan: ['platform'],
+    trace: ['platform'],
+  },
+];
+
+describe('causes', () => {
+  it.each(ROWS)('of $name', ({ expected: owner, found: host, plan, trace, dump }) => {
+    const [expected, found] = [accountWith(owner), accountWith(host)];
+    const all = explained(expected, found);
+    expect(all.names).toEqual(plan);
+    expect(all.unexplained).toEqual([]);
+    expect(all.differences.length > 0).toBe(
+      Buffer.compare(expected.digest ?? Buffer.of(), found.digest ?? Buffer.of()) !== 0,
+    );
+    if (trace !== undefined)
+      expect(explained(expected, asTrace(found))).toMatchObject({ names: trace, unexplained: [] });
+    if (dump !== undefined) expect(explained(expected, asDump(found))).toMatchObject({ names: dump, unexplained: [] });
+  });
+
+  it('of a host’s profile name it, for every pair of profiles that differ', () => {
+    for (const own of PROFILES) {
+      for (const other of PROFILES) {
+        const [expected, found] = [accountWith({ ...none, profile: own }), accountWith({ ...none, profile: other })];
+        const { names, unexplained, causes } = explained(expected, found);
+        expect(names, `${own.name} ${other.name}`).toEqual(own === other ? [] : ['profile']);
+        expect(unexplained).toEqual([]);
+        if (own !== other) expect(causes[0]?.attempt).toBe(`--profile ${other.name}`);
+      }
+    }
+  });
+
+  it('say what to try', () => {
+    const { causes } = explained(
+      accountWith(),
+      accountWith({ features: 0x221n, vcpus: [5], cpus: [{ signature: GENOA }] }),
+    );
+    expect(causes.map(({ attempt }) => attempt)).toEqual([
+      '--vcpus 5',
+      '--cpu-signature 0xa10f10',
+      '--vmsa-features 0x221; on the host: modprobe kvm_amd debug_swap=0 or 1',
+    ]);
+    expect(causes[1]?.because).toContain('EPYC-Genoa (0xa10f10), and EPYC-Milan (0xa00f11) was expected');
+    expect(causes[2]?.because).toBe('SEV_FEATURES is 0x221 in place of 0x1: the host has DebugSwap, SecureTSC on');
+    const off = explained(accountWith({ features: 0x4001n }), accountWith()).causes[0];
+    expect(off?.because).toBe('SEV_FEATURES is 0x1 in place of 0x4001: the host has VmsaRegProt off');
+    const strange = explained(accountWith(), accountWith({ cpus: [{ signature: 0xffffffff }] })).causes[0];
+    expect(strange?.because).toContain('of signature 0xffffffff');
+  });
+
+  it('of sev-snp-measure’s SVSM state: MXCSR without FCW, which no KVM produces', () => {
+    const own = accountWith();
+    const pages = own.vmsas?.pages.map((page) => Uint8Array.from(page).fill(0, 0x410, 0x412)) ?? [];
+    expect(explained(own, parseVmsaDump(Buffer.concat(pages)))).toMatchObject({ names: ['fpu-half'], unexplained: [] });
+  });
+
+  it('of an SVSM below the firmware', () => {
+    const svsm = { image: fixture('sev-snp-measure/svsm.bin'), varsSize: 540672 };
+    const over = { ...none, firmware: firmwareOf(fixture('sev-snp-measure/svsm_ovmf.fd')) };
+    expect(explained(accountWith(over), accountWith({ ...over, svsm })).names).toContain('svsm');
+    expect(explained(accountWith({ ...over, svsm }), accountWith(over)).names).toContain('svsm');
+  });
+
+  it('of an ID block for another digest', () => {
+    const own = accountWith();
+    const found = { ...asTrace(own), idBlockDigest: own.digest };
+    expect(explained(own, found).names).toEqual([]);
+    expect(explained(own, { ...found, idBlockDigest: new Uint8Array(48) }).names).toEqual(['id-block']);
+  });
+
+  it('are none of changes that nobody is known to make, which are listed', () => {
+    const own = accountWith();
+    const pages = own.vmsas?.pages.map((page) => Uint8Array.from(page)) ?? [];
+    pages[1]?.set([0x66], 0xd8 + 5);
+    pages[1]?.set([0x01], 0x140);
+    const { names, unexplained } = explained(own, parseVmsaDump(Buffer.concat(pages)));
+    expect(names).toEqual([]);
+    expect(unexplained.map(({ name, vcpu, expected, found }) => [name, vcpu, expected?.length, found])).toEqual([
+      ['reserved_0d8', { first: 1, count: 1 }, 208, `000000000066${'00'.repeat(98)}`],
+      ['xss', { first: 1, count: 1 }, 3, '0x1'],
+    ]);
+  });
+});
+
+describe('real logs', () => {
+  /** The firmware of AMD's tree of 2023, as far as its trace shows it. */
+  const amd: Tables = {
+    ...AMDSEV,
+    hashArea: [0x80fc00, 0x400],
+    sev: [
+      [0x800000, 0x9000, 1],
+      [0x80a000, 0x3000, 1],
+      [0x80d000, 0x1000, 2],
+      [0x80e000, 0x1000, 3],
+      [0x80f000, 0x1000, 0x10],
+      [0x810000, 0x10000, 1],
+    ],
+  };
+
+  it('show that AMDESE/AMDSEV issue 195 was none of memory: steps are as expected, its cause was DebugSwap', () => {
+    const { account } = parseTraceLog(AMDSEV_195);
+    expect(explained(accountWith(firmware(amd, 0x400000)), account)).toMatchObject({
+      names: [],
+      differences: [],
+      first: undefined,
+      untold: ['contents', 'kernel-hashes', 'vcpus', 'cpu-state'],
+    });
+  });
+
+  it('are told apart from another firmware, and from a launch without kernel', () => {
+    const { account } = parseTraceLog(AMDSEV_195);
+    expect(explained(accountWith({ ...firmware(amd, 0x400000), ...none }), account)).toMatchObject({
+      names: ['kernel-hashes-on'],
+      first: { step: 5 },
+    });
+    const newer = {
+      ...amd,
+      sev: [
+        ...(amd.sev?.filter(([gpa]) => gpa !== 0x80f000) ?? []),
+        ...(amd.sev?.filter(([gpa]) => gpa === 0x80f000) ?? []),
+      ],
+    };
+    expect(explained(accountWith(firmware(newer, 0x400000)), account).names).toEqual(['section-order']);
+    expect(
+      explained(accountWith({ ...sev, ...none, ...firmware(AMDSEV, 0x400000) }), parseTraceLog(QEMU_DEVEL_SEV).account),
+    ).toMatchObject({ names: [], differences: [] });
+    expect(
+      explained(accountWith({ ...sev, ...firmware(AMDSEV, 0x400000) }), parseTraceLog(QEMU_DEVEL_SEV).account).names,
+    ).toEqual(['kernel-hashes-off']);
+  });
+
+  it('of pages that other people made: sevctl’s VMSAs are those of an old QEMU with a Milan', () => {
+    const found = parseVmsaDump(Buffer.concat([fixture('sevctl/vmsa0.bin'), fixture('sevctl/vmsa1.bin')]));
+    expect(
+      explained(accountWith({ ...es, ...profile('qemu-legacy'), cpus: [{ signature: MILAN }] }), found).names,
+    ).toEqual([]);
+    const { names, causes } = explained(accountWith({ ...es, kernel, cpus: [{ signature: GENOA }] }), found);
+    expect(names).toEqual(['profile', 'cpu-model']);
+    expect(causes.map(({ attempt }) => attempt)).toEqual(['--profile qemu-legacy', '--cpu-signature 0xa00f11']);
+  });
+});
+
+describe('docs/mismatch.md', () => {
+  const page = fs.readFileSync(path.join(import.meta.dirname, '../../../docs/mismatch.md'), 'utf8');
+  const named = [...page.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name);
+
+  it('has every cause, and no other', () => expect([...new Set(named)].sort()).toEqual([...CAUSES].sort()));
+
+  it('has only what is tried here', () => {
+    const own = fs.readFileSync(import.meta.filename, 'utf8');
+    const tried = CAUSES.filter((name) => own.includes(`'${name}'`));
+    expect(tried).toEqual(CAUSES);
+  });
+});

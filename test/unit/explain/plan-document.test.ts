@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { parsePlanDocument } from '../../../src/core/explain/plan-document.ts';
+import { failure, HINT } from '../../failure.ts';
+
+const digest = 'ab'.repeat(32);
+const bsp = [{ field: 'cs.base', value: '0xffff0000' }];
+
+/** A SEV-ES guest with two vCPUs, with changes. */
+const result = (over: object = {}) => ({
+  platform: 'sev-es',
+  profile: 'qemu',
+  digest,
+  plan: [
+    { name: 'firmware', type: 'data', gpa: '0xfffff000', bytes: 4096, digest },
+    { name: 'vcpu 0', type: 'vmsa', gpa: null, bytes: 4096, digest },
+    { name: 'vcpu 1', type: 'vmsa', gpa: null, bytes: 4096, digest },
+  ],
+  kernelHashes: { kernel: digest, initrd: digest, cmdline: digest },
+  vmsas: { bsp, ap: bsp },
+  ...over,
+});
+const read = (...results: unknown[]) => parsePlanDocument(JSON.stringify({ results, inputs: {} }));
+
+describe('a plan', () => {
+  it('is read', () => {
+    const account = read(result());
+    expect(account).toMatchObject({ from: 'plan', platform: 'sev-es', profile: 'qemu', vcpus: 2, cut: undefined });
+    expect(account.steps).toEqual([
+      { name: 'firmware', type: 'data', gpa: 0xfffff000n, length: 4096, digest: new Uint8Array(32).fill(0xab) },
+    ]);
+    expect(account.vcpuSteps).toHaveLength(2);
+    expect(account.kernelHashes?.cmdline).toEqual(new Uint8Array(32).fill(0xab));
+    expect(account.vmsas).toMatchObject({ told: 4096, cut: false });
+    expect(account.vmsas?.pages.map((page) => [...page.subarray(0x18, 0x1c)])).toEqual([
+      [0, 0, 255, 255],
+      [0, 0, 255, 255],
+    ]);
+  });
+
+  it('may leave unsaid what older versions do not print, and say that there is none', () => {
+    const { kernelHashes: _hashes, vmsas: _vmsas, ...older } = result();
+    expect(read(older)).toMatchObject({ kernelHashes: undefined, vmsas: undefined, vcpus: 2 });
+    expect(read(result({ kernelHashes: null }))).toMatchObject({ kernelHashes: null });
+    const [firmware] = result().plan;
+    expect(
+      read(result({ platform: 'sev', plan: [{ ...firmware, gpa: null, bytes: 0 }], vmsas: null, profile: null })),
+    ).toMatchObject({
+      profile: undefined,
+      vcpus: undefined,
+      steps: [{ gpa: undefined, length: undefined }],
+    });
+  });
+
+  it('may have digests in base64', () => {
+    const base64 = Buffer.from(digest, 'hex').toString('base64');
+    expect(read(result({ digest: base64 }))).toEqual(read(result()));
+  });
+
+  it.each<[place: string, over: object]>([
+    ['platform', { platform: 'tdx' }],
+    ['digest', { digest: digest.slice(2) }],
+    ['digest', { digest: 'x'.repeat(44) }],
+    ['digest', { digest: 7 }],
+    ['profile', { profile: 'a\u001b' }],
+    ['plan', { plan: [] }],
+    ['plan', { plan: undefined }],
+    ['plan[0].type', { plan: [{ ...result().plan[0], type: 'odd' }] }],
+    ['plan[0].bytes', { plan: [{ ...result().plan[0], bytes: -1 }] }],
+    ['plan[0].bytes', { plan: [{ ...result().plan[0], bytes: 1e300 }] }],
+    ['plan[0].gpa', { plan: [{ ...result().plan[0], gpa: '0x11111111111111111' }] }],
+    ['plan[0].gpa', { plan: [{ ...result().plan[0], gpa: 5 }] }],
+    ['plan[0].name', { plan: [{ ...result().plan[0], name: '' }] }],
+    ['plan', { plan: Array.from({ length: 4097 }, () => result().plan[1]) }],
+    ['plan', { plan: Array.from({ length: 65537 }, () => result().plan[0]) }],
+    ['kernelHashes.initrd', { kernelHashes: { kernel: digest, initrd: '', cmdline: digest } }],
+    ['kernelHashes', { kernelHashes: [] }],
+    ['vmsas', { vmsas: { bsp, ap: null } }],
+    ['vmsas.ap', { vmsas: { bsp, ap: [] } }],
+    ['vmsas.bsp[0]', { vmsas: { bsp: [{ field: 1, value: '0x1' }], ap: bsp } }],
+  ])('is refused for its %s', (place, over) => {
+    expect(failure(() => read(result(over)))).toEqual({
+      kind: 'format',
+      message: `plan.results[0].${place}: missing or of the wrong form`,
+      hint: HINT,
+    });
+  });
+
+  it.each(['nothing', 'null', '[]', '7', '{}', '{"results":[]}', '{"results":[7]}', '['.repeat(100_000)])(
+    'is not %.20s',
+    (text) => expect(failure(() => parsePlanDocument(text))).toMatchObject({ kind: 'format', hint: HINT }),
+  );
+
+  it('is of one guest', () => {
+    expect(failure(() => read(result(), result()))).toEqual({
+      kind: 'usage',
+      message: 'the plan is of 2 guests',
+      hint: HINT,
+    });
+  });
+});

@@ -1,0 +1,149 @@
+import { describe, expect, it } from 'vitest';
+import { bytesToBase64 } from '../../../src/core/base64.ts';
+import { parseTraceLog } from '../../../src/core/explain/trace-log.ts';
+import { accountWith, traceOf } from '../../explain-launches.ts';
+import { failure, HINT } from '../../failure.ts';
+import { AMDSEV_195, QEMU_DEVEL_SEV } from '../../trace-logs.ts';
+
+const steps = (text: string) =>
+  parseTraceLog(text).account.steps?.map(
+    ({ type, gpa, length }) => `${type} ${gpa?.toString(16)} ${length?.toString(16)}`,
+  );
+
+describe('trace lines', () => {
+  it('of a real SNP launch', () => {
+    const { account, launches } = parseTraceLog(AMDSEV_195);
+    expect(account).toMatchObject({
+      from: 'trace',
+      platform: 'snp',
+      vcpus: undefined,
+      vcpuSteps: undefined,
+      cut: undefined,
+    });
+    expect(launches).toBe(1);
+    expect(steps(AMDSEV_195)).toEqual([
+      'normal ffc00000 400000',
+      'zero 800000 9000',
+      'zero 80a000 3000',
+      'secrets 80d000 1000',
+      'cpuid 80e000 1000',
+      'normal 80f000 1000',
+      'zero 810000 10000',
+    ]);
+  });
+
+  it('of a real SEV launch, with its measurement', () => {
+    const { account, measurement } = parseTraceLog(QEMU_DEVEL_SEV);
+    expect(account).toMatchObject({ platform: 'sev', cut: undefined });
+    expect(steps(QEMU_DEVEL_SEV)).toEqual(['data undefined 400000']);
+    expect(measurement).toBe('PF6n7+Vujx5sW8PC6iMRtHXfpXdJ4osbcfYvoknu7gg4ypMqs727NTzG86Ft8Llu');
+    // Bit 2 of the policy is ES.
+    expect(parseTraceLog(QEMU_DEVEL_SEV.replace('policy 0x0', 'policy 0x5')).account.platform).toBe('sev-es');
+    // QEMU before 6.0 printed the length in decimal behind 0x.
+    const old = QEMU_DEVEL_SEV.replace('len 0x400000', 'len 0x4194304');
+    expect(steps(old)).toEqual(['data undefined 400000']);
+    expect(steps(old.replace('4194304', '176'))).toEqual(['data undefined b0']);
+    expect(steps(old.replace('4194304', 'b0'))).toEqual(['data undefined b0']);
+    expect(steps(old.replace('4194304', '37c000'))).toEqual(['data undefined 37c000']);
+  });
+
+  it.each([
+    ['QEMU’s own prefix', (line: string) => `4711@1700000000.123456:${line}`],
+    ['a journal', (line: string) => `Nov 28 17:00:00 host qemu-system-x86_64[4711]: ${line}`],
+    ['lines that end as in DOS', (line: string) => `${line}\r`],
+    ['another program’s lines', (line: string) => `hello\n${line}\nkvm_sev_snp_is_not_an_event 12`],
+  ])('are found with %s', (_name, around) => {
+    const text = AMDSEV_195.split('\n').map(around).join('\n');
+    expect(parseTraceLog(text).account).toEqual(parseTraceLog(AMDSEV_195).account);
+  });
+
+  it('are read in today’s form, and in the first one with the number of the type and without addresses', () => {
+    const account = accountWith();
+    expect(parseTraceLog(traceOf(account)).account.steps?.length).toBe(account.steps?.length);
+    const today = AMDSEV_195.replaceAll(' addr ', ' src ');
+    expect(steps(today)).toEqual(steps(AMDSEV_195));
+    const first =
+      'kvm_sev_snp_launch_update addr 0x7f00 len 0x1000 type 5\nkvm_sev_snp_launch_update addr 0x7f00 len 0x1000 type 6';
+    expect(steps(first)).toEqual(['secrets undefined 1000', 'cpuid undefined 1000']);
+  });
+
+  it('of a region that KVM takes in several turns are one', () => {
+    const turns = [
+      'gpa 0xffc00000 len 0x400000',
+      'gpa 0xffc00000 len 0x400000',
+      'gpa 0xffe00000 len 0x200000',
+      'gpa 0xfffff000 len 0x1000',
+    ].map((region) => `kvm_sev_snp_launch_update src 0x7f00 ${region} (Normal page)`);
+    const next = 'kvm_sev_snp_launch_update src 0x7f00 gpa 0x800000 len 0x9000 (Zero page)';
+    expect(steps([...turns, next].join('\n'))).toEqual(['normal ffc00000 400000', 'zero 800000 9000']);
+    // Another type, or another end, is another region.
+    const other = 'kvm_sev_snp_launch_update src 0x7f00 gpa 0x801000 len 0x8000 (Unmeasured page)';
+    const shorter = 'kvm_sev_snp_launch_update src 0x7f00 gpa 0x801000 len 0x7000 (Zero page)';
+    expect(steps([next, other].join('\n'))).toHaveLength(2);
+    expect(steps([next, shorter].join('\n'))).toHaveLength(2);
+  });
+
+  it('of several launches: the last is told', () => {
+    const text = `${traceOf(accountWith())}${AMDSEV_195}`;
+    expect(parseTraceLog(text)).toMatchObject({ launches: 2 });
+    expect(steps(text)).toEqual(steps(AMDSEV_195));
+  });
+
+  it('of an IGVM file have VMSAs', () => {
+    const vmsa = 'kvm_sev_snp_launch_update src 0x7f00 gpa 0xfffffffff000 len 0x1000 (Vmsa page)';
+    const { account } = parseTraceLog([vmsa, vmsa].join('\n'));
+    expect(account).toMatchObject({ vcpus: 2, steps: [] });
+    expect(account.vcpuSteps?.[0]?.gpa).toBe(0xfffffffff000n);
+  });
+
+  it('that are missing at an end are said to be cut off', () => {
+    const lines = AMDSEV_195.split('\n');
+    const cut = (from: number, to: number) => parseTraceLog(lines.slice(from, to).join('\n')).account.cut;
+    expect(cut(0, 13)).toBeUndefined();
+    expect(cut(0, 12)).toBe('end');
+    expect(cut(3, 13)).toBe('start');
+    expect(cut(5, 9)).toBe('both');
+    // In the middle of a line.
+    const text = AMDSEV_195.slice(0, AMDSEV_195.indexOf(' len 0x10000 '));
+    expect(parseTraceLog(text).account).toMatchObject({ cut: 'end' });
+    expect(steps(text)).toHaveLength(6);
+  });
+
+  it('have the digest of the ID block', () => {
+    const block = new Uint8Array(96).map((_, i) => i);
+    const text = AMDSEV_195.replace(/id_block .*/, `id_block ${bytesToBase64(block)} id_auth AA== host_data (null)`);
+    expect(parseTraceLog(text).account.idBlockDigest).toEqual(block.slice(0, 48));
+    expect(parseTraceLog(AMDSEV_195).account.idBlockDigest).toBeUndefined();
+  });
+
+  it('are refused when they tell of no launch, of several programs, or what no QEMU prints', () => {
+    expect(failure(() => parseTraceLog('kvm_sev_init\n'))).toEqual({
+      kind: 'format',
+      message: 'the log has no line of QEMU’s trace events of a launch',
+      hint: HINT,
+    });
+    const two = '1@1.000000:kvm_sev_launch_finish\n2@1.000000:kvm_sev_launch_finish\n';
+    expect(failure(() => parseTraceLog(two))).toMatchObject({
+      kind: 'format',
+      message: expect.stringContaining('1 and 2'),
+    });
+    const changed = AMDSEV_195.replace('(Secrets page)', '(Secret page)');
+    expect(failure(() => parseTraceLog(changed))).toMatchObject({
+      kind: 'format',
+      message: 'line 9: kvm_sev_snp_launch_update in a form that no QEMU prints',
+    });
+    const huge = AMDSEV_195.replace('len 0x9000', 'len 0xffffffffffffffff');
+    expect(failure(() => parseTraceLog(huge))).toMatchObject({
+      kind: 'format',
+      message: expect.stringContaining('line 7'),
+    });
+    const many = Array.from(
+      { length: 4097 },
+      (_, i) => `kvm_sev_launch_update_data addr 0x${i.toString(16)} len 0x1000`,
+    ).join('\n');
+    expect(failure(() => parseTraceLog(many))).toMatchObject({
+      kind: 'format',
+      message: expect.stringContaining('4097 regions'),
+    });
+  });
+});

@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { concat } from '../../../src/core/bytes.ts';
+import { parseVmsaDump } from '../../../src/core/explain/vmsa-dump.ts';
+import { dmesgOf } from '../../explain-launches.ts';
+import { failure, HINT } from '../../failure.ts';
+import { fixture } from '../../fixtures.ts';
+
+const [bsp, ap] = [fixture('sevctl/vmsa0.bin'), fixture('sevctl/vmsa1.bin')];
+const read = (text: string) => parseVmsaDump(Buffer.from(text));
+
+describe('a dump of VMSAs', () => {
+  it('is read from pages', () => {
+    expect(parseVmsaDump(concat(bsp, ap))).toMatchObject({
+      from: 'vmsa-dump',
+      vcpus: 2,
+      vmsas: { pages: [bsp, ap], told: 4096, cut: false },
+    });
+    expect(failure(() => parseVmsaDump(bsp.subarray(1)))).toEqual({
+      kind: 'format',
+      message: '4095 bytes are neither VMSA pages of 4096 bytes nor a kernel’s log',
+      hint: HINT,
+    });
+    expect(failure(() => parseVmsaDump(new Uint8Array(4097 * 4096)))).toMatchObject({ kind: 'format' });
+  });
+
+  it.each([
+    ['dmesg', '[  123.456789] '],
+    ['dmesg with callers', '[  123.456789] [  T4711] '],
+    ['the raw log', '<7>[  123.456789] '],
+    ['a journal', 'Nov 28 17:00:00 be00 kernel: '],
+    ['nothing', ''],
+  ])('is read from %s', (_name, prefix) => {
+    expect(read(dmesgOf([bsp, ap, ap], 0x670, prefix))).toMatchObject({
+      vcpus: 3,
+      vmsas: { pages: [bsp, ap, ap], told: 0x670, cut: false },
+    });
+  });
+
+  it('is read from kernels with the smaller structure, of whose last line half is there', () => {
+    expect(read(dmesgOf([bsp, ap], 0x408))).toMatchObject({ vcpus: 2, vmsas: { pages: [bsp, ap], told: 0x408 } });
+  });
+
+  it('has other lines in between, and ends of lines as in DOS', () => {
+    const lines = dmesgOf([bsp, ap]).split('\n');
+    const noise = lines.flatMap((line) => [
+      `${line}\r`,
+      '[  124.000000] usb 1-1: new device 12 34 ab',
+      'x'.repeat(2000),
+    ]);
+    expect(read(noise.join('\n'))).toEqual(read(dmesgOf([bsp, ap])));
+  });
+
+  it('that is cut has the vCPUs before, and says so', () => {
+    const lines = dmesgOf([bsp, ap]).split('\n');
+    const cut = read(lines.slice(0, 150).join('\n'));
+    expect(cut).toMatchObject({ vcpus: undefined, vmsas: { pages: [bsp], told: 0x670, cut: true } });
+  });
+
+  it('is refused when lines are missing in the middle, or when there is none', () => {
+    const lines = dmesgOf([bsp, ap]).split('\n');
+    expect(failure(() => read(lines.filter((_, i) => i !== 40).join('\n')))).toEqual({
+      kind: 'format',
+      message: 'VMSA 0 of the log has 1632 bytes, which no Linux prints',
+      hint: HINT,
+    });
+    expect(failure(() => read(lines.slice(0, 20).join('\n')))).toMatchObject({ kind: 'format' });
+    expect(failure(() => read(`${dmesgOf([bsp, ap], 0x670)}${dmesgOf([ap], 0x408)}${dmesgOf([ap])}`))).toMatchObject({
+      message: 'VMSA 2 of the log has 1032 bytes, which no Linux prints',
+    });
+    expect(failure(() => read('nothing of that kind\n'))).toMatchObject({
+      kind: 'format',
+      message: expect.stringContaining('Virtual Machine Save Area'),
+      hint: expect.stringContaining('dynamic_debug'),
+    });
+  });
+});
