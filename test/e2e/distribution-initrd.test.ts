@@ -10,6 +10,7 @@ import {
   dracutWithCrypttab,
   dracutWithoutUs,
   dracutWithSystemd,
+  dracutWithUnits,
   initramfsTools,
   installedTree,
 } from './distribution-initrd.ts';
@@ -71,15 +72,37 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
     await boots(dracut(tree, host), true);
   }, 600_000);
 
-  it('of dracut, finished without us, opens its root with what `initrd add --with dracut` adds', async () => {
-    buildDevmem(path.join(folder, 'devmem'));
-    const base = dracutWithoutUs(tree, host);
-    const words = ['initrd', 'add', '--base', base, '--with', 'dracut', '--devmem', 'devmem', '--out', 'with'];
-    const { status, stdout, stderr } = await bootseal(words, folder);
-    expect(status, stderr).toBe(0);
-    expect(stdout).toMatch(/^0755 {2}usr\/lib\/dracut\/hooks\/initqueue\/settled\/10-bootseal-open\.sh, /m);
-    await boots(path.join(folder, 'with'), true);
-  }, 600_000);
+  it.each([
+    ['', () => dracutWithoutUs(tree, host)],
+    [
+      ' with systemd',
+      () => dracutWithUnits(tree, 'systemd-without-us', '', { 'etc/crypttab': `data UUID=${host} none luks\n` }),
+    ],
+  ])(
+    'of dracut%s, finished without us, opens its root with what `initrd add --with dracut` adds',
+    async (_, make) => {
+      buildDevmem(path.join(folder, 'devmem'));
+      const base = make();
+      const words = [
+        'initrd',
+        'add',
+        '--base',
+        base,
+        '--with',
+        'dracut',
+        '--devmem',
+        'devmem',
+        '--out',
+        'with',
+        '--force',
+      ];
+      const { status, stdout, stderr } = await bootseal(words, folder);
+      expect(status, stderr).toBe(0);
+      expect(stdout).toMatch(/^0755 {2}usr\/lib\/dracut\/hooks\/initqueue\/settled\/10-bootseal-open\.sh, /m);
+      await boots(path.join(folder, 'with'), true);
+    },
+    600_000,
+  );
 
   it("of dracut with systemd opens its root with our unit, and not the host's disk for a line of crypttab", async () => {
     buildDevmem(path.join(tree, 'usr/lib/bootseal/bootseal-devmem'));

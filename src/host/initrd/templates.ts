@@ -96,7 +96,11 @@ export function additionFiles(addition: Addition, devmem: string | undefined): r
     ...UNLOCK.map(fromTemplate),
     ...devmemFile(devmem),
     ...(addition === 'dracut'
-      ? [{ ...fromTemplate(DRACUT_QUEUE), folderOf: 'dracut' }, fromTemplate(DRACUT_CMDLINE)]
+      ? [
+          { ...fromTemplate(DRACUT_QUEUE), folderOf: 'dracut' },
+          // Whether systemd is in it or not: without it these are read by nobody.
+          ...[DRACUT_CMDLINE, ...HOOKS.systemd].map(fromTemplate),
+        ]
       : []),
   ];
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # dracut's queue runs this whenever devices have settled; unlock waits for the disk itself, so once is enough.
-if [ ! -e /run/bootseal.done ]; then
+# Where systemd is in the initrd, bootseal-unlock.service opens it.
+if [ -z "${DRACUT_SYSTEMD:-}" ] && [ ! -e /run/bootseal.done ]; then
   : >/run/bootseal.done
   if ! /usr/lib/bootseal/unlock; then
     # Only with bootseal.on-failure=emergency. All secrets are erased by now.
