@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -40,14 +41,18 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
   }, 120_000);
   afterAll(() => remove(), 60_000);
 
-  async function boots(initrd: string, withHosts = false): Promise<void> {
+  async function boots(initrd: string, withHosts = false, credential?: string): Promise<void> {
+    const forServices =
+      credential === undefined
+        ? ''
+        : `bootseal.credentials=${credential}:${SERVICE_SECRET.guid} systemd.import_credentials=no`;
     const hosts = withHosts ? [{ file: path.join(folder, 'host.disk'), serial: 'host' }] : [];
     const words = 'root=/dev/mapper/root rootfstype=ext4 ro console=ttyS0 panic=-1';
     const { end, report, console } = await runMeasured(
       folder,
       {
         initrd,
-        cmdline: `${words} ${SECRET_WORD} ${root.words}`,
+        cmdline: `${words} ${SECRET_WORD} ${root.words} ${forServices}`,
         secrets: root.secrets,
         disks: [{ file: root.file, serial: 'root' }, ...hosts],
       },
@@ -60,10 +65,20 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
     expect(report[2], console).toBe('left ');
     const area = Buffer.from(report[1]?.slice('area '.length) ?? '', 'hex');
     expect(area.includes(root.key)).toBe(false);
-    expect(readGuestTable(area).shown.map(({ guid }) => guid)).toEqual([SERVICE_SECRET.guid]);
+    const shown = readGuestTable(area).shown.map(({ guid }) => guid);
+    if (credential === undefined) {
+      expect(shown).toEqual([SERVICE_SECRET.guid]);
+      return;
+    }
+    expect(shown).toEqual([]);
+    expect(area.includes(SERVICE_SECRET.value)).toBe(false);
+    const digest = createHash('sha256').update(SERVICE_SECRET.value).digest('hex');
+    expect(report[3]).toBe(`store 700 600 ${credential} ${digest}  -`);
   }
 
-  it('of initramfs-tools opens its root, with the devmem of busybox', async () => boots(initramfsTools(tree)), 600_000);
+  it('of initramfs-tools opens its root, with the devmem of busybox, and leaves a secret for a service', async () => {
+    await boots(initramfsTools(tree), false, 'db.password');
+  }, 600_000);
 
   it("of dracut opens its root, with our own devmem, and not the host's disk for dracut's module crypt", async () => {
     const devmem = path.join(tree, 'usr/lib/bootseal/bootseal-devmem');

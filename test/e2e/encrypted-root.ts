@@ -21,6 +21,10 @@ echo "${REPORT}"
 echo "root $(busybox awk '$2 == "/" { print $1 }' /proc/mounts | busybox tail -n 1)"
 echo "area $(busybox dd if=/dev/mem bs=4096 skip=$((0x810)) count=1 2>/dev/null | busybox head -c 3072 | busybox xxd -p -c 3072)"
 echo "left $(busybox ls -A /run/bootseal 2>/dev/null)"
+if [ -d /run/credstore ]; then
+  cd /run/credstore
+  echo "store $(busybox stat -c %a .) $(busybox stat -c '%a %n' *) $(busybox cat * | busybox sha256sum)"
+fi
 busybox sync
 busybox poweroff -f
 `;
