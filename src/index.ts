@@ -2,6 +2,22 @@
  * @module bootseal as a library: what the command does, as functions of bytes. Nothing here reads a clock, a file or randomness
  * by itself; `nodeHashes` and `nodePublicKey` lend node:crypto to the functions that ask for it.
  */
+export {
+  createIdAuth,
+  type EcdsaSigner,
+  ID_AUTH_SIZE,
+  type IdChecks,
+  type IdOwners,
+  verifyIdBlock,
+} from './core/attestation/id-auth.ts';
+export { encodeIdBlock, ID_BLOCK_SIZE, type IdBlockFields, parseIdBlock } from './core/attestation/id-block.ts';
+export {
+  describeSnpPolicy,
+  parseSnpPolicy,
+  SNP_POLICY_FLAGS,
+  snpPolicyProblem,
+  snpPolicyRisks,
+} from './core/attestation/snp-policy.ts';
 export { findSnpReport, type Report, SnpReport } from './core/attestation/snp-report.ts';
 export { BootsealError, type ErrorDetails, type ErrorKind } from './core/errors.ts';
 export { accountOf, type LaunchAccount } from './core/explain/account.ts';
@@ -142,3 +158,4 @@ export type { FoundSecrets, SecretSource } from './guest/source.ts';
 export { nodeHashes } from './host/node-hashes.ts';
 export { nodePublicKey } from './host/public-key.ts';
 export { readRecord, useRecord } from './host/record.ts';
+export { signerOf } from './host/signing-key.ts';

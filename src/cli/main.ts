@@ -28,6 +28,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'say what differs between a launch that was expected and one that was found, and why',
     load: async (io) => (await import('./explain.ts')).explainCommand(io),
   },
+  'id-block': {
+    summary: 'sign what an SNP platform must find before it starts a guest, and check such a block',
+    load: async (io) => (await import('./id-block.ts')).idBlockCommand(io),
+  },
   session: {
     summary: 'make the session, transport keys and record of a launch',
     load: async (io) => (await import('./session.ts')).sessionCommand(io),

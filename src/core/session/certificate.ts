@@ -2,7 +2,7 @@
  * @module The SEV certificate (AMD SEV API 55766, appendix C.1; amd/AMD-ASPFW fw/psp_bl_uapps/sev_uapp/src/sev_cert.h): one
  * public key and two places for signatures, 2084 bytes. PDH, PEK, OCA and CEK have this form, and so has the GODH.
  */
-import { bytes, concat, layout, reserved, u8, u32le } from '../bytes.ts';
+import { bytes, layout, reserved, u8, u32le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import {
   ALGORITHM,
@@ -15,7 +15,8 @@ import {
   USAGE_NONE,
   usageOf,
 } from './algorithm.ts';
-import { COORDINATE_SIZE, type Curve, type EcPublicKey, type PublicKey } from './public-key.ts';
+import { encodeEcKey, parseEcKey } from './ec-encoding.ts';
+import type { EcPublicKey, PublicKey } from './public-key.ts';
 import { certificateRefusal } from './refusal.ts';
 import { rsaPublicKey } from './rsa.ts';
 
@@ -33,14 +34,8 @@ const Certificate = layout('certificate', {
   signature2: Signature,
 });
 
-/** Bytes of a coordinate, and of each half of an ECDSA signature; little-endian. */
-const NUMBER_SIZE = 72;
-const EcKey = layout('key', { curve: u32le, x: bytes(NUMBER_SIZE), y: bytes(NUMBER_SIZE), unused: bytes(880) });
 const RsaKey = layout('key', { bits: u32le, exponent: bytes(512), modulus: bytes(512) });
-const EcdsaSignature = layout('signature', { r: bytes(NUMBER_SIZE), s: bytes(NUMBER_SIZE), unused: bytes(368) });
 
-const CURVE: Readonly<Record<number, Curve>> = { 1: 'P-256', 2: 'P-384' };
-const CURVE_P384 = 2;
 /** ECDH with SHA-256, the only algorithm that the firmware takes in a GODH (amd/AMD-ASPFW sev_channel.c). */
 const GODH_ALGORITHM = ALGORITHM.ecdhSha256;
 
@@ -139,43 +134,15 @@ export function encodeGodh(key: EcPublicKey): Uint8Array {
     apiMinor: 0,
     usage: USAGE.pdh,
     algorithm: GODH_ALGORITHM,
-    key: EcKey.pack({ curve: CURVE_P384, x: stored(key.x), y: stored(key.y), unused: new Uint8Array(880) }),
+    key: encodeEcKey(key),
     signature1: none,
     signature2: none,
   });
 }
 
-/** Splits an ECDSA signature into big-endian r and s of `size` bytes; `undefined` when they are longer than that. */
-export function ecdsaNumbers(
-  signature: CertificateSignature,
-  size: number,
-): { readonly r: Uint8Array; readonly s: Uint8Array } | undefined {
-  const { r, s, unused } = EcdsaSignature.unpack(signature.value);
-  if (!isZero(r.subarray(size), s.subarray(size), unused)) return undefined;
-  return { r: r.subarray(0, size).toReversed(), s: s.subarray(0, size).toReversed() };
-}
-
-function parseEcKey(source: Uint8Array, name: string): EcPublicKey {
-  const { curve: id, x, y, unused } = EcKey.unpack(source);
-  const curve = CURVE[id];
-  if (curve === undefined) fail(name, `curve ${id} is unknown`);
-  const size = COORDINATE_SIZE[curve];
-  if (!isZero(x.subarray(size), y.subarray(size))) fail(name, `a coordinate is longer than those of ${curve}`);
-  if (!isZero(unused)) fail(name, 'the bytes after the key are not zero');
-  return { kind: 'ec', curve, x: x.subarray(0, size).toReversed(), y: y.subarray(0, size).toReversed() };
-}
-
 function parseRsaKey(source: Uint8Array, name: string): PublicKey {
   const { bits, exponent, modulus } = RsaKey.unpack(source);
   return rsaPublicKey(bits, modulus, exponent, name);
-}
-
-function stored(number: Uint8Array): Uint8Array {
-  return concat(number.toReversed(), new Uint8Array(NUMBER_SIZE - number.length));
-}
-
-function isZero(...parts: readonly Uint8Array[]): boolean {
-  return parts.every((part) => part.every((byte) => byte === 0));
 }
 
 function fail(name: string, reason: string): never {

@@ -1,7 +1,8 @@
 /** @module Whether a signature in AMD's encoding was made by a key. */
 import type { Algorithm } from './algorithm.ts';
 import { hashOf } from './algorithm.ts';
-import { type CertificateSignature, ecdsaNumbers } from './certificate.ts';
+import type { CertificateSignature } from './certificate.ts';
+import { ecdsaNumbers } from './ec-encoding.ts';
 import { COORDINATE_SIZE, type PublicKey, type PublicKeyOperations } from './public-key.ts';
 
 /**
@@ -17,7 +18,7 @@ export function verifySignature(
 ): boolean {
   const hash = hashOf(algorithm);
   if (key.kind === 'ec') {
-    const numbers = ecdsaNumbers(signature, COORDINATE_SIZE[key.curve]);
+    const numbers = ecdsaNumbers(signature.value, COORDINATE_SIZE[key.curve]);
     return numbers !== undefined && publicKey.verifyEcdsa(key, hash, body, numbers.r, numbers.s);
   }
   const size = key.bits / 8;

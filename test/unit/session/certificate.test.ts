@@ -1,13 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { concat } from '../../../src/core/bytes.ts';
-import { bytesToHex } from '../../../src/core/hex.ts';
 import {
   CERTIFICATE_SIZE,
-  ecdsaNumbers,
   encodeGodh,
   parseCertificate,
   startsCertificate,
 } from '../../../src/core/session/certificate.ts';
+import { ecdsaNumbers } from '../../../src/core/session/ec-encoding.ts';
 import { fixture } from '../../fixtures.ts';
 import {
   ECDSA_SHA256,
@@ -138,7 +137,7 @@ describe('parseCertificate', () => {
   ])('neither changes nor aliases %s', (_, bytes) => {
     const expected = parseCertificate(NAPLES, 'pek');
     const pek = parseCertificate(bytes, 'pek');
-    ecdsaNumbers(pek.signatures[0] ?? { usage: 0, algorithm: 0, value: bytes }, 48);
+    ecdsaNumbers(pek.signatures[0]?.value ?? bytes, 48);
     expect(new Uint8Array(bytes)).toEqual(NAPLES);
     bytes.fill(0);
     expect(pek).toEqual(expected);
@@ -157,22 +156,6 @@ describe('encodeGodh', () => {
     expect(() => encodeGodh(key)).toThrow(
       expect.objectContaining({ kind: 'usage', message: 'godh: needs a key on P-384, not on P-256' }),
     );
-  });
-});
-
-describe('ecdsaNumbers', () => {
-  const value = Uint8Array.from({ length: 512 }, (_, i) => (i < 48 ? i + 1 : i >= 72 && i < 120 ? 200 - i : 0));
-  const signature = { usage: USAGE.oca, algorithm: ECDSA_SHA256, value };
-
-  it('turns both numbers around', () => {
-    expect(ecdsaNumbers(signature, 48)).toEqual({ r: value.slice(0, 48).reverse(), s: value.slice(72, 120).reverse() });
-    expect(bytesToHex(ecdsaNumbers(signature, 48)?.r.subarray(0, 2) ?? value)).toBe('302f');
-  });
-
-  it.each([48, 71, 120, 143, 144, 511])('gives nothing when byte %i is set', (at) => {
-    const longer = value.slice();
-    longer[at] = 1;
-    expect(ecdsaNumbers({ ...signature, value: longer }, 48)).toBeUndefined();
   });
 });
 

@@ -1,0 +1,45 @@
+/** @module A private key on P-384 in PEM, as a signer. */
+import * as crypto from 'node:crypto';
+import type { EcdsaSigner } from '../core/attestation/id-auth.ts';
+import { BootsealError } from '../core/errors.ts';
+
+/** COORDINATE_SIZE of P-384, bytes. */
+const SIZE = 48;
+
+/**
+ * Returns the signer of a PEM text (SEC 1 or PKCS #8), called `name` in messages, which hold nothing of it. Throws `format` for what is no private
+ * key, `key` for one with a passphrase, `usage` for one that is not on P-384.
+ */
+export function signerOf(pem: Uint8Array, name: string): EcdsaSigner {
+  const key = privateKey(pem, name);
+  if (key.asymmetricKeyDetails?.namedCurve !== 'secp384r1') {
+    throw new BootsealError('usage', `${name}: the key is not on P-384`, { hint: MAKE });
+  }
+  const { x = '', y = '' } = crypto.createPublicKey(key).export({ format: 'jwk' });
+  return {
+    publicKey: { kind: 'ec', curve: 'P-384', x: coordinate(x), y: coordinate(y) },
+    sign(message) {
+      const signature = crypto.sign('sha384', message, { key, dsaEncoding: 'ieee-p1363' });
+      return { r: new Uint8Array(signature.subarray(0, SIZE)), s: new Uint8Array(signature.subarray(SIZE)) };
+    },
+  };
+}
+
+const MAKE = 'make one with `openssl ecparam -name secp384r1 -genkey -noout -out key.pem`';
+
+function privateKey(pem: Uint8Array, name: string): crypto.KeyObject {
+  const text = Buffer.from(pem.buffer, pem.byteOffset, pem.length);
+  if (text.includes('ENCRYPTED')) {
+    throw new BootsealError('key', `${name}: the key has a passphrase`, {
+      hint: 'give it on standard input without one: `openssl pkey -in key.pem | bootseal id-block create --id-key - …`',
+    });
+  }
+  try {
+    return crypto.createPrivateKey({ key: text, format: 'pem' });
+  } catch {
+    // Without the cause: OpenSSL's words are about the key.
+    throw new BootsealError('format', `${name}: no private key in PEM`, { hint: MAKE });
+  }
+}
+
+const coordinate = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'base64url'));
