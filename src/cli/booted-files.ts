@@ -30,11 +30,16 @@ export interface BootedOptions {
 /** Far beyond COMMAND_LINE_SIZE of any kernel. */
 const CMDLINE_LIMIT = 1 << 20;
 
+/** What is booted. */
+export interface Booted {
+  readonly hashes: KernelHashes | undefined;
+  /** Without its NUL; absent without a kernel. */
+  readonly cmdline: Uint8Array | undefined;
+  readonly files: Partial<Record<BootedFile, HashedFile>>;
+}
+
 /** Hashes what is booted; nothing without --kernel. Throws `usage` for an initrd or command line without a kernel, `io` for files. */
-export async function bootedFiles(
-  io: Io,
-  options: BootedOptions,
-): Promise<{ readonly hashes: KernelHashes | undefined; readonly files: Partial<Record<BootedFile, HashedFile>> }> {
+export async function bootedFiles(io: Io, options: BootedOptions): Promise<Booted> {
   if (options.kernel === undefined) {
     const without = (['initrd', 'cmdline', 'cmdlineFile'] as const).find((key) => options[key] !== undefined);
     if (without !== undefined || options.stripNewline === true) {
@@ -42,7 +47,7 @@ export async function bootedFiles(
         hint: 'add --kernel, or leave both out: without a kernel the firmware starts one from its disk',
       });
     }
-    return { hashes: undefined, files: {} };
+    return { hashes: undefined, cmdline: undefined, files: {} };
   }
   const cmdline = await commandLine(io, options);
   const kernel = await hashInput(io, options.kernel);
@@ -58,6 +63,7 @@ export async function bootedFiles(
   const text = { sha256: Buffer.from(nodeHashes.sha256(cmdline)).toString('hex'), bytes: cmdline.length };
   return {
     hashes,
+    cmdline,
     files: { kernel: kernel.file, ...(initrd === undefined ? {} : { initrd: initrd.file }), cmdline: text },
   };
 }

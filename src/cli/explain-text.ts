@@ -21,14 +21,18 @@ export function explanationLines(explanation: Explanation): readonly string[] {
   const { expected, found, first, differences, causes, unexplained, untold } = explanation;
   const lines = [`expected   ${describeAccount(expected)}`, `found      ${describeAccount(found)}`];
   if (differences.length === 0) lines.push('same       nothing differs in what both tell');
-  if (first !== undefined)
-    lines.push(`first      step ${first.step + 1}: ${stepText(first.expected)}, but ${stepText(first.found)} found`);
+  if (first !== undefined) lines.push(`first      ${firstText(first)}`);
   for (const { name, because, attempt, explains } of causes) {
     lines.push(`cause      ${name}: ${because}`, ...shown('differs', explains), `try        ${attempt}`);
   }
   lines.push(...shown('no cause', unexplained));
   lines.push(...untold.map((what) => `not told   ${UNTOLD[what]}`));
   return lines;
+}
+
+function firstText({ step, expected, found }: NonNullable<Explanation['first']>): string {
+  const [one, other] = [stepText(expected), stepText(found)];
+  return `step ${step + 1}: ${one}${one === other ? ', with other contents' : `, but ${other} found`}`;
 }
 
 function shown(label: string, differences: readonly Difference[]): readonly string[] {

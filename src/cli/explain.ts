@@ -3,8 +3,10 @@ import { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { accountOf, type LaunchAccount } from '../core/explain/account.ts';
 import { explainLaunch } from '../core/explain/explain.ts';
+import { commandLineSlips } from '../core/identify/boots.ts';
 import { launchContents } from '../core/measurement/launch-contents.ts';
 import type { Platform } from '../core/measurement/measure.ts';
+import { nodeHashes } from '../host/node-hashes.ts';
 import { type FoundOptions, readFound, readPlan } from './explain-input.ts';
 import { explanationJson, explanationLines } from './explain-text.ts';
 import { type Io, remark } from './io.ts';
@@ -64,14 +66,15 @@ export function explainCommand(io: Io): Command {
 }
 
 async function predicted(io: Io, platform: Platform, options: MeasureOptions): Promise<LaunchAccount> {
-  const { request, results } = await measureFromOptions(io, platform, options, true);
+  const { request, results, cmdline } = await measureFromOptions(io, platform, options, true);
   const [result] = results;
   if (result === undefined || results.length > 1) {
     throw new BootsealError('usage', `${results.length} guests are described, and one is compared`, {
       hint: 'give a single number to --vcpus and a single model to --cpu',
     });
   }
-  return accountOf(result, launchContents(request, result.cpu, result.vcpus));
+  const account = accountOf(result, launchContents(request, result.cpu, result.vcpus));
+  return cmdline === undefined ? account : { ...account, cmdlineSlips: commandLineSlips(cmdline, nodeHashes) };
 }
 
 function conclude(io: Io, expected: LaunchAccount, found: LaunchAccount, { json }: PrintOptions): void {

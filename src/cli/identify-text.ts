@@ -1,22 +1,10 @@
 /** @module What `identify` found, in words and as the commands that give the same digest. */
 import { bytesToHex } from '../core/hex.ts';
-import type { BootSlip } from '../core/identify/boots.ts';
+import { SLIP_TEXTS } from '../core/identify/boots.ts';
 import type { FirmwareCandidate } from '../core/identify/firmware-candidates.ts';
 import type { FoundLaunch } from '../core/identify/identify.ts';
 import { modelsOfSignature } from '../core/measurement/cpu-models.ts';
 import { featureNames } from '../core/measurement/features.ts';
-
-const SLIPS: Readonly<Record<BootSlip, string>> = {
-  'no-kernel-hashes':
-    'no kernel is measured: the guest was started without kernel-hashes=on, and the host can boot it with any kernel, initrd and command line',
-  'initrd-missing': 'no initrd, or an empty one, is measured',
-  'cmdline-trimmed':
-    'the command line is measured without the blanks around it, which virtee/sev and snpguest up to 8.0.0 cut off',
-  'cmdline-without-newline': 'the command line is measured without the newline at its end',
-  'cmdline-with-newline': 'the command line is measured with a newline at its end',
-  'cmdline-with-space': 'the command line is measured with a space at its end',
-  'cmdline-empty': 'an empty command line is measured',
-};
 
 /** Returns each difference from what the owner believes, one sentence each. */
 export function differences({ firmware, boot }: FoundLaunch): readonly string[] {
@@ -24,7 +12,7 @@ export function differences({ firmware, boot }: FoundLaunch): readonly string[] 
     firmware.leftOut === 0
       ? []
       : [`only the code part of ${firmware.name} is measured, without its ${firmware.leftOut} bytes of variable store`];
-  return [...code, ...boot.slips.map((slip) => SLIPS[slip])];
+  return [...code, ...boot.slips.map((slip) => SLIP_TEXTS[slip])];
 }
 
 /** Returns the launch in one line. */

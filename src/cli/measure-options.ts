@@ -48,6 +48,8 @@ export interface MeasuredLaunch {
   readonly request: MeasureRequest;
   readonly results: readonly Measured[];
   readonly firmware: MeasuredFirmware;
+  /** Without its NUL; absent without a kernel. */
+  readonly cmdline: Uint8Array | undefined;
   /** By role: firmware, kernel, initrd, cmdline, svsm. */
   readonly inputs: Readonly<Record<string, HashedFile>>;
 }
@@ -117,7 +119,7 @@ export async function measureFromOptions(
   if (svsm !== undefined) {
     files['svsm'] = { sha256: bytesToHex(nodeHashes.sha256(svsm.image)), bytes: svsm.image.length };
   }
-  return { request, results, firmware, inputs: files };
+  return { request, results, firmware, cmdline: booted.cmdline, inputs: files };
 }
 
 function chosenFeatures(platform: Platform, options: MeasureOptions): bigint {

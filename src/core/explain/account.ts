@@ -1,4 +1,5 @@
 /** @module An account of one launch, as its owner predicts it or a host tells it; what nobody said is absent, and not compared. */
+import type { BootSlip } from '../identify/boots.ts';
 import type { KernelHashes } from '../measurement/hash-table.ts';
 import type { LaunchContents } from '../measurement/launch-contents.ts';
 import type { Measured, Platform } from '../measurement/measure.ts';
@@ -40,6 +41,8 @@ export interface LaunchAccount {
   readonly vmsas: VmsaAccount | undefined;
   /** Null when the account says that there are none. */
   readonly kernelHashes: KernelHashes | null | undefined;
+  /** Where the command line itself is known: the hashes that the usual slips in it give. */
+  readonly cmdlineSlips: ReadonlyMap<string, BootSlip> | undefined;
   readonly digest: Uint8Array | undefined;
   /** 48 bytes: the digest that the host's ID block asks for. */
   readonly idBlockDigest: Uint8Array | undefined;
@@ -57,6 +60,7 @@ export const NO_ACCOUNT: LaunchAccount = {
   vcpus: undefined,
   vmsas: undefined,
   kernelHashes: undefined,
+  cmdlineSlips: undefined,
   digest: undefined,
   idBlockDigest: undefined,
   cut: undefined,

@@ -1,5 +1,7 @@
 /** @module Causes in what is booted directly: whether the host measures it at all, and which of kernel, initrd and command line differs. */
+import { SLIP_TEXTS } from '../identify/boots.ts';
 import { HASH_TABLE_SIZE } from '../measurement/hash-table.ts';
+import type { LaunchAccount } from './account.ts';
 import type { Cause, CauseName, CauseRule } from './cause.ts';
 import { HASH_STEPS } from './compare-launches.ts';
 import { type Difference, hexNumber } from './difference.ts';
@@ -10,9 +12,9 @@ const NO_INITRD = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b
 const NO_CMDLINE = '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d';
 
 /** Explains differences in the hash table and in whether there is one. */
-export const bootCauses: CauseRule = (left) => {
-  const causes = left.flatMap(tableCause);
-  return [...causes, ...left.filter(({ kind }) => kind === 'kernel-hash').map(entryCause)];
+export const bootCauses: CauseRule = (left, { expected: { cmdlineSlips } }) => {
+  const entries = left.filter(({ kind }) => kind === 'kernel-hash');
+  return [...left.flatMap(tableCause), ...entries.map((one) => entryCause(one, cmdlineSlips))];
 };
 
 function tableCause(one: Difference): readonly Cause[] {
@@ -45,38 +47,42 @@ function tableCause(one: Difference): readonly Cause[] {
 /** A log does not name the table; nothing else that is added to a SEV guest has its length. */
 const TABLE = `data, ${hexNumber(HASH_TABLE_SIZE)} bytes`;
 
-function entryCause(one: Difference): Cause {
-  const [name, because, attempt] = entryTexts(one);
+type Texts = readonly [name: CauseName, because: string, attempt: string];
+
+function entryCause(one: Difference, slips: LaunchAccount['cmdlineSlips']): Cause {
+  const texts = one.name === 'kernel' ? KERNEL : one.name === 'initrd' ? initrdTexts(one) : cmdlineTexts(one, slips);
+  const [name, because, attempt] = texts;
   return { name, because, attempt, explains: [one] };
 }
 
-function entryTexts({ name, expected, found }: Difference): readonly [CauseName, string, string] {
-  if (name === 'kernel') {
-    return [
-      'kernel',
-      'another kernel is measured (QEMU 7.2.0 and some forks change its header before they hash it)',
-      'give --kernel the very file that the host passes to -kernel (sha256sum)',
-    ];
+const KERNEL: Texts = [
+  'kernel',
+  'another kernel is measured (QEMU 7.2.0 and some forks change its header before they hash it)',
+  'give --kernel the very file that the host passes to -kernel (sha256sum)',
+];
+
+function initrdTexts({ expected, found }: Difference): Texts {
+  if (found === NO_INITRD) {
+    const attempt = 'leave --initrd out, or have the host give -initrd';
+    return ['initrd-missing', 'no initrd, or an empty one, is measured', attempt];
   }
-  if (name === 'initrd') {
-    if (found === NO_INITRD)
-      return [
-        'initrd-missing',
-        'no initrd, or an empty one, is measured',
-        'leave --initrd out, or have the host give -initrd',
-      ];
-    if (expected === NO_INITRD)
-      return ['initrd-missing', 'an initrd is measured, and none was expected', 'give --initrd'];
-    return [
-      'initrd',
-      'another initrd is measured',
-      'give --initrd the very file that the host passes to -initrd (sha256sum)',
-    ];
+  if (expected === NO_INITRD)
+    return ['initrd-missing', 'an initrd is measured, and none was expected', 'give --initrd'];
+  const attempt = 'give --initrd the very file that the host passes to -initrd (sha256sum)';
+  return ['initrd', 'another initrd is measured', attempt];
+}
+
+function cmdlineTexts({ expected, found }: Difference, slips: LaunchAccount['cmdlineSlips']): Texts {
+  if (found === NO_CMDLINE) {
+    const attempt = 'leave --cmdline out, or have the host give -append';
+    return ['cmdline-empty', 'an empty command line is measured', attempt];
   }
-  const look = 'bootseal identify tries a newline, a space and blanks cut off; libvirt and kata add words of their own';
-  if (found === NO_CMDLINE)
-    return ['cmdline-empty', 'an empty command line is measured', 'leave --cmdline out, or have the host give -append'];
-  if (expected === NO_CMDLINE)
+  if (expected === NO_CMDLINE) {
     return ['cmdline-empty', 'a command line is measured, and an empty one was expected', 'give --cmdline'];
-  return ['cmdline', 'another command line is measured: each byte counts, and a newline at its end', look];
+  }
+  const slip = slips?.get(found ?? '');
+  if (slip !== undefined)
+    return ['cmdline', SLIP_TEXTS[slip], 'measure the command line as the host has it, each byte'];
+  const attempt = 'bootseal identify tries the usual slips; libvirt and kata add words of their own';
+  return ['cmdline', 'another command line is measured: each byte counts, and a newline at its end', attempt];
 }

@@ -28,14 +28,24 @@ const isField =
   (one: Difference) =>
     one.kind === 'vmsa-field' && names.includes(one.name);
 
-const platform = causeOf(
-  'platform',
-  ({ kind }) => kind === 'platform',
-  ({ expected, found }) => [
-    `${expected} was expected, and the guest was started as ${found}`,
-    `bootseal measure ${found}; on the host look at the confidential-guest-support object`,
-  ],
-);
+/** Steps of SNP are others than those of SEV, and SNP_ACTIVE is set in its guests only. */
+const platform: CauseRule = (left) => {
+  const one = left.find(({ kind }) => kind === 'platform');
+  if (one === undefined) return [];
+  const betweenSnp = [one.expected, one.found].includes('snp');
+  const comesOfIt = ({ kind }: Difference) => kind.startsWith('step-') || kind === 'vmsa-address';
+  return [
+    {
+      name: 'platform',
+      because: `${one.expected} was expected, and the guest was started as ${one.found}`,
+      attempt: `bootseal measure ${one.found}; on the host look at the confidential-guest-support object`,
+      explains: left.filter((other) => other === one || (betweenSnp && (comesOfIt(other) || isSnpActive(other)))),
+    },
+  ];
+};
+
+const isSnpActive = (one: Difference) =>
+  isField('sev_features')(one) && (BigInt(one.expected ?? 0) ^ BigInt(one.found ?? 0)) === 1n;
 
 const isFirmware = ({ kind, name }: Difference): boolean => kind.startsWith('step-') && name === 'firmware';
 
@@ -203,7 +213,8 @@ export function causesOf(comparison: Comparison): readonly Cause[] {
   for (const rule of RULES) {
     const found = rule(left, comparison);
     causes.push(...found);
-    left = left.filter((one) => !found.some(({ explains }) => explains.includes(one)));
+    const explained = new Set(found.flatMap(({ explains }) => explains));
+    left = left.filter((one) => !explained.has(one));
   }
   return causes;
 }

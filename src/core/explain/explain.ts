@@ -21,7 +21,8 @@ export interface Explanation extends Comparison {
 export function explainLaunch(expected: LaunchAccount, found: LaunchAccount): Explanation {
   const comparison = compareLaunches(expected, found);
   const causes = causesOf(comparison);
-  const unexplained = comparison.differences.filter((one) => !causes.some(({ explains }) => explains.includes(one)));
+  const explained = new Set(causes.flatMap(({ explains }) => explains));
+  const unexplained = comparison.differences.filter((one) => !explained.has(one));
   return { ...comparison, causes, unexplained, untold: untold(expected, found) };
 }
 

@@ -20,6 +20,8 @@ export interface TraceLog {
 
 /** Far more than any firmware has sections. */
 const MOST_STEPS = 4096;
+/** KVM takes large regions in turns, and machines are started again and again. */
+const MOST_EVENTS = 2 ** 18;
 
 /** QEMU's log backend puts `PID@SECONDS.MICROSECONDS:` before the event. */
 const EVENT = /(?:^|[\s:])kvm_sev_(snp_)?launch_(start|update|update_data|measurement|finish)(?:[ \t]+(.*))?$/;
@@ -61,16 +63,34 @@ export function parseTraceLog(text: string): TraceLog {
 /** The events, and whether the text ends in the middle of one. */
 function readEvents(text: string): { readonly events: readonly Event[]; readonly unended: boolean } {
   const events: Event[] = [];
-  const lines = text.split('\n');
-  lines.forEach((line, i) => {
+  let lines = 0;
+  for (const line of linesOf(text)) {
+    lines++;
     const found = EVENT.exec(line.trimEnd());
-    if (found === null) return;
+    if (found === null) continue;
     const process = PROCESS.exec(line)?.[1];
-    events.push({ name: found[2] ?? '', text: found[3] ?? '', snp: found[1] !== undefined, line: i + 1, process });
-  });
+    events.push({ name: found[2] ?? '', text: found[3] ?? '', snp: found[1] !== undefined, line: lines, process });
+    if (events.length > MOST_EVENTS) throw tooLong(`${MOST_EVENTS} lines of trace events`);
+  }
   const last = events.at(-1);
-  const unended = last !== undefined && last.line === lines.length && last.name.startsWith('update') && !isWhole(last);
+  const unended = last !== undefined && last.line === lines && last.name.startsWith('update') && !isWhole(last);
   return { events: unended ? events.slice(0, -1) : events, unended };
+}
+
+/** One after another: a list of all lines may need many times the memory of the text. */
+function* linesOf(text: string): Generator<string> {
+  for (let start = 0; start <= text.length; ) {
+    const newline = text.indexOf('\n', start);
+    const end = newline === -1 ? text.length : newline;
+    yield text.slice(start, end);
+    start = end + 1;
+  }
+}
+
+function tooLong(what: string): BootsealError {
+  return new BootsealError('format', `the log has ${what}, more than any launch`, {
+    hint: 'give the log of one launch',
+  });
 }
 
 const isWhole = ({ snp, text }: Event) => (snp ? UPDATE : UPDATE_DATA).test(text);
@@ -78,11 +98,7 @@ const isWhole = ({ snp, text }: Event) => (snp ? UPDATE : UPDATE_DATA).test(text
 function lastLaunch(events: readonly Event[], launches: number, unended: boolean): TraceLog {
   const updates = events.filter(({ name }) => name.startsWith('update'));
   const steps = folded(updates.map(readUpdate));
-  if (steps.length > MOST_STEPS) {
-    throw new BootsealError('format', `the log has ${steps.length} regions, more than any launch`, {
-      hint: 'give the log of one launch',
-    });
-  }
+  if (steps.length > MOST_STEPS) throw tooLong(`${steps.length} regions`);
   const event = (name: string) => events.findLast((one) => one.name === name);
   const [start, finish] = [event('start'), event('finish') ?? event('measurement')];
   return {

@@ -3,6 +3,7 @@
  * arch/x86/kvm/svm/sev.c, print_hex_dump_debug without offsets), or the pages themselves, as sev-snp-measure --dump-vmsa writes them.
  */
 import { BootsealError } from '../errors.ts';
+import type { Platform } from '../measurement/measure.ts';
 import { MAX_VCPUS } from '../measurement/vcpus.ts';
 import { Vmsa } from '../measurement/vmsa.ts';
 import { type LaunchAccount, NO_ACCOUNT } from './account.ts';
@@ -23,17 +24,26 @@ const HINT =
 /** Reads pages, one after another, or the text of a kernel's log; throws `format` for what is neither. */
 export function parseVmsaDump(bytes: Uint8Array): LaunchAccount {
   const { pages, told, cut } = bytes.includes(0) ? rawPages(bytes) : dumps(bytes);
-  if (pages.length > MAX_VCPUS) {
-    throw new BootsealError('format', `${pages.length} VMSAs, and a guest has at most ${MAX_VCPUS} vCPUs`, {
-      hint: 'give those of one launch',
-    });
-  }
+  if (pages.length > MAX_VCPUS) throw tooMany(pages.length);
   return {
     ...NO_ACCOUNT,
     from: 'vmsa-dump',
+    platform: platformOf(pages[0]),
     vcpus: cut ? undefined : pages.length,
     vmsas: { pages, told, cut },
   };
+}
+
+function tooMany(count: number): BootsealError {
+  return new BootsealError('format', `${count} VMSAs, and a guest has at most ${MAX_VCPUS} vCPUs`, {
+    hint: 'give those of one launch',
+  });
+}
+
+/** KVM sets SNP_ACTIVE of every SNP guest, and of no other. */
+function platformOf(first: Uint8Array | undefined): Platform | undefined {
+  if (first === undefined) return undefined;
+  return (Vmsa.unpack(first).sev_features & 1n) === 1n ? 'snp' : 'sev-es';
 }
 
 interface Dump {
@@ -83,8 +93,9 @@ function textDumps(bytes: Uint8Array): readonly (readonly number[])[] {
   const found: number[][] = [];
   for (const line of linesOf(bytes)) {
     const dump = found.at(-1);
-    if (line.endsWith(HEADING)) found.push([]);
-    else if (dump !== undefined && dump.length < Vmsa.size) {
+    if (line.endsWith(HEADING)) {
+      if (found.push([]) > MAX_VCPUS) throw tooMany(found.length);
+    } else if (dump !== undefined && dump.length < Vmsa.size) {
       const digits = BYTES.exec(line)?.[1]?.split(' ') ?? [];
       if (digits.length === LINE || dump.length + digits.length === SIZES[0]) {
         for (const two of digits) dump.push(Number.parseInt(two, 16));
@@ -94,15 +105,18 @@ function textDumps(bytes: Uint8Array): readonly (readonly number[])[] {
   return found;
 }
 
-/** Longer lines hold no dump. */
+/** Of longer lines only the end can be of a dump; shorter ones than half a line of bytes hold nothing. */
 const LONGEST_LINE = 512;
+const SHORTEST_LINE = 3 * 8 - 1;
 
 function* linesOf(bytes: Uint8Array): Generator<string> {
   let start = 0;
   while (start < bytes.length) {
     const newline = bytes.indexOf(0x0a, start);
     const end = newline === -1 ? bytes.length : newline;
-    yield String.fromCharCode(...bytes.subarray(Math.max(start, end - LONGEST_LINE), end)).trimEnd();
+    if (end - start >= SHORTEST_LINE) {
+      yield String.fromCharCode(...bytes.subarray(Math.max(start, end - LONGEST_LINE), end)).trimEnd();
+    }
     start = end + 1;
   }
 }

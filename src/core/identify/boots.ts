@@ -4,6 +4,7 @@
  */
 import { concat } from '../bytes.ts';
 import type { Hashes } from '../hash.ts';
+import { bytesToHex } from '../hex.ts';
 import type { KernelHashes } from '../measurement/hash-table.ts';
 
 /** A file that the owner believes was booted; SHA-256, 32 bytes. */
@@ -29,6 +30,19 @@ export type BootSlip =
   | 'cmdline-with-newline'
   | 'cmdline-with-space'
   | 'cmdline-empty';
+
+/** What each means, for people. */
+export const SLIP_TEXTS: Readonly<Record<BootSlip, string>> = {
+  'no-kernel-hashes':
+    'no kernel is measured: the guest was started without kernel-hashes=on, and the host can boot it with any kernel, initrd and command line',
+  'initrd-missing': 'no initrd, or an empty one, is measured',
+  'cmdline-trimmed':
+    'the command line is measured without the blanks around it, which virtee/sev and snpguest up to 8.0.0 cut off',
+  'cmdline-without-newline': 'the command line is measured without the newline at its end',
+  'cmdline-with-newline': 'the command line is measured with a newline at its end',
+  'cmdline-with-space': 'the command line is measured with a space at its end',
+  'cmdline-empty': 'an empty command line is measured',
+};
 
 /** One candidate. */
 export interface Boot {
@@ -94,6 +108,15 @@ function possibleCommandLines(believed: readonly Uint8Array[]): readonly Possibl
     const key = bytes.join();
     return !seen.has(key) && seen.add(key);
   });
+}
+
+/** Returns the slips of one command line by what is then measured of it, SHA-256 in hexadecimal. */
+export function commandLineSlips(line: Uint8Array, hashes: Hashes): ReadonlyMap<string, BootSlip> {
+  const measured = (bytes: Uint8Array) => bytesToHex(hashes.sha256(concat(bytes, Uint8Array.of(0))));
+  const slips = possibleCommandLines([line]).flatMap(({ bytes, slips: [slip] }) =>
+    slip === undefined ? [] : [[measured(bytes), slip] as const],
+  );
+  return new Map(slips);
 }
 
 function slipped(line: Uint8Array): readonly PossibleCommandLine[] {

@@ -6,8 +6,10 @@ import type { LaunchAccount } from '../../../src/core/explain/account.ts';
 import { CAUSES, type CauseName } from '../../../src/core/explain/cause.ts';
 import { parseTraceLog } from '../../../src/core/explain/trace-log.ts';
 import { parseVmsaDump } from '../../../src/core/explain/vmsa-dump.ts';
+import { commandLineSlips } from '../../../src/core/identify/boots.ts';
 import { firmwareOf, type MeasureRequest } from '../../../src/core/measurement/measure.ts';
 import { findProfile, PROFILES } from '../../../src/core/measurement/profiles.ts';
+import { nodeHashes } from '../../../src/host/node-hashes.ts';
 import {
   accountWith,
   dmesgOf,
@@ -246,6 +248,21 @@ const ROWS: readonly Row[] = [
     plan: ['platform'],
     trace: ['platform'],
   },
+  {
+    name: 'SEV-ES in place of SNP',
+    expected: {},
+    found: es,
+    plan: ['platform'],
+    trace: ['platform'],
+    dump: ['platform'],
+  },
+  {
+    name: 'SNP with DebugSwap in place of SEV-ES',
+    expected: es,
+    found: { features: 0x21n },
+    plan: ['platform', 'vmsa-features'],
+    dump: ['platform', 'vmsa-features'],
+  },
 ];
 
 describe('causes', () => {
@@ -303,6 +320,19 @@ describe('causes', () => {
     const over = { ...none, firmware: firmwareOf(fixture('sev-snp-measure/svsm_ovmf.fd')) };
     expect(explained(accountWith(over), accountWith({ ...over, svsm })).names).toContain('svsm');
     expect(explained(accountWith({ ...over, svsm }), accountWith(over)).names).toContain('svsm');
+  });
+
+  it('of slips in a command line that is known', () => {
+    const own = { ...accountWith(), cmdlineSlips: commandLineSlips(Buffer.from('quiet'), nodeHashes) };
+    const because = (cmdline: string) => {
+      const { names, causes } = explained(own, accountWith(boot('kernel', 'initrd', cmdline)));
+      expect(names).toEqual([cmdline === '' ? 'cmdline-empty' : 'cmdline']);
+      return causes[0]?.because;
+    };
+    expect(because('quiet\n')).toBe('the command line is measured with a newline at its end');
+    expect(because('quiet ')).toBe('the command line is measured with a space at its end');
+    expect(because('')).toBe('an empty command line is measured');
+    expect(because('quiet x')).toMatch(/^another command line/);
   });
 
   it('of an ID block for another digest', () => {

@@ -141,6 +141,11 @@ describe('trace lines', () => {
       { length: 4097 },
       (_, i) => `kvm_sev_launch_update_data addr 0x${i.toString(16)} len 0x1000`,
     ).join('\n');
+    const again = 'kvm_sev_launch_finish\n'.repeat(2 ** 18 + 1);
+    expect(failure(() => parseTraceLog(again))).toMatchObject({
+      kind: 'format',
+      message: 'the log has 262144 lines of trace events, more than any launch',
+    });
     expect(failure(() => parseTraceLog(many))).toMatchObject({
       kind: 'format',
       message: expect.stringContaining('4097 regions'),

@@ -12,6 +12,7 @@ describe('a dump of VMSAs', () => {
   it('is read from pages', () => {
     expect(parseVmsaDump(concat(bsp, ap))).toMatchObject({
       from: 'vmsa-dump',
+      platform: 'sev-es',
       vcpus: 2,
       vmsas: { pages: [bsp, ap], told: 4096, cut: false },
     });
@@ -20,7 +21,13 @@ describe('a dump of VMSAs', () => {
       message: '4095 bytes are neither VMSA pages of 4096 bytes nor a kernel’s log',
       hint: HINT,
     });
-    expect(failure(() => parseVmsaDump(new Uint8Array(4097 * 4096)))).toMatchObject({ kind: 'format' });
+    expect(failure(() => parseVmsaDump(new Uint8Array(4097 * 4096)))).toMatchObject({
+      kind: 'format',
+      message: '4097 VMSAs, and a guest has at most 4096 vCPUs',
+    });
+    const snp = Uint8Array.from(bsp);
+    snp[0x3b0] = 0x21;
+    expect(parseVmsaDump(snp).platform).toBe('snp');
   });
 
   it.each([
@@ -66,6 +73,10 @@ describe('a dump of VMSAs', () => {
     expect(failure(() => read(lines.slice(0, 20).join('\n')))).toMatchObject({ kind: 'format' });
     expect(failure(() => read(`${dmesgOf([bsp, ap], 0x670)}${dmesgOf([ap], 0x408)}${dmesgOf([ap])}`))).toMatchObject({
       message: 'VMSA 2 of the log has 1032 bytes, which no Linux prints',
+    });
+    expect(failure(() => read('Virtual Machine Save Area (VMSA):\n'.repeat(5000)))).toMatchObject({
+      kind: 'format',
+      message: '4097 VMSAs, and a guest has at most 4096 vCPUs',
     });
     expect(failure(() => read('nothing of that kind\n'))).toMatchObject({
       kind: 'format',
