@@ -5,8 +5,9 @@ import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { packingOf } from '../../src/core/archive/packing.ts';
-import { tarInRegion } from '../../src/host/archive/tar-file.ts';
+import { checkErofsTree } from '../../src/core/disk/check-erofs.ts';
+import { readTree } from '../../src/host/archive/read-tree.ts';
+import { type TarFile, tarInRegion } from '../../src/host/archive/tar-file.ts';
 import { withErofsOf, withErofsOfArchives } from '../../src/host/filesystem/erofs.ts';
 import { findScratch, type Scratch } from '../../src/host/filesystem/scratch.ts';
 import { bootseal, scratch } from '../cli/script.ts';
@@ -292,6 +293,78 @@ describeWith(fakeroot, 'EROFS from archives', () => {
     });
   });
 
+  it('is held against what the archives say', async () => {
+    fs.writeFileSync(at('root.tar'), tarArchive(...ENTRIES, NOT_UTF8));
+    const image = await made('root.tar');
+    const read = (from: number, size: number) => image.subarray(from, from + size);
+    const check = async (...more: readonly TestEntry[]) => {
+      fs.writeFileSync(at('other.tar'), tarArchive(...ENTRIES, NOT_UTF8, ...more));
+      const { tree } = await withTar('other.tar', (tar) => readTree([tar], { layers: false, ownedByRoot: false }));
+      checkErofsTree(tree, read);
+    };
+    await check();
+    const of = (name: string, change: Partial<TestEntry>) => {
+      const entry = ENTRIES.find((each) => each.name === name);
+      return { ...entry, name, ...change };
+    };
+    const cases: readonly (readonly [TestEntry, string])[] = [
+      [of('etc/shadow', { mode: 1 }), '"etc/shadow" is 100000 of 0:42, 8 bytes and not 100001 of 0:42, 8 bytes'],
+      [of('etc/shadow', { gid: 43 }), '"etc/shadow" is 100000 of 0:42, 8 bytes and not 100000 of 0:43, 8 bytes'],
+      [of('etc/shadow', { data: '' }), '"etc/shadow" is 100000 of 0:42, 8 bytes and not 100000 of 0:42, 0 bytes'],
+      [of('dev/null', { minor: 4 }), '"dev/null" is 20666 of 0:0, device 259 and not 20666 of 0:0, device 260'],
+      [of('usr/bin/ping', { pax: {} }), '"usr/bin/ping" has not the same attribute "security.capability"'],
+      [of('usr/bin/noted', { pax: { 'SCHILY.xattr.user.note': 'w' } }), 'has not the same attribute "user.'],
+      [{ name: 'new', data: '' }, '"new" is missing'],
+      [{ name: 'dev/sdb', type: '1', linkname: 'dev/null' }, '"dev/sdb" is 60660 of 0:6'],
+    ];
+    for (const [entry, message] of cases) {
+      await expect(check(entry), message).rejects.toMatchObject({
+        kind: 'tool',
+        message: expect.stringContaining(message),
+      });
+    }
+    const twins = ['a', 'b'].map((name) => ({ name, data: '' }));
+    const linked = [
+      { name: 'a', data: '' },
+      { name: 'b', type: '1', linkname: 'a' },
+    ];
+    for (const [one, two, message] of [
+      [twins, linked, '"b" is a file of its own'],
+      [linked, twins, 'one file in place of two'],
+      [twins, twins.slice(1), '"a" is in no archive'],
+    ] as const) {
+      fs.writeFileSync(at('root.tar'), tarArchive(...one));
+      fs.writeFileSync(at('other.tar'), tarArchive(...two));
+      const other = await made('root.tar');
+      const { tree } = await withTar('other.tar', (tar) => readTree([tar], { layers: false, ownedByRoot: false }));
+      expect(() => checkErofsTree(tree, (from, size) => other.subarray(from, from + size))).toThrow(message);
+    }
+  });
+
+  it.runIf(HAS_NAMESPACES)('is no disk when mkfs.erofs does not see what it is told', () => {
+    fs.writeFileSync(at('root.tar'), tarArchive(...ENTRIES));
+    fs.copyFileSync('/usr/bin/mkfs.erofs', at('real'));
+    // As if it were linked statically.
+    fs.writeFileSync(at('deaf'), `#!/bin/sh\nunset LD_PRELOAD\nexec ${at('real')} "$@"\n`, { mode: 0o755 });
+    const within = [
+      'unshare',
+      '--user',
+      '--map-root-user',
+      '--mount',
+      'sh',
+      '-ec',
+      `mount --bind "$0" /usr/bin/mkfs.erofs; exec "$@"`,
+      at('deaf'),
+    ];
+    const ran = build('disk', 'root.tar', { asUser: true, within });
+    expect(ran).toMatchObject({
+      status: 6,
+      stderr: expect.stringContaining('mkfs.erofs was told other files than it made: "" is 40'),
+    });
+    expect(ran.stderr).toContain('hint: is it linked statically');
+    expect(fs.existsSync(at('disk'))).toBe(false);
+  });
+
   it('looks for room for the files and for the file system', async () => {
     fs.writeFileSync(at('root.tar'), tarArchive({ name: 'big', data: BIG }));
     let asked = 0;
@@ -376,17 +449,18 @@ const OPTIONS = {
 const read = async ({ handle }: { readonly handle: fs.promises.FileHandle }) =>
   fs.readFileSync(`/proc/self/fd/${handle.fd}`);
 
-/** Returns the whole file system of an archive. */
-async function made(archive: string, where?: Scratch): Promise<Buffer> {
+async function withTar<T>(archive: string, use: (tar: TarFile) => Promise<T>): Promise<T> {
   const handle = await fs.promises.open(at(archive));
   try {
     const { size } = await handle.stat();
-    const start = Buffer.alloc(512);
-    await handle.read(start, 0, 512, 0);
-    const tar = tarInRegion({ name: archive, handle, at: 0, size }, packingOf(start, archive), undefined);
-    const options = { ...OPTIONS, scratch: where ?? (await findScratch(undefined)), layers: false };
-    return await withErofsOfArchives([tar], options, read);
+    return await use(tarInRegion({ name: archive, handle, at: 0, size }, 'none', undefined));
   } finally {
     await handle.close();
   }
+}
+
+/** Returns the whole file system of an archive. */
+async function made(archive: string, where?: Scratch): Promise<Buffer> {
+  const options = { ...OPTIONS, scratch: where ?? (await findScratch(undefined)), layers: false };
+  return withTar(archive, (tar) => withErofsOfArchives([tar], options, read));
 }

@@ -59,7 +59,7 @@ export function attributeCommand(path: string, name: string, content: string): s
 }
 
 /** What the bits above the permissions say (POSIX, sys/stat.h). */
-const TYPE_BITS: Readonly<Record<Inode['kind'], number>> = {
+export const TYPE_BITS: Readonly<Record<Inode['kind'], number>> = {
   fifo: 0o010000,
   character: 0o020000,
   directory: 0o040000,

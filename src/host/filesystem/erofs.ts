@@ -1,5 +1,7 @@
 /** @module An EROFS file system made of a folder or of archives, in a file in memory, by erofs-utils: read-only, and no larger than its files. */
+import { readSync } from 'node:fs';
 import type * as fs from 'node:fs/promises';
+import { checkErofsTree } from '../../core/disk/check-erofs.ts';
 import { EROFS_BLOCK, erofsRoom } from '../../core/disk/erofs-size.ts';
 import { identifyPayload, PAYLOAD_START } from '../../core/disk/payload.ts';
 import { BootsealError } from '../../core/errors.ts';
@@ -70,11 +72,20 @@ export async function withErofsOfArchives<T>(
   checkFaked(tree);
   // The files lie there as files as well.
   await scratch.checkRoom(2 * erofsRoom(tree));
-  return withImage(options, use, (image) => {
+  return withImage(options, use, async (image) => {
     const run = makeRun(image, options, [inheritedFile(0), FAKED_FOLDER]);
     const progress = (done: number) => onProgress?.(done, bytes);
-    return runOnFaked({ tree, contents, onProgress: progress }, { ...run, program: program('mkfs.erofs') }, scratch);
+    const filling = { tree, contents, onProgress: progress };
+    const said = await runOnFaked(filling, { ...run, program: program('mkfs.erofs') }, scratch);
+    checkErofsTree(tree, (at, size) => readAt(image.fd, at, size));
+    return said;
   });
+}
+
+/** Fewer bytes at the end of the file. */
+function readAt(fd: number, at: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  return bytes.subarray(0, readSync(fd, bytes, 0, size, at));
 }
 
 /** Gives `make` an empty file, passes on what the programs said, and runs `use` with what was made. */
