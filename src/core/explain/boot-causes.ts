@@ -14,12 +14,12 @@ const NO_CMDLINE = '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617af
 /** Explains differences in the hash table and in whether there is one. */
 export const bootCauses: CauseRule = (left, { expected: { cmdlineSlips } }) => {
   const entries = left.filter(({ kind }) => kind === 'kernel-hash');
-  return [...left.flatMap(tableCause), ...entries.map((one) => entryCause(one, cmdlineSlips))];
+  return [...left.flatMap((one) => tableCause(one, left)), ...entries.map((one) => entryCause(one, cmdlineSlips))];
 };
 
-function tableCause(one: Difference): readonly Cause[] {
+function tableCause(one: Difference, left: readonly Difference[]): readonly Cause[] {
   const ofTable = HASH_STEPS.includes(one.name) || (one.kind === 'step-added' && one.found === TABLE);
-  if (!ofTable) return [];
+  if (!ofTable || left.some((other) => isElsewhere(one, other))) return [];
   if (one.kind === 'step-missing' || (one.kind === 'step-type' && one.found === 'zero')) {
     return [
       {
@@ -42,6 +42,12 @@ function tableCause(one: Difference): readonly Cause[] {
     ];
   }
   return [];
+}
+
+/** In a firmware with another layout the table may stand in another page, and another section where it would be. */
+function isElsewhere(one: Difference, other: Difference): boolean {
+  if (other === one || !other.kind.startsWith('step-') || other.name === 'firmware') return false;
+  return other.kind === 'step-length' ? other.gpa === one.gpa : other.found?.startsWith('normal') === true;
 }
 
 /** A log does not name the table; nothing else that is added to a SEV guest has its length. */

@@ -116,9 +116,12 @@ const sectionOrder = causeOf(
 
 const SECTION_KINDS: readonly string[] = ['step-missing', 'step-added', 'step-type', 'step-length'];
 
+/** SEV and SEV-ES add no sections. */
+const isData = ({ expected, found }: Difference) => (expected ?? found ?? '').startsWith('data');
+
 const sections = causeOf(
   'sections',
-  (one) => SECTION_KINDS.includes(one.kind) && !isFirmware(one),
+  (one) => SECTION_KINDS.includes(one.kind) && !isFirmware(one) && !isData(one),
   (first, all) => [
     `${all.length === 1 ? 'a section is' : 'sections are'} not as expected, first ${first.name}: the firmware’s SEV metadata is that of another build`,
     'give --firmware the very file that the host loads; bootseal firmware inspect shows its sections',

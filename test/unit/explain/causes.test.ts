@@ -342,6 +342,16 @@ describe('causes', () => {
     expect(explained(own, { ...found, idBlockDigest: new Uint8Array(48) }).names).toEqual(['id-block']);
   });
 
+  it('are none of data that nobody is known to add to a SEV guest', () => {
+    const log = traceOf(accountWith(sev)).replace(
+      'kvm_sev_launch_finish',
+      'kvm_sev_launch_update_data addr 0x7f len 0x84000\n$&',
+    );
+    const { names, unexplained } = explained(accountWith(sev), parseTraceLog(log).account);
+    expect(names).toEqual([]);
+    expect(unexplained).toMatchObject([{ kind: 'step-added', name: 'data', found: 'data, 0x84000 bytes' }]);
+  });
+
   it('are none of changes that nobody is known to make, which are listed', () => {
     const own = accountWith();
     const pages = own.vmsas?.pages.map((page) => Uint8Array.from(page)) ?? [];
@@ -401,6 +411,19 @@ describe('real logs', () => {
     expect(
       explained(accountWith({ ...sev, ...firmware(AMDSEV, 0x400000) }), parseTraceLog(QEMU_DEVEL_SEV).account).names,
     ).toEqual(['kernel-hashes-off']);
+  });
+
+  it('of a firmware with another layout say nothing of kernel hashes, which are in another page there', () => {
+    const debian = accountWith({ firmware: firmwareOf(fixture('debian-ovmf/OVMF.amdsev_2026.08.fd')) });
+    const { names, differences } = explained(debian, parseTraceLog(AMDSEV_195).account);
+    expect(names).toEqual(['sections']);
+    expect(differences.find(({ name }) => name === 'SVSM_CAA')).toMatchObject({ expected: 'zero', found: 'normal' });
+    const none = {
+      ...debian,
+      steps: debian.steps?.map((step) => (step.name === 'KERNEL_HASHES' ? { ...step, type: 'zero' as const } : step)),
+    };
+    expect(explained(none, parseTraceLog(AMDSEV_195).account).names).toEqual(['sections']);
+    expect(explained(debian, none).names).toEqual(['kernel-hashes-off']);
   });
 
   it('of pages that other people made: sevctl’s VMSAs are those of an old QEMU with a Milan', () => {
