@@ -12,7 +12,7 @@ import { buildSecretTable, type OwnerSecret, secretWarnings } from '../core/secr
 import { allowsDebugging } from '../core/session/policy.ts';
 import type { LaunchRecord } from '../core/session/record.ts';
 import { checkNewFolder, type NewFile, writeNewFolder } from '../host/new-folder.ts';
-import { readRecord, useRecord } from '../host/record.ts';
+import { orSpent, readRecord, useRecord } from '../host/record.ts';
 import { type ApiOptions, addApiOptions, apiFromOptions } from './api-options.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 import { MEASUREMENT_HELP, printMeasurement, readMeasurement } from './measurement-input.ts';
@@ -100,7 +100,7 @@ async function build(io: Io, options: Options): Promise<void> {
     await checkNewFolder(out, names, options.force === true);
     // From here on the record is spent, also when writing fails: a second packet must never be possible.
     await useRecord(recordFile, resolvePath(io, tk), printMeasurement(measurement), io.now());
-    await writeNewFolder(out, files, options.force === true);
+    await orSpent(() => writeNewFolder(out, files, options.force === true));
     report(io, options, launch, packet, secrets);
   } finally {
     wipe(keys.tek, keys.tik, table, ...secrets.map(({ value }) => value));

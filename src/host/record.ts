@@ -18,7 +18,7 @@ export async function readRecord(file: string): Promise<LaunchRecord> {
  *
  * @param measurement what the packet is made for, base64 of the 48 bytes the platform reported
  * @throws `usage` when record or keys were used before, have a second name (hard link) that a mark would not reach, or are
- * locked by another run; `io` and `format` as {@link readRecord}
+ * locked by another run; `io` and `format` as {@link readRecord}; `io` as {@link orSpent} when the keys are marked and the record is not
  */
 export async function useRecord(file: string, tk: string, measurement: string, now: Date): Promise<LaunchRecord> {
   const [real, keys] = [await realFile(file), await realFile(tk)];
@@ -32,13 +32,29 @@ export async function useRecord(file: string, tk: string, measurement: string, n
     const mark = { at: now.toISOString(), measurement };
     const used: LaunchRecord = { ...record, used: mark };
     await markKeys(keys, tk, mark);
-    await writeNewFile(real, printRecord(used), 0o600, true);
-    await syncFolder(path.dirname(real));
+    await orSpent(async () => {
+      await syncFolder(path.dirname(keys));
+      await writeNewFile(real, printRecord(used), 0o600, true);
+      await syncFolder(path.dirname(real));
+    });
     return used;
   } finally {
     await fs.rm(lock, { force: true });
   }
 }
+
+/** Does what comes after a mark; throws `io` that says that no room made now brings the launch back. */
+export async function orSpent<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof BootsealError) || error.kind !== 'io') throw error;
+    throw new BootsealError('io', error.message, { hint: SPENT, cause: error });
+  }
+}
+
+const SPENT =
+  'no secret has left, but the record is spent: make a new session in another folder, have the host start the guest again with it, and write where there is room';
 
 /** Through a symbolic link, a rename would replace the link and leave the record unmarked, and the keys' mark would lie elsewhere. */
 async function realFile(file: string): Promise<string> {
@@ -58,7 +74,6 @@ async function markKeys(real: string, tk: string, mark: NonNullable<LaunchRecord
   const name = `${real}.used`;
   try {
     await writeNewFile(name, `${JSON.stringify(mark)}\n`, 0o600);
-    await syncFolder(path.dirname(real));
   } catch (cause) {
     if (!(await isThere(name))) throw cause;
     throw new BootsealError('usage', `${tk} served a launch before: ${name} exists`, { hint: ONE_LAUNCH, cause });

@@ -77,6 +77,8 @@ describe('the folder of secret build', () => {
     };
     const failed = await bootseal(sealing, folder, { now: inTheWay });
     expect([failed.status, failed.stdout]).toEqual([5, '']);
+    expect(failed.stderr).toMatch(/hint: no secret has left, but the record is spent: .*make a new session/);
+    expect(failed.stderr).not.toContain('--force to replace');
     expect(fs.readdirSync(file('packet'))).toEqual(['of somebody else']);
     expect(fs.readdirSync(folder).sort()).toEqual(['launch', 'packet', 'passphrase']);
     expect(parseRecord(text('launch', 'record.json')).used?.at).toBe(NOW.toISOString());
@@ -84,6 +86,15 @@ describe('the folder of secret build', () => {
     const again = await bootseal(sealing, folder);
     expect([again.status, fs.existsSync(file('packet'))]).toEqual([2, false]);
     expect(again.stderr).toContain(`was used at ${NOW.toISOString()}`);
+  });
+
+  it('says what is in the way, and spends nothing, before the record is marked', async () => {
+    fs.mkdirSync(file('packet', 'of somebody else'), { recursive: true });
+    const failed = await bootseal(sealing, folder);
+    expect(failed.status).toBe(5);
+    expect(failed.stderr).toContain('--force');
+    expect(failed.stderr).not.toContain('spent');
+    expect(parseRecord(text('launch', 'record.json')).used).toBeNull();
   });
 
   it('appears for one of several that run at the same time', async () => {

@@ -47,6 +47,28 @@ describe('useRecord', () => {
     expect(fs.statSync(`${tk}.used`).mode & 0o777).toBe(0o600);
   });
 
+  it('says that the keys are spent when only their mark could be written', async () => {
+    const now = new Date(NOW);
+    // The record has been read by then; a folder in its place cannot be replaced.
+    now.toISOString = () => {
+      fs.rmSync(file);
+      fs.mkdirSync(path.join(file, 'in the way'), { recursive: true });
+      return NOW.toISOString();
+    };
+    await expect(useRecord(file, tk, MEASUREMENT, now)).rejects.toMatchObject({
+      kind: 'io',
+      message: expect.stringContaining(`cannot write ${file}`),
+      hint: expect.stringMatching(/the record is spent: .*new session/),
+    });
+    expect(fs.existsSync(`${tk}.used`)).toBe(true);
+  });
+
+  it('keeps the hint of what failed while nothing is marked', async () => {
+    const error = await useRecord(file, path.join(folder, 'none', 'tk'), MEASUREMENT, NOW).catch((cause) => cause);
+    expect(error).toMatchObject({ kind: 'io', hint: expect.stringMatching(/whether the name is right/) });
+    expect((await readRecord(file)).used).toBeNull();
+  });
+
   it('refuses a used record and leaves it as it is', async () => {
     await useRecord(file, tk, MEASUREMENT, NOW);
     const before = fs.readFileSync(file, 'utf8');
