@@ -1,7 +1,7 @@
 /** @module Files of the owner's machine: bounded reads, streams, and writes that leave nothing half done. */
 import { randomBytes } from 'node:crypto';
 // Not node:fs/promises, which is loaded at once: a measurement needs none of it.
-import { closeSync, createReadStream, promises as fs, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, createReadStream, promises as fs, openSync, readSync, type Stats, statSync } from 'node:fs';
 import { BootsealError } from '../core/errors.ts';
 import { withSignals } from './signals.ts';
 
@@ -22,6 +22,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: 'no space left on the device',
   EROFS: 'the file system is read-only',
   EFBIG: 'file too large',
+  ELOOP: 'too many symbolic links on the way',
 };
 
 const PERMITTED = 'look who may use it and the folders above it (ls -ld), or run as another user';
@@ -38,6 +39,7 @@ const HINTS: Readonly<Record<string, string>> = {
   EDQUOT: 'make room there, or choose a place that has more',
   EROFS: 'choose a place that can be written to',
   EFBIG: 'choose a file system for larger files, or raise the limit (ulimit -f)',
+  ELOOP: 'give the file itself: the links lead in a circle, or from one to the next without end (ls -l)',
   EMFILE: 'raise the limit of open files (ulimit -n)',
 };
 
@@ -169,7 +171,10 @@ export async function streamNewFile(
 ): Promise<void> {
   const beside = `${file}.${randomBytes(6).toString('hex')}.part`;
   try {
-    if (!replace && (await exists(file)))
+    const stat = await statOf(file);
+    if (stat?.isDirectory())
+      throw new BootsealError('io', `cannot write ${file}: is a directory`, { hint: FOLDER_THERE });
+    if (!replace && stat !== undefined)
       throw new BootsealError('io', `cannot write ${file}: it exists already`, { hint: FORCE_HINT });
     await writeThrough(beside, mode, produce);
     if (replace) await fs.rename(beside, file);
@@ -181,6 +186,9 @@ export async function streamNewFile(
     await discard(beside);
   }
 }
+
+/** No option replaces a folder with a file. */
+const FOLDER_THERE = 'a folder is there: choose another name';
 
 /** What to do about a name that is taken. */
 export const FORCE_HINT = 'choose another name, or give --force to replace it';
@@ -215,13 +223,9 @@ export async function writeThrough(
   }
 }
 
-async function exists(file: string): Promise<boolean> {
-  try {
-    await fs.lstat(file);
-    return true;
-  } catch {
-    return false;
-  }
+/** Returns what has that name, which may be a link; undefined also when nobody may look. */
+async function statOf(file: string): Promise<Stats | undefined> {
+  return fs.lstat(file).catch(() => undefined);
 }
 
 /** Makes the names in a folder survive a power cut. Throws `io`. */

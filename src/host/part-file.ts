@@ -54,7 +54,7 @@ async function checkNewFile(file: string, replace: boolean): Promise<void> {
     throw ioError(cause, file, 'write');
   });
   if (found === undefined || (replace && found.isFile())) return;
-  if (!replace) throw new BootsealError('io', `cannot write ${file}: it exists already`, { hint: FORCE_HINT });
+  if (found.isFile()) throw new BootsealError('io', `cannot write ${file}: it exists already`, { hint: FORCE_HINT });
   throw new BootsealError('io', `cannot write ${file}: it is no regular file`, { hint: 'choose another name' });
 }
 

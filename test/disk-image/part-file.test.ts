@@ -67,6 +67,11 @@ describe('writeParts', () => {
     await writeParts(replacing('a'), fill);
     expect(read('a')).toBe('of a');
     fs.mkdirSync(path.join(folder, 'b'));
+    await expect(writeParts(named('b'), fill)).rejects.toMatchObject({
+      kind: 'io',
+      message: expect.stringContaining('no regular file'),
+      hint: 'choose another name',
+    });
     await expect(writeParts(replacing('a', 'b'), fill)).rejects.toMatchObject({
       kind: 'io',
       message: expect.stringContaining('no regular file'),

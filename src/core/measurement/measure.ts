@@ -5,7 +5,7 @@ import type { Hashes } from '../hash.ts';
 import { checkFeatures } from './features.ts';
 import { type KernelHashes, kernelHashTable } from './hash-table.ts';
 import type { Step, Trace } from './plan.ts';
-import type { Profile } from './profiles.ts';
+import { PROFILES, type Profile } from './profiles.ts';
 import { sevDigest, sevEsDigests, startSevLaunch } from './sev.ts';
 import { snpFirmwareDigest } from './snp.ts';
 import { snpDigests, startSnpLaunch } from './snp-launch.ts';
@@ -177,7 +177,7 @@ function checkRequest(request: MeasureRequest, platform: 'sev-es' | 'snp'): void
   const { profile } = request;
   if (!profile.platforms.includes(platform)) {
     throw new BootsealError('usage', `profile ${profile.name} does not describe ${platform} guests`, {
-      hint: 'take a profile of that platform: `bootseal measure PLATFORM --help` lists them',
+      hint: `take a profile that does: ${profilesOf(platform).join(', ')}`,
     });
   }
   if (request.vcpus.length === 0 || request.cpus.length === 0) {
@@ -190,6 +190,9 @@ function checkRequest(request: MeasureRequest, platform: 'sev-es' | 'snp'): void
   checkFeatures(platform, request.features);
 }
 
+const profilesOf = (platform: 'sev-es' | 'snp'): readonly string[] =>
+  PROFILES.filter(({ platforms }) => platforms.includes(platform)).map(({ name }) => name);
+
 function checkPlans({ plan, cpus, vcpus }: MeasureRequest): void {
   const steps = cpus.length * vcpus.reduce((sum, count) => sum + count, 0);
   if (plan !== true || steps <= MOST_PLAN_STEPS) return;
@@ -199,10 +202,15 @@ function checkPlans({ plan, cpus, vcpus }: MeasureRequest): void {
   });
 }
 
-function checkSvsm(request: MeasureRequest): void {
-  if (request.svsm !== undefined && (request.platform !== 'snp' || request.kernel !== undefined)) {
-    throw new BootsealError('usage', 'an SVSM goes with snp and without a kernel: nothing measures the kernel there', {
-      hint: 'leave the kernel out: the firmware behind an SVSM starts one from its disk',
+function checkSvsm({ svsm, platform, kernel }: MeasureRequest): void {
+  if (svsm === undefined) return;
+  if (platform !== 'snp') {
+    throw new BootsealError('usage', `an SVSM goes with snp guests only, not with ${platform}`, {
+      hint: 'leave the SVSM out, or measure an snp guest',
     });
   }
+  if (kernel === undefined) return;
+  throw new BootsealError('usage', 'an SVSM goes without a kernel: nothing measures the kernel there', {
+    hint: 'leave the kernel out: the firmware behind an SVSM starts one from its disk',
+  });
 }

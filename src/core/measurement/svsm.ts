@@ -27,11 +27,9 @@ export interface Svsm {
  * `usage` when there is no room.
  */
 export function placeSvsm(image: Uint8Array, ovmf: Pick<Firmware, 'gpa'>, varsSize: number): Svsm {
-  const firmware = parseFirmware(image);
+  const firmware = ofSvsm(() => parseFirmware(image));
   if (firmware.svsmEntry === undefined) {
-    throw new BootsealError('format', 'the SVSM file has no SVSM entry in its footer table', {
-      hint: 'give the svsm.bin of COCONUT SVSM from before its IGVM builds',
-    });
+    throw new BootsealError('format', 'the SVSM file has no SVSM entry in its footer table', { hint: WANTED });
   }
   const gpa = ovmf.gpa - varsSize - image.length;
   if (gpa < 0 || varsSize % PAGE_SIZE !== 0 || image.length % PAGE_SIZE !== 0) {
@@ -51,6 +49,20 @@ export function placeSvsm(image: Uint8Array, ovmf: Pick<Firmware, 'gpa'>, varsSi
   return { image, firmware, gpa, entry };
 }
 
+const WANTED = 'give the svsm.bin of COCONUT SVSM from before its IGVM builds';
+
+/** Reads the SVSM with what reads firmware, whose refusals speak of firmware. */
+function ofSvsm<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof BootsealError) || error.kind !== 'format') throw error;
+    const reason = error.message.replace(/^firmware: /, '').replace(/^the firmware’s /, 'its ');
+    const hint = error.hint.includes('--unknown-sections') ? error.hint : WANTED;
+    throw new BootsealError('format', `the SVSM file: ${reason}`, { hint, cause: error });
+  }
+}
+
 /** Returns the digest after the firmware's pages (`firmwareDigest`, 48 bytes), the SVSM's pages and the SVSM's metadata. */
 export function startSvsmLaunch(
   firmwareDigest: Uint8Array,
@@ -68,16 +80,13 @@ export function startSvsmLaunch(
     length: svsm.image.length,
     digest: digest.value(),
   });
-  addSections(
-    digest,
-    {
-      firmware: { ...svsm.firmware, gpa: svsm.gpa },
-      profile: findProfile('qemu'),
-      hashTable: undefined,
-      unknownSections,
-    },
-    trace,
-  );
+  const inputs = {
+    firmware: { ...svsm.firmware, gpa: svsm.gpa },
+    profile: findProfile('qemu'),
+    hashTable: undefined,
+    unknownSections,
+  };
+  ofSvsm(() => addSections(digest, inputs, trace));
   return digest;
 }
 

@@ -29,7 +29,7 @@ export class VerifiedLaunch {
   static boundMeasure(launch: VerifiedLaunch): Uint8Array | undefined {
     if (!(#measure in launch))
       throw new BootsealError('usage', 'a secret is sealed only to a verified launch', {
-        hint: 'verify the launch measurement first, with verifyLaunch',
+        hint: 'verify the launch measurement first, with verifyAgainstRecord or verifyLaunchMeasurement',
       });
     return launch.api === undefined ? undefined : new Uint8Array(launch.#measure);
   }

@@ -50,7 +50,7 @@ export function buildSecretTable(secrets: readonly OwnerSecret[], { room, pad = 
     checkSecret(secret);
     if (seen.has(secret.guid)) {
       throw new BootsealError('usage', `secret table: two secrets for ${secret.guid}`, {
-        hint: 'a Linux guest would see no secret at all',
+        hint: 'a Linux guest would see no secret at all: give each a GUID of its own, or put both values into one secret',
       });
     }
     seen.add(secret.guid);

@@ -9,6 +9,7 @@ const { folder, remove } = scratch();
 afterAll(remove);
 const at = (name: string) => path.join(folder, name);
 fs.writeFileSync(at('file'), 'four');
+fs.symlinkSync(at('circle'), at('circle'));
 
 const system = (code: string) => Object.assign(new Error(`${code}: of the system`), { code });
 
@@ -25,6 +26,7 @@ describe('ioError', () => {
     ['EROFS', 'cannot read f: the file system is read-only', /can be written to/],
     ['EFBIG', 'cannot read f: file too large', /larger files/],
     ['EMFILE', 'cannot read f: EMFILE', /ulimit -n/],
+    ['ELOOP', 'cannot read f: too many symbolic links on the way', /circle/],
     ['EIO', 'cannot read f: EIO', /kernel log/],
   ])('says what to try at %s', (code, message, hint) => {
     const cause = system(code);
@@ -63,6 +65,9 @@ describe('files that are not as they should be', () => {
       /what was meant/,
     ],
     ['a name below a file', () => writeNewFile(at('file/x'), 'x', 0o600), 'io', /part of the path/],
+    ['links in a circle', () => readSmallFile(at('circle'), 9), 'io', /circle/],
+    ['a folder at the name', () => writeNewFile(folder, 'x', 0o600), 'io', /^a folder is there: choose another name$/],
+    ['the same with --force', () => writeNewFile(folder, 'x', 0o600, true), 'io', /^a folder is there: choose another/],
     ['a name that is taken', () => writeNewFile(at('file'), 'x', 0o600), 'io', /--force/],
   ])('say what to try: %s', async (_, work, kind, hint) => {
     await expect(work()).rejects.toMatchObject({ kind, hint: expect.stringMatching(hint) });

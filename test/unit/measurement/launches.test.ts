@@ -7,7 +7,7 @@ import { type MeasureRequest, MOST_PLAN_STEPS, measure } from '../../../src/core
 import { findProfile } from '../../../src/core/measurement/profiles.ts';
 import { SnpDigest, snpFirmwareDigest } from '../../../src/core/measurement/snp.ts';
 import { addSections, type SectionInputs } from '../../../src/core/measurement/snp-sections.ts';
-import { placeSvsm, svsmVcpuPages } from '../../../src/core/measurement/svsm.ts';
+import { placeSvsm, startSvsmLaunch, svsmVcpuPages } from '../../../src/core/measurement/svsm.ts';
 import { Vmsa } from '../../../src/core/measurement/vmsa.ts';
 import { nodeHashes } from '../../../src/host/node-hashes.ts';
 import { failure } from '../../failure.ts';
@@ -152,6 +152,7 @@ describe('measure', () => {
     expect(failure(() => measure({ ...request({}, 'seves'), profile: findProfile('ec2') }, nodeHashes))).toMatchObject({
       kind: 'usage',
       message: 'profile ec2 does not describe sev-es guests',
+      hint: 'take a profile that does: qemu, qemu-legacy, krun',
     });
     for (const empty of [{ vcpus: [] }, { cpus: [] }]) {
       expect(failure(() => measure({ ...request(), ...empty }, nodeHashes)).kind).toBe('usage');
@@ -378,6 +379,35 @@ describe('SVSM', () => {
       hint: 'use qemu or qemu-legacy',
     });
     const es = request({ svsm: 'sev-snp-measure/svsm.bin', vars_size: vars }, 'seves');
-    expect(failure(() => measure(es, nodeHashes)).message).toContain('goes with snp');
+    for (const kernel of [undefined, kernelHashes(none, none, '')]) {
+      expect(failure(() => measure({ ...es, kernel }, nodeHashes))).toEqual({
+        kind: 'usage',
+        message: 'an SVSM goes with snp guests only, not with sev-es',
+        hint: 'leave the SVSM out, or measure an snp guest',
+      });
+    }
+  });
+
+  it('is named by what is said of its file', () => {
+    const damaged = new Uint8Array(image);
+    const footer = image.length - 48 - 2;
+    damaged.set([0xff, 0xff], footer);
+    const cut = { ...parseFirmware(image), gpa: 2 ** 31, svsmEntry: 0, sevSections: [{ gpa: 1, size: 4096, type: 2 }] };
+    const svsm = { image, firmware: cut, gpa: 2 ** 31, entry: 0 };
+    for (const [work, message] of [
+      [() => placeSvsm(new Uint8Array(), ovmf, vars), 'the SVSM file: the image is empty'],
+      [() => placeSvsm(damaged, ovmf, vars), 'the SVSM file: firmware footer: entry'],
+      [() => startSvsmLaunch(new Uint8Array(48), svsm, 'refuse', nodeHashes), 'the SVSM file: SEV metadata section'],
+    ] as const) {
+      expect(failure(work)).toMatchObject({
+        kind: 'format',
+        message: expect.stringContaining(message),
+        hint: 'give the svsm.bin of COCONUT SVSM from before its IGVM builds',
+      });
+    }
+    const unknown = { ...svsm, firmware: { ...cut, sevSections: [{ gpa: 0, size: 4096, type: 9 }] } };
+    expect(failure(() => startSvsmLaunch(new Uint8Array(48), unknown, 'refuse', nodeHashes)).hint).toContain(
+      '--unknown-sections zero',
+    );
   });
 });

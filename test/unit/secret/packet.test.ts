@@ -9,6 +9,7 @@ import { nobleHashes } from '../../../src/core/noble-hashes.ts';
 import { sealPacket } from '../../../src/core/secret/packet.ts';
 import { encryptPacket, openPacket, PacketHeader } from '../../../src/core/secret/packet-cipher.ts';
 import { buildSecretTable, parseSecretTable } from '../../../src/core/secret/table.ts';
+import * as library from '../../../src/index.ts';
 import { fixture, vectors } from '../../fixtures.ts';
 import { api, launchRecord, platformMeasurement, transportKeys } from '../../launch-record.ts';
 
@@ -173,6 +174,10 @@ describe('sealPacket', () => {
     // @ts-expect-error: only verification makes a VerifiedLaunch.
     const seal = () => sealPacket({ launch: unverified, table, keys, iv });
     expect(refusal(seal)).toMatchObject({ kind: 'usage', message: 'a secret is sealed only to a verified launch' });
+    for (const name of ['verifyAgainstRecord', 'verifyLaunchMeasurement']) {
+      expect(refusal(seal).hint).toContain(name);
+      expect(library).toHaveProperty(name);
+    }
     const cast = { ...verify('1.55.24') } as VerifiedLaunch;
     expect(refusal(() => sealPacket({ launch: cast, table, keys, iv })).kind).toBe('usage');
   });
