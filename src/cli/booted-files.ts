@@ -78,6 +78,9 @@ function remarkOnUnifiedKernel(io: Io, head: Uint8Array): void {
   );
 }
 
+/** QEMU hands the sizes of kernel and initrd to the guest in 32 bits (hw/i386/x86-common.c, fw_cfg_add_i32); what goes on is no file of either. */
+const MOST_BYTES = 2 ** 32 - 1;
+
 /** Hashes a file in pieces; `head` is its first bytes, as many as tell what it is. Throws `io`. */
 export async function hashInput(
   io: Io,
@@ -86,12 +89,17 @@ export async function hashInput(
   const hash = createHash('sha256');
   const head = new Uint8Array(KERNEL_HEAD_BYTES);
   let kept = 0;
-  const bytes = await streamInput(io, name, (piece) => {
-    hash.update(piece);
-    const more = piece.subarray(0, head.length - kept);
-    head.set(more, kept);
-    kept += more.length;
-  });
+  const bytes = await streamInput(
+    io,
+    name,
+    (piece) => {
+      hash.update(piece);
+      const more = piece.subarray(0, head.length - kept);
+      head.set(more, kept);
+      kept += more.length;
+    },
+    MOST_BYTES,
+  );
   const digest = hash.digest();
   return { hash: digest, file: { sha256: digest.toString('hex'), bytes }, head: head.subarray(0, kept) };
 }

@@ -21,7 +21,7 @@ import { readRecord, useRecord } from '../host/record.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 import { printMeasurement } from './measurement-input.ts';
 import { readSecret, type SecretArgument } from './secret-argument.ts';
-import { besideRecord, readTransportKeys } from './transport-keys.ts';
+import { besideRecord, checkMarkable, readTransportKeys } from './transport-keys.ts';
 import { launchJson, remarkRecord } from './verified-launch.ts';
 
 /** What is injected, and by which record. */
@@ -55,6 +55,7 @@ export async function injectSecrets(
   connect: () => Promise<LaunchHost>,
   options: InjectOptions,
 ): Promise<Injected> {
+  checkMarkable(options);
   const recordFile = resolvePath(io, options.record);
   const record = await readRecord(recordFile);
   checkRecord(record, options);
@@ -94,7 +95,7 @@ function withNext(host: LaunchHost, next: () => Promise<string>): LaunchHost {
 const wasUsed = async (recordFile: string): Promise<boolean> => (await readRecord(recordFile)).used !== null;
 
 /** That the owner accepted such a policy for an experiment does not say that secrets may go there. */
-function checkRecord({ policy, firmware }: LaunchRecord, { insecureAllowDebug = false, tk }: InjectOptions): void {
+function checkRecord({ policy, firmware }: LaunchRecord, { insecureAllowDebug = false }: InjectOptions): void {
   if (allowsDebugging(policy) && !insecureAllowDebug) {
     throw new BootsealError(
       'usage',
@@ -105,11 +106,6 @@ function checkRecord({ policy, firmware }: LaunchRecord, { insecureAllowDebug = 
     );
   }
   secretRoom(firmware.secretArea);
-  if (tk === '-') {
-    throw new BootsealError('usage', '--tk needs the file itself: beside it is marked that the keys served', {
-      hint: 'give the file tk that session create or launch prepare wrote',
-    });
-  }
 }
 
 interface Record {

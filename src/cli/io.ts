@@ -2,7 +2,7 @@
 import { randomFillSync } from 'node:crypto';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
-import { ioError, readBounded, readSmallFile, streamFile } from '../host/files.ts';
+import { ioError, readBounded, readSmallFile, streamFile, tooLarge } from '../host/files.ts';
 import { standardStream } from './standard-stream.ts';
 
 /** Where text goes. */
@@ -87,13 +87,19 @@ export async function readHidden(io: Io, file: string, limit: number, what: stri
   }
 }
 
-/** Feeds a file of any size, or standard input for `-`, to `take` a piece at a time; returns its length in bytes. */
-export async function streamInput(io: Io, file: string, take: (bytes: Uint8Array) => void): Promise<number> {
-  if (file !== '-') return streamFile(resolvePath(io, file), take);
+/** Feeds a file, or standard input for `-`, to `take` a piece at a time; returns its length. Throws `io`, `format` beyond `limit` bytes. */
+export async function streamInput(
+  io: Io,
+  file: string,
+  take: (bytes: Uint8Array) => void,
+  limit: number,
+): Promise<number> {
+  if (file !== '-') return streamFile(resolvePath(io, file), take, limit);
   let total = 0;
   for await (const chunk of takeStdin(io)) {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
     total += bytes.length;
+    if (total > limit) throw tooLarge('standard input', limit);
     take(bytes);
   }
   return total;

@@ -124,7 +124,8 @@ function inherit(command: Command, parent: Command): Command {
   return command;
 }
 
-function report(error: unknown, json: boolean, io: Io): number {
+/** Says on standard error what went wrong, as text or as an object, and returns the exit status. */
+export function report(error: unknown, json: boolean, io: Io): number {
   if (!(error instanceof BootsealError)) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     io.stderr.write(`bootseal: bug: ${text}\nbootseal: hint: this is a mistake in bootseal, please report it\n`);

@@ -4,9 +4,9 @@ import { BootsealError } from '../core/errors.ts';
 import { parseRoots, type RootName } from '../core/session/amd-roots.ts';
 import { checkRoot, type PlatformKey, trustUnverified, verifyChain, verifyLabChain } from '../core/session/chain.ts';
 import { completeChain, type FoundCertificates, readCertificates } from '../core/session/platform-certificates.ts';
-import { readCertificateFiles } from '../host/certificate-files.ts';
+import { CERTIFICATES_LIMIT, readCertificateFiles } from '../host/certificate-files.ts';
 import { nodePublicKey } from '../host/public-key.ts';
-import { type Io, remark, resolvePath } from './io.ts';
+import { type Io, readInput, remark, resolvePath } from './io.ts';
 import { NOT_ENCRYPTED } from './lab-remark.ts';
 
 /** What commander makes of the options of `addPlatformKeyOptions`. */
@@ -21,9 +21,12 @@ export interface PlatformKeyOptions {
 /** Adds `--platform-certs`, `--root`, `--pdh`, `--insecure-unverified-pdh` and `--lab`. */
 export function addPlatformKeyOptions(command: Command): Command {
   return command
-    .option('--platform-certs <folder>', "the platform's certificates: a folder of them, or the file of sevctl export")
+    .option(
+      '--platform-certs <folder>',
+      "the platform's certificates: a folder of them, or the file of sevctl export, or -",
+    )
     .option('--root <list>', "roots of AMD's to accept, such as milan,genoa,turin (default: any)", parseRoots)
-    .addOption(new Option('--pdh <file>', "the platform's PDH certificate alone").conflicts('platformCerts'))
+    .addOption(new Option('--pdh <file>', "the platform's PDH certificate alone, or -").conflicts('platformCerts'))
     .option('--insecure-unverified-pdh', 'trust that PDH without its chain: whoever made it may read the secrets')
     .addOption(
       new Option(
@@ -89,6 +92,9 @@ async function labKey(io: Io, folder: string): Promise<PlatformKey> {
 }
 
 async function readFound(io: Io, name: string): Promise<FoundCertificates> {
+  if (name === '-') {
+    return readCertificates([{ name: 'standard input', bytes: await readInput(io, name, CERTIFICATES_LIMIT) }]);
+  }
   const { files, ignored } = await readCertificateFiles(resolvePath(io, name));
   if (ignored.length > 0) remark(io, 'note', `${name}: not read: ${ignored.join(', ')}`);
   return readCertificates(files);

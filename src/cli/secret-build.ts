@@ -20,7 +20,7 @@ import { MEASUREMENT_HELP, printMeasurement, readMeasurement } from './measureme
 import { outFolder } from './out-folder.ts';
 import { parseSecretArgument, readSecret, type SecretArgument } from './secret-argument.ts';
 
-import { besideRecord, readTransportKeys } from './transport-keys.ts';
+import { besideRecord, checkMarkable, readTransportKeys } from './transport-keys.ts';
 import { launchJson, printLaunch, remarkRecord } from './verified-launch.ts';
 
 interface Options extends ApiOptions {
@@ -71,6 +71,7 @@ const collectSecret = (text: string, before: readonly SecretArgument[] = []) => 
 
 async function build(io: Io, options: Options): Promise<void> {
   const api = apiFromOptions(options);
+  checkMarkable(options);
   const recordFile = resolvePath(io, options.record);
   const tk = options.tk ?? besideRecord(options.record);
   const inputs = { '--record': options.record, '--tk': tk, '--measurement': options.measurement };
@@ -80,11 +81,6 @@ async function build(io: Io, options: Options): Promise<void> {
   checkDebugging(record.policy, options);
   const room = secretRoom(record.firmware.secretArea);
   const measurement = await readMeasurement(io, options.measurement);
-  if (options.tk === '-') {
-    throw new BootsealError('usage', '--tk needs the file itself: beside it is marked that the keys served', {
-      hint: 'give the path of tk in the folder that session create made',
-    });
-  }
   const keys = await readTransportKeys(io, options.tk, options.record);
   const secrets: OwnerSecret[] = [];
   let table: Uint8Array = new Uint8Array(0);

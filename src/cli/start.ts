@@ -1,6 +1,7 @@
 /** @module The process around `run`: bundled into dist/bootseal.cjs, which bin/bootseal.js starts. */
+import { ioError } from '../host/files.ts';
 import { processIo } from './io.ts';
-import { run } from './main.ts';
+import { report, run } from './main.ts';
 import { standardStream } from './standard-stream.ts';
 import { STATUS, STATUS_BUG } from './status.ts';
 
@@ -12,11 +13,13 @@ export { run };
  * makes a success an `io` failure.
  */
 export async function start(): Promise<void> {
-  let lost = false;
+  let lost: NodeJS.ErrnoException | undefined;
   const stderr = standardStream(2);
   const stdout = standardStream(1, (error) => {
-    lost ||= error.code !== 'EPIPE';
-    if (lost) process.exitCode ||= STATUS.io;
+    if (error.code === 'EPIPE' || lost !== undefined) return;
+    lost = error;
+    report(ioError(error, 'the result', 'write'), process.argv.includes('--json'), processIo(stdout, stderr));
+    process.exitCode ||= STATUS.io;
   });
   // Node's own status for these is 1, which here means a mismatch.
   process.on('uncaughtException', (error) => {
@@ -24,5 +27,5 @@ export async function start(): Promise<void> {
     process.exit(STATUS_BUG);
   });
   const status = await run(process.argv.slice(2), processIo(stdout, stderr));
-  process.exitCode = status === 0 && lost ? STATUS.io : status;
+  process.exitCode = status === 0 && lost !== undefined ? STATUS.io : status;
 }

@@ -35,6 +35,19 @@ export async function readTik(io: Io, file: string): Promise<Uint8Array> {
   });
 }
 
+/** Throws `usage` when record or keys are to be read from standard input by a command that marks both used. */
+export function checkMarkable({ record, tk }: { readonly record: string; readonly tk?: string }): void {
+  for (const [option, given, made] of [
+    ['--record', record, 'record.json'],
+    ['--tk', tk, 'tk'],
+  ]) {
+    if (given !== '-') continue;
+    throw new BootsealError('usage', `${option} needs the file itself: it is marked that it served`, {
+      hint: `give the path of ${made} in the folder that session create or launch prepare made`,
+    });
+  }
+}
+
 /** Returns the `tk` file that session create put beside the record. */
 export function besideRecord(record: string): string {
   return path.join(path.dirname(record), 'tk');

@@ -11,10 +11,11 @@ import {
 } from '../core/measurement/verify-launch.ts';
 import { expectedDigest } from '../core/session/create-record.ts';
 import { checkPolicyPlatform, describePolicy, parsePolicy } from '../core/session/policy.ts';
-import type { ExpectedDigest } from '../core/session/record.ts';
+import { type ExpectedDigest, type LaunchRecord, parseRecord, RECORD_LIMIT } from '../core/session/record.ts';
+import { decodeUtf8 } from '../core/utf8.ts';
 import { readRecord } from '../host/record.ts';
 import { type ApiOptions, addApiOptions, apiFromOptions } from './api-options.ts';
-import { type Io, remark, resolvePath } from './io.ts';
+import { type Io, readInput, remark, resolvePath } from './io.ts';
 import { addMeasureOptions, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 import { MEASUREMENT_HELP, readMeasurement } from './measurement-input.ts';
 import { readTik, readTransportKeys } from './transport-keys.ts';
@@ -50,7 +51,7 @@ export function verifyCommand(io: Io): Command {
   const launch = new Command('launch')
     .summary('check a launch measurement of SEV or SEV-ES')
     .description('Check what the platform measured against a launch record, or against values given one by one.')
-    .option('--record <file>', 'record.json of the session')
+    .option('--record <file>', 'record.json of the session, or - (with --tk)')
     .option('--platform <name>', 'without a record: sev or sev-es')
     .option('--tik <file>', 'without a record: transport integrity key, 16 bytes')
     .option('--tk <file>', 'transport keys, TEK and TIK (default: tk beside the record)')
@@ -107,9 +108,20 @@ function refuseIgnored(command: Command, by: string, allowed: readonly string[])
   });
 }
 
+/** The keys lie beside a record that is a file. */
+async function readRecordInput(io: Io, file: string, tk: string | undefined): Promise<LaunchRecord> {
+  if (file !== '-') return readRecord(resolvePath(io, file));
+  if (tk === undefined) {
+    throw new BootsealError('usage', '--record - needs --tk: beside standard input are no keys', {
+      hint: 'give --tk the file of that name in the folder of the record',
+    });
+  }
+  return parseRecord(decodeUtf8(await readInput(io, file, RECORD_LIMIT), 'record'));
+}
+
 async function againstRecord(io: Io, options: Options, file: string): Promise<Verdict> {
   const api = apiFromOptions(options);
-  const record = await readRecord(resolvePath(io, file));
+  const record = await readRecordInput(io, file, options.tk);
   const measurement = await readMeasurement(io, options.measurement);
   const { tek, tik } = await readTransportKeys(io, options.tk, file);
   try {

@@ -6,7 +6,7 @@ import type { CertificateFile } from '../core/session/platform-certificates.ts';
 import { ioError, isFolder, readSmallFile } from './files.ts';
 
 /** All certificates of a chain have 11 KiB, in base64 15; bytes. */
-const LIMIT = 64 << 10;
+export const CERTIFICATES_LIMIT: number = 64 << 10;
 
 /** The names that sevctl, sev-tool, AMD and people give to certificates of SEV and to several in one file. */
 const NAME =
@@ -25,7 +25,9 @@ export interface CertificateFiles {
  */
 export async function readCertificateFiles(name: string): Promise<CertificateFiles> {
   const { paths, ignored } = (await isFolder(name)) ? await certificatesIn(name) : { paths: [name], ignored: [] };
-  const files = await Promise.all(paths.map(async (file) => ({ name: file, bytes: await readSmallFile(file, LIMIT) })));
+  const files = await Promise.all(
+    paths.map(async (file) => ({ name: file, bytes: await readSmallFile(file, CERTIFICATES_LIMIT) })),
+  );
   return { files, ignored };
 }
 

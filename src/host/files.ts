@@ -115,7 +115,8 @@ function plain(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-function tooLarge(name: string, limit: number): BootsealError {
+/** Returns the `format` error for a file beyond `limit` bytes. */
+export function tooLarge(name: string, limit: number): BootsealError {
   return new BootsealError('format', `${name} is larger than ${limit} bytes, the most that is accepted here`, {
     hint: 'look whether it is what was meant: the real ones are smaller',
   });
@@ -126,9 +127,9 @@ const PIECE = 1 << 16;
 
 /**
  * Feeds the bytes of a file to `take`, a piece of at most 64 KiB at a time, which `take` must not keep; returns how many there
- * were. It reads without giving way: there is nothing else to do, and threads cost more than they save here.
+ * were. Throws `io`, and `format` beyond `limit` bytes. It reads without giving way: there is nothing else to do, and threads cost more than they save here.
  */
-export function streamFile(file: string, take: (bytes: Uint8Array) => void): number {
+export function streamFile(file: string, take: (bytes: Uint8Array) => void, limit = Number.POSITIVE_INFINITY): number {
   try {
     const open = openSync(file, 'r');
     try {
@@ -138,6 +139,7 @@ export function streamFile(file: string, take: (bytes: Uint8Array) => void): num
         const size = readSync(open, piece, 0, PIECE, null);
         if (size === 0) return total;
         total += size;
+        if (total > limit) throw tooLarge(file, limit);
         take(piece.subarray(0, size));
       }
     } finally {

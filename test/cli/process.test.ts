@@ -49,6 +49,21 @@ describeWith(BUILT, 'the process', () => {
     expect(statusOf('$BOOTSEAL measure snp --firmware fw --cpu EPYC >/dev/full 2>/dev/null; echo $? >&2')).toBe('5');
   });
 
+  it('says why a result could not be written', () => {
+    const full = '>/dev/full 2>err; cat err >&2';
+    const said = () => fs.readFileSync(path.join(folder, 'err'), 'utf8');
+    statusOf(`$BOOTSEAL measure snp --firmware fw --cpu EPYC ${full}`);
+    expect(said()).toMatch(/error: cannot write the result: no space left.*\nbootseal: hint: \S/);
+    statusOf(`$BOOTSEAL measure snp --firmware fw --cpu EPYC --json ${full}`);
+    expect(JSON.parse(said().trim().split('\n').at(-1) ?? '')).toMatchObject({ error: { kind: 'io' } });
+  });
+
+  it('does not read without end what should be a kernel', () => {
+    const endless = '$BOOTSEAL measure snp --firmware fw --cpu EPYC --kernel /dev/zero 2>&1 >/dev/null';
+    expect(statusOf(`${endless} | tail -2 >&2`)).toContain('hint: ');
+    expect(statusOf(`${endless} >/dev/null; echo $? >&2`)).toBe('3');
+  }, 120_000);
+
   it('waits for a slow reader of a pipe that does not wait itself', () => {
     const plan = '$BOOTSEAL measure snp --firmware fw --vcpus 1-64 --cpu EPYC --plan 2>/dev/null';
     const bytes = Number(statusOf(`${plan} | wc -c >&2`));

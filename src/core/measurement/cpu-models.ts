@@ -107,6 +107,11 @@ export function cpuSignature({ family, model, stepping }: CpuIdentity): number {
   return ((family - base) << 20) | ((model >> 4) << 16) | (base << 8) | ((model & 0xf) << 4) | stepping;
 }
 
+/** Throws `usage` unless `signature` is a number of 32 bits. */
+export function checkSignature(signature: number): void {
+  inRange('signature', signature, 0xffffffff);
+}
+
 function inRange(part: string, value: number, max: number): void {
   if (!Number.isInteger(value) || value < 0 || value > max) {
     throw new BootsealError('usage', `CPU ${part} ${value} is not in 0-${max}`, {

@@ -36,10 +36,10 @@ export function featureNames(features: bigint): readonly string[] {
 
 /** Throws `usage` unless the value fits 64 bits and its bit 0 (SNP_ACTIVE) agrees with the platform. */
 export function checkFeatures(platform: 'sev-es' | 'snp', features: bigint): void {
+  // For callers without a compiler.
+  if (typeof features !== 'bigint') throw noFeatures(String(features));
   if (features < 0n || features >> 64n !== 0n) {
-    throw new BootsealError('usage', `VMSA features 0x${features.toString(16)} do not fit in 64 bits`, {
-      hint: 'give SEV_FEATURES as the VMSA has them, such as 0x1',
-    });
+    throw noFeatures(`0x${features.toString(16)}`);
   }
   const active = (features & SNP_ACTIVE) !== 0n;
   if (active !== (platform === 'snp')) {
@@ -55,3 +55,8 @@ export function checkFeatures(platform: 'sev-es' | 'snp', features: bigint): voi
     );
   }
 }
+
+const noFeatures = (shown: string): BootsealError =>
+  new BootsealError('usage', `VMSA features ${shown} do not fit in 64 bits`, {
+    hint: 'give SEV_FEATURES as the VMSA has them, such as 0x1',
+  });

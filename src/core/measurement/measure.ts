@@ -2,6 +2,7 @@
 import { BootsealError } from '../errors.ts';
 import { type Firmware, parseFirmware } from '../firmware/firmware.ts';
 import type { Hashes } from '../hash.ts';
+import { checkSignature } from './cpu-models.ts';
 import { checkFeatures } from './features.ts';
 import { type KernelHashes, kernelHashTable } from './hash-table.ts';
 import type { Step, Trace } from './plan.ts';
@@ -186,6 +187,7 @@ function checkRequest(request: MeasureRequest, platform: 'sev-es' | 'snp'): void
     });
   }
   checkVcpuCounts(request.vcpus);
+  for (const { signature } of request.cpus) checkSignature(signature);
   checkPlans(request);
   checkFeatures(platform, request.features);
 }

@@ -32,7 +32,7 @@ export function placeSvsm(image: Uint8Array, ovmf: Pick<Firmware, 'gpa'>, varsSi
     throw new BootsealError('format', 'the SVSM file has no SVSM entry in its footer table', { hint: WANTED });
   }
   const gpa = ovmf.gpa - varsSize - image.length;
-  if (gpa < 0 || varsSize % PAGE_SIZE !== 0 || image.length % PAGE_SIZE !== 0) {
+  if (!(varsSize >= 0) || gpa < 0 || varsSize % PAGE_SIZE !== 0 || image.length % PAGE_SIZE !== 0) {
     throw new BootsealError(
       'usage',
       `SVSM of ${image.length} bytes and variables of ${varsSize} bytes are not whole pages below the firmware`,

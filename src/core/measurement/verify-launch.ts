@@ -6,7 +6,7 @@ import { describePolicy } from '../session/policy.ts';
 import { type ExpectedDigest, type LaunchRecord, printConfiguration } from '../session/record.ts';
 import { LAST_API, searchApi } from './api-search.ts';
 import { type ApiVersion, checkApi, isBelow, isLegacy, printApi } from './api-version.ts';
-import { computeLaunchMeasurement, type LaunchMeasurement } from './launch-measurement.ts';
+import { computeLaunchMeasurement, type LaunchMeasurement, LaunchMeasurementBlob } from './launch-measurement.ts';
 
 /** Stays in this file: who could call it could seal secrets to anything. */
 let verified: (expected: ExpectedDigest, api: ApiVersion | undefined, measure: Uint8Array) => VerifiedLaunch;
@@ -52,8 +52,8 @@ export interface ExpectedLaunch {
 }
 
 /**
- * Compares with every expected digest, in constant time. Throws `mismatch` when none fits, `usage` when `api` is no version,
- * `format` for a key or digest of another length.
+ * Compares with every expected digest, in constant time. Throws `mismatch` when none fits, `usage` when `api` is no version or there is
+ * no digest, `format` for a key, digest, measure or nonce of another length.
  */
 export function verifyLaunchMeasurement(
   launch: ExpectedLaunch,
@@ -61,6 +61,7 @@ export function verifyLaunchMeasurement(
   alsoCompared: readonly string[] = [],
 ): VerifiedLaunch {
   const { tik, api, policy, expected } = launch;
+  checkComparable(expected, reported);
   const found = expected.find((entry) => {
     const digest = hexToBytes(entry.digest);
     const measure = computeLaunchMeasurement({ tik, api, policy, digest, nonce: reported.nonce });
@@ -75,7 +76,7 @@ export function verifyLaunchMeasurement(
  * minimum on are tried, which is safe because the measurement authenticates its version. The legacy formula, which does not, is
  * tried only when the record's minimum allows it: a host cannot ask for it.
  *
- * @throws `mismatch` when nothing fits or `api` is below the record's minimum, `usage` when `api` is no version, `format` for a TIK of another length
+ * @throws `mismatch` when nothing fits or `api` is below the record's minimum, `usage` when `api` is no version, `format` for a TIK, measure or nonce of another length
  */
 export function verifyAgainstRecord(
   record: LaunchRecord,
@@ -90,6 +91,7 @@ export function verifyAgainstRecord(
       { hint: 'older platform firmware is not trusted with this launch: update it, do not lower the record' },
     );
   }
+  checkComparable(record.expected, reported);
   const firmware = `firmware with SHA-256 ${record.firmware.sha256}`;
   if (api !== undefined) return verifyLaunchMeasurement({ ...record, tik, api }, reported, [firmware]);
   const found = searchApi({ ...record, tik, reported });
@@ -97,6 +99,15 @@ export function verifyAgainstRecord(
     throw mismatch(record, [`API ${printApi(record.minimumApi)} to ${printApi(LAST_API)}`, firmware]);
   }
   return verified(found.expected, found.api, reported.measure);
+}
+
+/** What cannot be compared is bad input and no mismatch. */
+function checkComparable(expected: readonly ExpectedDigest[], reported: LaunchMeasurement): void {
+  LaunchMeasurementBlob.pack(reported);
+  if (expected.length > 0) return;
+  throw new BootsealError('usage', 'there is no digest to compare a launch measurement with', {
+    hint: 'give at least one digest that the launch may have, as measure predicts it',
+  });
 }
 
 /** More digests than these are counted instead of printed. */

@@ -51,11 +51,12 @@ export function secretGuid(text: string): Guid {
 
 /** Returns the name of the secret with this GUID, if it has one. */
 export function secretName(guid: Guid): string | undefined {
-  return Object.entries(SECRET_NAMES).find(([, known]) => known === guid)?.[0];
+  return Object.entries(SECRET_NAMES).find(([, known]) => known === guid.toLowerCase())?.[0];
 }
 
 /** Returns what is suspicious about an entry with this GUID, if anything is. */
-export function guidWarning(guid: Guid): string | undefined {
+export function guidWarning(text: Guid): string | undefined {
+  const guid = text.toLowerCase();
   if (guid === NEAR_MISS) {
     return `${guid} is an example of the Linux documentation; the disk passphrase is ${DISK_PASSPHRASE}`;
   }

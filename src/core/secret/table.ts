@@ -7,7 +7,7 @@
  */
 import { bytes, layout, u32le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
-import { type Guid, guidFromBytes, guidToBytes, NULL_GUID } from '../guid.ts';
+import { type Guid, guidFromBytes, guidToBytes, NULL_GUID, parseGuid } from '../guid.ts';
 import { BLOCK } from './limits.ts';
 import { DISK_PASSPHRASE, guidWarning } from './names.ts';
 
@@ -37,7 +37,9 @@ export interface TableRoom {
 }
 
 /** Returns the table, a multiple of 16 bytes. Throws `usage` for secrets that a guest would not see, or not as they are. */
-export function buildSecretTable(secrets: readonly OwnerSecret[], { room, pad = false }: TableRoom): Uint8Array {
+export function buildSecretTable(given: readonly OwnerSecret[], { room, pad = false }: TableRoom): Uint8Array {
+  const secrets = given.map(lowerCase);
+  checkRoom(room);
   if (secrets.length === 0)
     throw new BootsealError('usage', 'secret table: no secret was given', { hint: 'give at least one' });
   if (secrets.length > MAX_ENTRIES) {
@@ -63,6 +65,16 @@ export function buildSecretTable(secrets: readonly OwnerSecret[], { room, pad = 
     });
   }
   return write(secrets, length, new Uint8Array(pad ? room - (room % BLOCK) : padded));
+}
+
+/** GUIDs may be written in either case, and are compared. */
+const lowerCase = (secret: OwnerSecret): OwnerSecret => ({ ...secret, guid: parseGuid(secret.guid) });
+
+function checkRoom(room: number): void {
+  if (Number.isSafeInteger(room) && room >= 0) return;
+  throw new BootsealError('usage', `secret table: a room of ${room} bytes`, {
+    hint: "take it from the firmware's secret area, with secretRoom",
+  });
 }
 
 function checkSecret({ guid, value, form }: OwnerSecret): void {
@@ -102,7 +114,7 @@ function write(secrets: readonly OwnerSecret[], length: number, out: Uint8Array)
 
 /** Returns what an owner should know about secrets that can be built but may not do what is meant; never a value. */
 export function secretWarnings(secrets: readonly OwnerSecret[]): readonly string[] {
-  return secrets.flatMap(({ guid, value, form }) => {
+  return secrets.map(lowerCase).flatMap(({ guid, value, form }) => {
     const about = guidWarning(guid);
     const warnings = about === undefined ? [] : [about];
     if (guid !== DISK_PASSPHRASE || form !== 'raw') return warnings;

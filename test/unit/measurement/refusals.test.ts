@@ -58,6 +58,29 @@ describe('refusals of the known answers', () => {
     });
   });
 
+  const row = groups.should_refuse_or_warn.find(({ id }) => id === 'svsm-with-features-21');
+  const guest = requestOf('snp:svsm', row?.inputs ?? { ovmf: '' });
+  it.each([2 ** 32, 2 ** 40, 1.5, Number.NaN, -1, undefined as unknown as number])(
+    'names a CPU signature of %s, in the library too',
+    (signature) => {
+      expect(failure(() => measure({ ...guest, cpus: [{ signature }] }, nodeHashes))).toMatchObject({
+        kind: 'usage',
+        message: `CPU signature ${signature} is not in 0-4294967295`,
+      });
+    },
+  );
+
+  it('name features that are no number, and variables of less than nothing', () => {
+    const features = undefined as unknown as bigint;
+    expect(failure(() => measure({ ...guest, features }, nodeHashes))).toMatchObject({ kind: 'usage' });
+    const image = guest.svsm?.image ?? new Uint8Array();
+    for (const varsSize of [-4096, Number.NaN]) {
+      expect(failure(() => measure({ ...guest, svsm: { image, varsSize } }, nodeHashes))).toMatchObject({
+        kind: 'usage',
+      });
+    }
+  });
+
   it('measures the features of an SVSM guest, which the peer ignores', () => {
     const row = groups.should_refuse_or_warn.find((candidate) => candidate.id === 'svsm-with-features-21');
     if (row === undefined) throw new Error('lost');

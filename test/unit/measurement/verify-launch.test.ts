@@ -29,6 +29,28 @@ function refusal(verify: () => unknown): BootsealError {
   throw new Error('it was accepted');
 }
 
+describe('what cannot be compared', () => {
+  const { measure, nonce } = report();
+  const launch = { tik, api: api('1.55.24'), policy: 3, expected: [{ digest: honest.digest }] };
+  it.each([
+    ['a measure of 31 bytes', { measure: measure.subarray(1), nonce }],
+    ['no measure', { measure: new Uint8Array(0), nonce }],
+    ['a measure of 48 bytes', { measure: new Uint8Array(48), nonce }],
+    ['a nonce of 15 bytes', { measure, nonce: nonce.subarray(1) }],
+  ])('is bad input and no mismatch: %s', (_, reported) => {
+    expect(refusal(() => verifyLaunchMeasurement(launch, reported))).toMatchObject({ kind: 'format' });
+    expect(refusal(() => verifyAgainstRecord(narrow, tik, reported))).toMatchObject({ kind: 'format' });
+    expect(refusal(() => verifyAgainstRecord(record, tik, reported, api('1.55.24')))).toMatchObject({ kind: 'format' });
+  });
+
+  it('is a request when no digest is expected', () => {
+    expect(refusal(() => verifyLaunchMeasurement({ ...launch, expected: [] }, report()))).toMatchObject({
+      kind: 'usage',
+      message: 'there is no digest to compare a launch measurement with',
+    });
+  });
+});
+
 describe('verifyAgainstRecord', () => {
   it.each(['11', '22'])('accepts every expected digest and says which: %s', (byte) => {
     const launch = verifyAgainstRecord(record, tik, report({ digest: byte.repeat(32) }));

@@ -39,6 +39,28 @@ const build = (secrets: readonly OwnerSecret[], room = 0xc00, pad?: boolean) =>
 const numbered = (count: number) =>
   Array.from({ length: count }, (_, i) => secret('x', `${String(i).padStart(8, '0')}-0000-0000-0000-000000000001`));
 
+describe('GUIDs in upper case', () => {
+  const upper = (guid: string) => secret('x', guid.toUpperCase());
+
+  it('are the same GUIDs', () => {
+    expect(refusal(() => build([secret('a'), upper(DISK)]))).toMatchObject({
+      kind: 'usage',
+      message: `secret table: two secrets for ${DISK}`,
+    });
+    expect(refusal(() => build([upper(TABLE_HEADER_GUID)]))).toMatchObject({ kind: 'usage' });
+    expect(parseSecretTable(build([upper(DISK)])).entries).toMatchObject([{ guid: DISK }]);
+    expect(secretWarnings([upper('736870e5-84f0-4973-92ec-06879ce3da0b')])).toHaveLength(1);
+    expect(secretWarnings([{ ...upper(DISK), value: ascii('x\n') }])).toHaveLength(1);
+  });
+});
+
+it.each([Number.NaN, -1, 0.5, Number.POSITIVE_INFINITY])('has no room of %d bytes', (room) => {
+  expect(refusal(() => build([secret('x')], room))).toMatchObject({
+    kind: 'usage',
+    message: `secret table: a room of ${room} bytes`,
+  });
+});
+
 function refusal(act: () => unknown): BootsealError {
   try {
     act();
