@@ -235,7 +235,9 @@ function decodeXattrs(pax: PaxRecords, where: string): ReadonlyMap<string, Uint8
       });
     }
     if (!key.startsWith(XATTR)) continue;
-    const name = key.slice(XATTR.length);
+    const name = decodeName(key.slice(XATTR.length));
+    if (found.has(name))
+      throw new BootsealError('format', `${where}: ${shownPath(name)} stands there twice`, ARCHIVE_AGAIN);
     checkLine(name, where);
     if (name.length > MAX_NAME || !NAMESPACES.test(name)) {
       throw new BootsealError('format', `${where}: ext4 has no attribute ${shownPath(name)}`, {
@@ -249,6 +251,9 @@ function decodeXattrs(pax: PaxRecords, where: string): ReadonlyMap<string, Uint8
   }
   return found;
 }
+
+/** A pax key has no "="; GNU tar writes it, and the sign that it writes for it, in hexadecimal (src/xattrs.c, xattr_encode_keyword). */
+const decodeName = (name: string): string => name.replace(/%(?:25|3D)/g, (code) => (code === '%25' ? '%' : '='));
 
 const MAX_NAME = 255;
 

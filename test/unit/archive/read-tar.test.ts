@@ -103,6 +103,12 @@ describe('readTar', () => {
     expect(await readOne({ name: 'x', pax: { mtime } })).toMatchObject({ mtime: { seconds, nanoseconds } });
   });
 
+  // What GNU tar 1.34 writes for an attribute "user.a=b%c".
+  it('reads names of attributes with signs that pax keys have not', async () => {
+    const file = await readOne({ name: 'x', pax: { 'SCHILY.xattr.user.a%3Db%25c': '1' } });
+    expect([...(file?.xattrs.keys() ?? [])]).toEqual(['user.a=b%c']);
+  });
+
   it('reads numbers in base 256', async () => {
     const size = Buffer.alloc(12);
     size[0] = 0x80;
@@ -155,6 +161,10 @@ describe('readTar', () => {
     ['a.tar: "x": uid is no number', { name: 'x', pax: { uid: '-1' } }],
     ['a.tar: "x": mtime is no time', { name: 'x', pax: { mtime: '1e9' } }],
     ['a.tar: "x": an access control list as text', { name: 'x', pax: { 'SCHILY.acl.access': 'user::rwx' } }],
+    [
+      'a.tar: "x": "user.a%b" stands there twice',
+      { name: 'x', pax: { 'SCHILY.xattr.user.a%b': '1', 'SCHILY.xattr.user.a%25b': '2' } },
+    ],
     ['a.tar: "x": ext4 has no attribute "com.apple.x"', { name: 'x', pax: { 'SCHILY.xattr.com.apple.x': '1' } }],
     ['a.tar: "x": ext4 has no attribute "user."', { name: 'x', pax: { 'SCHILY.xattr.user.': '1' } }],
     ['a.tar: entry at byte 0: wrong checksum', { name: 'x', checksum: 1 }],
