@@ -38,7 +38,7 @@ export interface Booted {
   readonly files: Partial<Record<BootedFile, HashedFile>>;
 }
 
-/** Hashes what is booted; nothing without --kernel. Throws `usage` for an initrd or command line without a kernel, `io` for files. */
+/** Hashes what is booted; nothing without --kernel. Throws `usage` for an empty kernel, and for an initrd or command line without one, `io` for files. */
 export async function bootedFiles(io: Io, options: BootedOptions): Promise<Booted> {
   if (options.kernel === undefined) {
     const without = (['initrd', 'cmdline', 'cmdlineFile'] as const).find((key) => options[key] !== undefined);
@@ -51,7 +51,15 @@ export async function bootedFiles(io: Io, options: BootedOptions): Promise<Boote
   }
   const cmdline = await commandLine(io, options);
   const kernel = await hashInput(io, options.kernel);
-  if (kernel.file.bytes === 0) remark(io, 'warning', 'the kernel is empty');
+  if (kernel.file.bytes === 0) {
+    throw new BootsealError(
+      'usage',
+      'the kernel is empty, and QEMU starts none (hw/i386/x86-common.c, x86_load_linux)',
+      {
+        hint: 'give the file that QEMU gets as -kernel, or leave --kernel out',
+      },
+    );
+  }
   remarkOnUnifiedKernel(io, kernel.head);
   const initrd = options.initrd === undefined ? undefined : await hashInput(io, options.initrd);
   const hashes = {

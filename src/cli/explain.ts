@@ -41,7 +41,7 @@ Examples:
 export function explainCommand(io: Io): Command {
   const command = new Command('explain').addHelpText('after', EXAMPLES);
   for (const [platform, description] of Object.entries(PLATFORMS) as [Platform, string][]) {
-    addMeasureOptions(command.command(platform).description(description))
+    addMeasureOptions(command.command(platform).description(description), { descriptor: platform === 'snp' })
       .option('--trace <log>', "what QEMU printed with -trace 'kvm_sev*'")
       .option('--vmsa-dump <file>', 'what KVM printed of the vCPUs, or their pages of 4096 bytes')
       .option('--against <plan>', 'what bootseal measure --plan --json printed elsewhere')

@@ -54,9 +54,10 @@ export interface MeasuredLaunch {
   readonly inputs: Readonly<Record<string, HashedFile>>;
 }
 
-/** Adds the options to `command`; `--firmware` is required unless `optional` is set. */
-export function addMeasureOptions(command: Command, { optional = false } = {}): Command {
-  const firmware = new Option('--firmware <file>', 'OVMF image as the host loads it, or a descriptor of one');
+/** Adds the options to `command`; `--firmware` is required unless `optional` is set, and may be a descriptor with `descriptor`. */
+export function addMeasureOptions(command: Command, { optional = false, descriptor = false } = {}): Command {
+  const other = descriptor ? ', or a descriptor of one' : '';
+  const firmware = new Option('--firmware <file>', `OVMF image as the host loads it${other}`);
   return command
     .addOption(optional ? firmware : firmware.makeOptionMandatory())
     .option('--kernel <file>', 'kernel that is booted directly, with kernel-hashes=on')

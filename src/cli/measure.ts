@@ -40,7 +40,7 @@ A digest depends on what the host adds by itself: see --profile and docs/profile
 export function measureCommand(io: Io): Command {
   const command = new Command('measure').addHelpText('after', EXAMPLES);
   for (const [platform, description] of Object.entries(PLATFORMS) as [Platform, string][]) {
-    addMeasureOptions(command.command(platform).description(description))
+    addMeasureOptions(command.command(platform).description(description), { descriptor: platform === 'snp' })
       .addOption(new Option('--format <format>', 'how digests are written').choices(['hex', 'base64']).default('hex'))
       .option('--plan', 'print every step that enters the digest, with the digest after it')
       .option('--json', 'print one JSON object')

@@ -61,11 +61,18 @@ export function address(value: number | bigint): string {
 
 const HINT = 'make it again of the image, with `bootseal firmware inspect --descriptor`';
 
-/** Says whether a file given as firmware is a descriptor: it starts with a brace, and no JSON has a NUL, which every image has. */
+/**
+ * Says whether a file given as firmware is a descriptor: it starts with a brace, which some editors put a byte order mark before,
+ * and no JSON has a NUL, which every image has.
+ */
 export function isDescriptor(file: Uint8Array): boolean {
-  const start = file.findIndex((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d);
-  return file[start] === 0x7b && !file.includes(0);
+  const text = BYTE_ORDER_MARK.every((byte, i) => file[i] === byte) ? file.subarray(BYTE_ORDER_MARK.length) : file;
+  const start = text.findIndex((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d);
+  return text[start] === 0x7b && !text.includes(0);
 }
+
+/** U+FEFF in UTF-8. */
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /** Reads either form. Throws `format` and names the key when anything is missing, unknown or of the wrong form. */
 export function parseDescriptor(text: string): FirmwareDescriptor {

@@ -284,6 +284,8 @@ describe('isDescriptor', () => {
     const bytes = (text: string) => Uint8Array.from(Buffer.from(text));
     expect(isDescriptor(fixture('sev-snp-measure-go/ovmf_img_1.json'))).toBe(true);
     expect(isDescriptor(bytes(' \t\r\n{'))).toBe(true);
+    expect(isDescriptor(bytes('\u{feff} {'))).toBe(true);
+    expect(isDescriptor(bytes('\u{feff}'))).toBe(false);
     expect(isDescriptor(bytes('x{'))).toBe(false);
     expect(isDescriptor(bytes('   '))).toBe(false);
     expect(isDescriptor(new Uint8Array())).toBe(false);
