@@ -20,6 +20,7 @@ import { readPacket, type SavedPacket, savePacket } from '../host/packet-file.ts
 import { readRecord, useRecord } from '../host/record.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 import { printMeasurement } from './measurement-input.ts';
+import { withSearchProgress } from './search-progress.ts';
 import { readSecret, type SecretArgument } from './secret-argument.ts';
 import { besideRecord, checkMarkable, readTransportKeys } from './transport-keys.ts';
 import { launchJson, remarkRecord } from './verified-launch.ts';
@@ -67,6 +68,8 @@ export async function injectSecrets(
     host.close();
   }
 }
+
+const UNTOLD = 'the host does not say which API version it has';
 
 const NOTHING_LEFT = 'no secret has left, and the record is as it was: run the command again';
 const SAME_AGAIN = 'run the same command again: the same packet is sent to the same launch, and no other is made';
@@ -130,7 +133,7 @@ async function converse(io: Io, host: LaunchHost, options: InjectOptions, owner:
   try {
     const api = await host.api();
     const verified = await refusal(
-      () => verifyAgainstRecord(record, keys.tik, reported, api),
+      () => withSearchProgress(io, (onTries) => verifyAgainstRecord(record, keys.tik, reported, api, onTries), UNTOLD),
       (reason) => note('refused', { reason }),
     );
     remarkRecord(io, record);

@@ -9,7 +9,8 @@ export interface Progress {
 }
 
 const MIB = 2 ** 20;
-const ERASE = '\r\u001b[K';
+/** Empties the line. */
+export const ERASE = '\r\u001b[K';
 
 /** Returns the progress of work on `total` bytes; it starts now. */
 export function progressOf(io: Io, what: string, total: number): Progress {
@@ -35,7 +36,8 @@ export function progressLine(what: string, done: number, total: number, seconds:
 
 const mebibytes = (bytes: number): string => (bytes / MIB).toFixed(0);
 
-function duration(seconds: number): string {
+/** Returns a time as people say it, rounded up to whole seconds. */
+export function duration(seconds: number): string {
   const whole = Math.ceil(seconds);
   if (whole < 60) return `${whole} s`;
   const [minutes, hours] = [Math.floor(whole / 60), Math.floor(whole / 3600)];

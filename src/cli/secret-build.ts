@@ -18,6 +18,7 @@ import { type Io, remark, resolvePath } from './io.ts';
 import { MEASUREMENT_HELP, printMeasurement, readMeasurement } from './measurement-input.ts';
 
 import { outFolder } from './out-folder.ts';
+import { withSearchProgress } from './search-progress.ts';
 import { parseSecretArgument, readSecret, type SecretArgument } from './secret-argument.ts';
 
 import { besideRecord, checkMarkable, readTransportKeys } from './transport-keys.ts';
@@ -85,7 +86,9 @@ async function build(io: Io, options: Options): Promise<void> {
   const secrets: OwnerSecret[] = [];
   let table: Uint8Array = new Uint8Array(0);
   try {
-    const launch = verifyAgainstRecord(record, keys.tik, measurement, api);
+    const launch = withSearchProgress(io, (onTries) =>
+      verifyAgainstRecord(record, keys.tik, measurement, api, onTries),
+    );
     for (const secret of options.secret) secrets.push(await readSecret(io, secret));
     table = buildSecretTable(secrets, { room, pad: options.pad === true });
     remarkRecord(io, record);

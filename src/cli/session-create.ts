@@ -66,6 +66,7 @@ export async function makeSession<T>(
   const kernelHashes = launch.inputs['kernel'] !== undefined;
   const firmware = acceptedFirmware(io, launch, options.acceptFirmware);
   const expected = launch.results.map(expectedDigest);
+  remarkOnDigests(io, expected.length);
   const parts = { platform, policy, minimumApi, expected, firmware, kernelHashes, platformKey };
   const record = createRecord({ ...parts, created: io.now() });
 
@@ -85,6 +86,16 @@ export async function makeSession<T>(
   } finally {
     wipe(ephemeralKey, tek, tik, tk);
   }
+}
+
+/** With more digests than this, a measurement that fits none is searched for longer than people expect; see docs/secret.md. */
+const MANY_DIGESTS = 64;
+
+function remarkOnDigests(io: Io, count: number): void {
+  if (count <= MANY_DIGESTS) return;
+  const cost = 'a measurement that fits none is refused after about half a second for each';
+  const faster = 'give fewer CPUs and numbers of vCPUs, or verify with --api-major, --api-minor and --build-id';
+  remark(io, 'note', `${count} digests are expected: ${cost}; ${faster}`);
 }
 
 function inputFiles(options: SessionOptions): Readonly<Record<string, string | undefined>> {

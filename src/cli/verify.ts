@@ -18,6 +18,7 @@ import { type ApiOptions, addApiOptions, apiFromOptions } from './api-options.ts
 import { type Io, readInput, remark, resolvePath } from './io.ts';
 import { addMeasureOptions, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 import { MEASUREMENT_HELP, readMeasurement } from './measurement-input.ts';
+import { withSearchProgress } from './search-progress.ts';
 import { readTik, readTransportKeys } from './transport-keys.ts';
 import { launchJson, printLaunch, remarkPolicy, remarkRecord } from './verified-launch.ts';
 
@@ -125,7 +126,7 @@ async function againstRecord(io: Io, options: Options, file: string): Promise<Ve
   const measurement = await readMeasurement(io, options.measurement);
   const { tek, tik } = await readTransportKeys(io, options.tk, file);
   try {
-    const launch = verifyAgainstRecord(record, tik, measurement, api);
+    const launch = withSearchProgress(io, (onTries) => verifyAgainstRecord(record, tik, measurement, api, onTries));
     remarkRecord(io, record);
     if (record.used !== null) {
       remark(

@@ -4,7 +4,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { equalInConstantTime } from '../bytes.ts';
 import { hexToBytes } from '../hex.ts';
 import type { ExpectedDigest } from '../session/record.ts';
-import { type ApiVersion, FIRST_BOUND_API, isBelow } from './api-version.ts';
+import { type ApiVersion, FIRST_BOUND_API, isBelow, rank } from './api-version.ts';
 import {
   checkTransportKey,
   type LaunchMeasurement,
@@ -33,8 +33,14 @@ export interface ApiAnswer {
   readonly api: ApiVersion | undefined;
 }
 
+/** Is told how many of how many tries are done: versions times digests. */
+export type OnTries = (done: number, total: number) => void;
+
+/** How many tries lie between two calls of {@link OnTries}: about a quarter of a second. */
+const TRIES_BETWEEN = 2 ** 16;
+
 /** Returns the digest and version that give the reported measure, or undefined; throws `format` when the TIK has not 16 bytes. */
-export function searchApi(question: ApiQuestion): ApiAnswer | undefined {
+export function searchApi(question: ApiQuestion, onTries?: OnTries): ApiAnswer | undefined {
   const { reported, policy, expected, minimumApi } = question;
   const fits = comparison(question.tik, reported.measure);
   const nonce = reported.nonce;
@@ -49,6 +55,8 @@ export function searchApi(question: ApiQuestion): ApiAnswer | undefined {
     entry,
     message: MeasureMessage.pack({ major: 0, minor: 0, build: 0, policy, digest, nonce }),
   }));
+  const total = (rank(LAST_API) - rank(first) + 1) * messages.length;
+  let tries = 0;
   for (const [major, minor] of families()) {
     for (const { entry, message } of messages) {
       message[MeasureMessage.offset.major] = major;
@@ -58,6 +66,7 @@ export function searchApi(question: ApiQuestion): ApiAnswer | undefined {
         if (isBelow(api, first)) continue;
         message[MeasureMessage.offset.build] = build;
         if (fits(message)) return { expected: entry, api };
+        if (++tries % TRIES_BETWEEN === 0) onTries?.(tries, total);
       }
     }
   }

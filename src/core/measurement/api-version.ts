@@ -41,4 +41,5 @@ export function checkApi(api: ApiVersion): ApiVersion {
   return api;
 }
 
-const rank = (api: ApiVersion): number => (api.major << 16) | (api.minor << 8) | api.build;
+/** Returns the version as one number, which grows by one from build to build. */
+export const rank = (api: ApiVersion): number => (api.major << 16) | (api.minor << 8) | api.build;

@@ -4,7 +4,7 @@ import { BootsealError } from '../errors.ts';
 import { hexToBytes } from '../hex.ts';
 import { describePolicy } from '../session/policy.ts';
 import { type ExpectedDigest, type LaunchRecord, printConfiguration } from '../session/record.ts';
-import { LAST_API, searchApi } from './api-search.ts';
+import { LAST_API, type OnTries, searchApi } from './api-search.ts';
 import { type ApiVersion, checkApi, isBelow, isLegacy, printApi } from './api-version.ts';
 import { computeLaunchMeasurement, type LaunchMeasurement, LaunchMeasurementBlob } from './launch-measurement.ts';
 
@@ -74,7 +74,7 @@ export function verifyLaunchMeasurement(
 /**
  * Compares with every digest of `record`. Without `api`, the version that the platform reports, all versions from the record's
  * minimum on are tried, which is safe because the measurement authenticates its version. The legacy formula, which does not, is
- * tried only when the record's minimum allows it: a host cannot ask for it.
+ * tried only when the record's minimum allows it: a host cannot ask for it. `onTries` is told now and then how far that is.
  *
  * @throws `mismatch` when nothing fits or `api` is below the record's minimum, `usage` when `api` is no version, `format` for a TIK, measure or nonce of another length
  */
@@ -83,6 +83,7 @@ export function verifyAgainstRecord(
   tik: Uint8Array,
   reported: LaunchMeasurement,
   api?: ApiVersion,
+  onTries?: OnTries,
 ): VerifiedLaunch {
   if (api !== undefined && isBelow(checkApi(api), record.minimumApi)) {
     throw new BootsealError(
@@ -94,7 +95,7 @@ export function verifyAgainstRecord(
   checkComparable(record.expected, reported);
   const firmware = `firmware with SHA-256 ${record.firmware.sha256}`;
   if (api !== undefined) return verifyLaunchMeasurement({ ...record, tik, api }, reported, [firmware]);
-  const found = searchApi({ ...record, tik, reported });
+  const found = searchApi({ ...record, tik, reported }, onTries);
   if (found === undefined) {
     throw mismatch(record, [`API ${printApi(record.minimumApi)} to ${printApi(LAST_API)}`, firmware]);
   }

@@ -52,6 +52,17 @@ describe('what cannot be compared', () => {
 });
 
 describe('verifyAgainstRecord', () => {
+  it('tells how many tries are done, of as many as there are', () => {
+    const told: [number, number][] = [];
+    const least = minimum('0.255.0');
+    const wrong = report({ digest: '33'.repeat(32) });
+    refusal(() => verifyAgainstRecord(least, tik, wrong, undefined, (...step) => told.push(step)));
+    expect(told).toEqual([[65536, 65536 + 256]]);
+    told.length = 0;
+    refusal(() => verifyAgainstRecord(least, tik, wrong, newest, (...step) => told.push(step)));
+    expect(told).toEqual([]);
+  });
+
   it.each(['11', '22'])('accepts every expected digest and says which: %s', (byte) => {
     const launch = verifyAgainstRecord(record, tik, report({ digest: byte.repeat(32) }));
     expect(launch.expected).toBe(record.expected[byte === '11' ? 0 : 1]);
