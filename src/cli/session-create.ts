@@ -12,7 +12,7 @@ import { createSession } from '../core/session/session.ts';
 import { encodeTk } from '../core/session/transport-keys.ts';
 import { type NewFile, writeNewFolder } from '../host/new-folder.ts';
 import { nodePublicKey } from '../host/public-key.ts';
-import { UNREADABLE_ADVICE } from './firmware-class.ts';
+import { checkAccepted, UNREADABLE_ADVICE } from './firmware-class.ts';
 import { type Io, remark } from './io.ts';
 import { type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 import { outFolder } from './out-folder.ts';
@@ -59,6 +59,7 @@ export async function makeSession<T>(
   use: (made: MadeSession) => Promise<T>,
 ): Promise<T> {
   const { platform } = options;
+  checkAccepted(options.acceptFirmware);
   const policy = choosePolicy(io, options);
   const minimumApi = chooseMinimumApi(options.minimumApi, policy);
   const platformKey = await readPlatformKey(io, options);
