@@ -74,8 +74,12 @@ describeWith(DRIVER, "Linux's own driver of secrets", () => {
         location: page(location),
         'tables/right': page(root.secrets),
         'tables/wrong': page(root.wrongSecrets),
-        'templates/unlock': fs.readFileSync(path.join(TEMPLATES, 'unlock')),
-        'templates/secrets.sh': fs.readFileSync(path.join(TEMPLATES, 'secrets.sh')),
+        ...Object.fromEntries(
+          ['unlock', 'secrets.sh', 'credentials.sh'].map((name) => [
+            `templates/${name}`,
+            fs.readFileSync(path.join(TEMPLATES, name)),
+          ]),
+        ),
         ...Object.fromEntries(cases.map(({ id, area }) => [`areas/${id}`, page(hexToBytes(area))])),
       },
       disks: [{ file: root.file, serial: 'root' }],
