@@ -2,7 +2,7 @@
 import { randomFillSync } from 'node:crypto';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
-import { ioError, readBounded, readSmallFile, streamFile, tooLarge } from '../host/files.ts';
+import { ioError, readBounded, readSmallFile, streamLargeFile, tooLarge } from '../host/files.ts';
 import { standardStream } from './standard-stream.ts';
 
 /** Where text goes. */
@@ -94,7 +94,7 @@ export async function streamInput(
   take: (bytes: Uint8Array) => void,
   limit: number,
 ): Promise<number> {
-  if (file !== '-') return streamFile(resolvePath(io, file), take, limit);
+  if (file !== '-') return streamLargeFile(resolvePath(io, file), take, limit);
   let total = 0;
   for await (const chunk of takeStdin(io)) {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;

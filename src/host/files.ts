@@ -1,7 +1,7 @@
 /** @module Files of the owner's machine: bounded reads, streams, and writes that leave nothing half done. */
 import { randomBytes } from 'node:crypto';
 // Not node:fs/promises, which is loaded at once: a measurement needs none of it.
-import { closeSync, createReadStream, promises as fs, openSync, readSync, type Stats, statSync } from 'node:fs';
+import { closeSync, createReadStream, promises as fs, openSync, read, readSync, type Stats, statSync } from 'node:fs';
 import { BootsealError } from '../core/errors.ts';
 import { withSignals } from './signals.ts';
 
@@ -127,7 +127,7 @@ const PIECE = 1 << 16;
 
 /**
  * Feeds the bytes of a file to `take`, a piece of at most 64 KiB at a time, which `take` must not keep; returns how many there
- * were. Throws `io`, and `format` beyond `limit` bytes. It reads without giving way: there is nothing else to do, and threads cost more than they save here.
+ * were. Throws `io`, and `format` beyond `limit` bytes. It reads without giving way: there is nothing else to do, and for small files threads cost more than they save.
  */
 export function streamFile(file: string, take: (bytes: Uint8Array) => void, limit = Number.POSITIVE_INFINITY): number {
   try {
@@ -148,6 +148,44 @@ export function streamFile(file: string, take: (bytes: Uint8Array) => void, limi
   } catch (cause) {
     throw ioError(cause, file, 'read');
   }
+}
+
+/** From this size on the start of a thread is worth its cost; bytes. */
+const LARGE = 1 << 22;
+/** Larger pieces than a processor's own cache holds, since they come from another one. */
+const LARGE_PIECE = 1 << 19;
+
+/** As {@link streamFile}; of a large file the next piece, of at most 512 KiB, is read in another thread while `take` has this one. */
+export async function streamLargeFile(file: string, take: (bytes: Uint8Array) => void, limit: number): Promise<number> {
+  try {
+    if (statSync(file).size < LARGE) return streamFile(file, take, limit);
+    const open = openSync(file, 'r');
+    let [full, free] = [Buffer.allocUnsafeSlow(LARGE_PIECE), Buffer.allocUnsafeSlow(LARGE_PIECE)];
+    let reading = readPiece(open, full);
+    try {
+      let total = 0;
+      for (;;) {
+        const size = await reading;
+        if (size === 0) return total;
+        total += size;
+        if (total > limit) throw tooLarge(file, limit);
+        reading = readPiece(open, free);
+        take(full.subarray(0, size));
+        [full, free] = [free, full];
+      }
+    } finally {
+      await reading.catch(() => undefined);
+      closeSync(open);
+    }
+  } catch (cause) {
+    throw ioError(cause, file, 'read');
+  }
+}
+
+function readPiece(open: number, piece: Uint8Array): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(open, piece, 0, piece.length, null, (error, size) => (error === null ? resolve(size) : reject(error)));
+  });
 }
 
 /**

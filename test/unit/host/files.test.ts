@@ -2,7 +2,14 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { BootsealError } from '../../../src/core/errors.ts';
-import { ioError, readBounded, readSmallFile, streamFile, writeNewFile } from '../../../src/host/files.ts';
+import {
+  ioError,
+  readBounded,
+  readSmallFile,
+  streamFile,
+  streamLargeFile,
+  writeNewFile,
+} from '../../../src/host/files.ts';
 import { scratch } from '../../cli/script.ts';
 
 const { folder, remove } = scratch();
@@ -49,6 +56,32 @@ describe('ioError', () => {
   it('leaves an error alone that says already what to try', () => {
     const error = new BootsealError('format', 'm', { hint: 'h' });
     expect(ioError(error, 'f', 'read')).toBe(error);
+  });
+});
+
+describe('a stream of a large file', () => {
+  const bytes = Buffer.alloc(5 * 1024 * 1024 + 3, 'every piece is another');
+  fs.writeFileSync(at('large'), bytes);
+  const collect = async (name: string, limit: number) => {
+    const pieces: Buffer[] = [];
+    const total = await streamLargeFile(at(name), (piece) => void pieces.push(Buffer.from(piece)), limit);
+    return { total, bytes: Buffer.concat(pieces) };
+  };
+
+  it('is all of its bytes, in their order, and so is one of a small file', async () => {
+    expect(await collect('large', bytes.length)).toEqual({ total: bytes.length, bytes });
+    expect(await collect('file', 4)).toEqual({ total: 4, bytes: Buffer.from('four') });
+  });
+
+  it('ends at the limit, and with the error of whoever takes it', async () => {
+    await expect(collect('large', bytes.length - 1)).rejects.toMatchObject({ kind: 'format' });
+    await expect(collect('file', 3)).rejects.toMatchObject({ kind: 'format' });
+    const before = fs.readdirSync('/proc/self/fd').length;
+    const failing = () => {
+      throw new BootsealError('usage', 'enough', { hint: 'h' });
+    };
+    await expect(streamLargeFile(at('large'), failing, bytes.length)).rejects.toMatchObject({ message: 'enough' });
+    expect(fs.readdirSync('/proc/self/fd')).toHaveLength(before);
   });
 });
 
