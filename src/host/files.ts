@@ -231,7 +231,7 @@ export async function streamNewFile(
 const FOLDER_THERE = 'a folder is there: choose another name';
 
 /** What to do about a name that is taken. */
-export const FORCE_HINT = 'choose another name, or give --force to replace it';
+export const FORCE_HINT = 'choose another name; --force replaces it, where the command has that option';
 
 /** Adds that hint to an error whose cause is a name that is taken. */
 export function withHint(error: BootsealError, cause: unknown): BootsealError {

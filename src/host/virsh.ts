@@ -4,6 +4,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import type { ApiVersion } from '../core/measurement/api-version.ts';
+import { ioError, writeNewFile } from './files.ts';
 import { type GuestStanding, type InjectedPacket, type LaunchHost, OTHER_LAUNCH } from './launch-host.ts';
 import { runProgram } from './program.ts';
 
@@ -90,11 +91,14 @@ async function withFiles(
   { header, secret }: InjectedPacket,
   use: (files: readonly [string, string]) => Promise<void>,
 ): Promise<void> {
-  const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'bootseal-'));
+  const at = os.tmpdir();
+  const folder = await fs
+    .mkdtemp(path.join(at, 'bootseal-'))
+    .catch((cause: unknown) => Promise.reject(ioError(cause, at, 'write')));
   try {
     const files = [path.join(folder, 'header'), path.join(folder, 'secret')] as const;
-    await fs.writeFile(files[0], header, { mode: 0o600 });
-    await fs.writeFile(files[1], secret, { mode: 0o600 });
+    await writeNewFile(files[0], header, 0o600);
+    await writeNewFile(files[1], secret, 0o600);
     await use(files);
   } finally {
     await fs.rm(folder, { recursive: true, force: true });

@@ -76,6 +76,7 @@ export function readErofs(read: ReadErofs): ErofsInode {
   const { rootNid, metaBlock, xattrBlock } = Superblock.unpack(read(SUPERBLOCK_AT, Superblock.size));
   const inodeAt = (nid: bigint): ErofsInode => {
     const at = metaBlock * EROFS_BLOCK + Number(nid) * SLOT;
+    if (!Number.isSafeInteger(at)) throw unknown(`inode ${nid} is beyond all limits`);
     const inode = Extended.unpack(read(at, Extended.size));
     if ((inode.format & 1) === 0) throw unknown(`inode ${nid} has 32 bytes`);
     const xattrSize = inode.xattrCount === 0 ? 0 : XATTR_HEADER + (inode.xattrCount - 1) * 4;
@@ -102,6 +103,9 @@ function unknown(what: string): BootsealError {
   });
 }
 
+/** A directory of a million long names; bytes. */
+const MOST_DIRECTORY = 2 ** 28;
+
 /** Where the content is: in blocks, or the last of them behind the inode. */
 const FLAT_PLAIN = 0;
 const FLAT_INLINE = 2;
@@ -115,6 +119,7 @@ function* blocksOf(
   const form = (inode.format >> 1) & 7;
   if (form !== FLAT_PLAIN && form !== FLAT_INLINE) throw unknown(`directory ${nid} is in form ${form}`);
   const size = Number(inode.size);
+  if (size > MOST_DIRECTORY) throw unknown(`directory ${nid} has ${size} bytes`);
   const whole = Math.floor(size / EROFS_BLOCK);
   for (let at = 0; at < size; at += EROFS_BLOCK) {
     const isInline = form === FLAT_INLINE && at / EROFS_BLOCK === whole;
