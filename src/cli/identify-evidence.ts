@@ -1,14 +1,13 @@
 /** @module What a platform said, given to `identify`: a digest, a launch measurement, or an attestation report, in any encoding. */
 import { findSnpReport, type Report } from '../core/attestation/snp-report.ts';
-import { base64ToBytes } from '../core/base64.ts';
 import { equalInConstantTime, wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
-import { hexToBytes } from '../core/hex.ts';
 import type { ApiVersion } from '../core/measurement/api-version.ts';
 import { computeLaunchMeasurement, parseLaunchMeasurement } from '../core/measurement/launch-measurement.ts';
 import type { Platform } from '../core/measurement/measure.ts';
 import { parsePolicy } from '../core/session/policy.ts';
 import { type ApiOptions, apiFromOptions } from './api-options.ts';
+import { hexOrBase64 } from './hex-or-base64.ts';
 import { type Io, readInput } from './io.ts';
 import { readTik } from './transport-keys.ts';
 
@@ -99,16 +98,8 @@ async function fromFile(io: Io, name: string): Promise<Uint8Array> {
 
 /** Returns the bytes of hexadecimal or base64 text that has the length of something that is looked for. */
 function decoded(text: string): Uint8Array | undefined {
-  const compact = text.replace(/[ \t\r\n]/g, '');
-  for (const decode of [hexToBytes, base64ToBytes]) {
-    try {
-      const bytes = decode(compact);
-      if (PLATFORMS_BY_LENGTH.has(bytes.length) || findSnpReport(bytes) !== undefined) return bytes;
-    } catch (error) {
-      if (!(error instanceof BootsealError)) throw error;
-    }
-  }
-  return undefined;
+  const isEvidence = (bytes: Uint8Array) => PLATFORMS_BY_LENGTH.has(bytes.length) || findSnpReport(bytes) !== undefined;
+  return hexOrBase64(text.replace(/[ \t\r\n]/g, ''), isEvidence);
 }
 
 function noEvidence(length: number): BootsealError {

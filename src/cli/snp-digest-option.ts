@@ -1,7 +1,7 @@
 /** @module Values of fixed length on the command line: digests and IDs of SNP. */
-import { base64ToBytes } from '../core/base64.ts';
 import { BootsealError } from '../core/errors.ts';
 import { hexToBytes } from '../core/hex.ts';
+import { hexOrBase64 } from './hex-or-base64.ts';
 import { type Io, readInput } from './io.ts';
 
 /** A file with a digest in it is no larger; bytes. */
@@ -23,18 +23,7 @@ export async function snpDigest(io: Io, text: string, option: string): Promise<U
   return inFile;
 }
 
-/** Hexadecimal digits are never read as base64, nor is anything cut: 96 of them are base64 of 72 bytes as well. */
-function decoded(text: string): Uint8Array | undefined {
-  for (const decode of [hexToBytes, base64ToBytes]) {
-    try {
-      const bytes = decode(text);
-      if (bytes.length === DIGEST_SIZE) return bytes;
-    } catch (error) {
-      if (!(error instanceof BootsealError)) throw error;
-    }
-  }
-  return undefined;
-}
+const decoded = (text: string) => hexOrBase64(text, (bytes) => bytes.length === DIGEST_SIZE);
 
 const wrongLength = (option: string, what: string): BootsealError =>
   new BootsealError('usage', `${option}: ${what} is no SNP digest of ${DIGEST_SIZE} bytes`, { hint: HINT });

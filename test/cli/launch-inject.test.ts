@@ -1,7 +1,7 @@
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { injectSecrets } from '../../src/cli/inject-secrets.ts';
 import { parseSecretArgument } from '../../src/cli/secret-argument.ts';
 import { virshHost } from '../../src/host/virsh.ts';
@@ -299,6 +299,12 @@ esac
     );
     expect(said.at(-1)).toMatch(/resume --domain web$/);
     expect(fs.existsSync(/--secrethdr (\S+)/.exec(said.at(-2) ?? '')?.[1] ?? '')).toBe(false);
+  });
+
+  it('says where the packet could not be put', async () => {
+    ready(owner.launch('launch').measurement);
+    vi.stubEnv('TMPDIR', path.join(owner.folder, 'nowhere'));
+    expect(await inject().finally(() => vi.unstubAllEnvs())).toMatch(/^io: cannot write .*nowhere: no such file/);
   });
 
   it('says what libvirt says', async () => {
