@@ -84,25 +84,17 @@ function hex(text: string): Buffer {
   return Buffer.from(text, 'hex');
 }
 
+function buildArguments(out: string, from: string, options: readonly string[]): readonly string[] {
+  return ['image', 'build', '--from', from, '--filesystem', 'erofs', '--key-file', 'key', ...options, '--out', out];
+}
+
 /** Builds a disk of `from`, as another user when asked; returns what was said. */
 function build(
   out: string,
   from: string,
   { asUser = !isRoot, options = [] as readonly string[], within = [] as readonly string[] },
 ) {
-  const args = [
-    'image',
-    'build',
-    '--from',
-    from,
-    '--filesystem',
-    'erofs',
-    '--key-file',
-    'key',
-    ...options,
-    '--out',
-    out,
-  ];
+  const args = buildArguments(out, from, options);
   const user = asUser && isRoot ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
   const [program = '', ...rest] = [...user, ...within, process.execPath, COMMAND, ...args];
   return spawnSync(program, rest, { cwd: folder, encoding: 'utf8', env: ENVIRONMENT });
@@ -228,19 +220,7 @@ describeWith(fakeroot, 'EROFS from archives', () => {
     expect(build('plain', 'root.tar', { options })).toMatchObject({ status: 0 });
     expect(build('unpacked', 'packed', { options })).toMatchObject({ status: 0 });
     expect(fs.readFileSync(at('unpacked')).equals(fs.readFileSync(at('plain')))).toBe(true);
-    const args = [
-      'image',
-      'build',
-      '--from',
-      '-',
-      '--filesystem',
-      'erofs',
-      '--key-file',
-      'key',
-      ...options,
-      '--out',
-      'piped',
-    ];
+    const args = buildArguments('piped', '-', options);
     execFileSync(process.execPath, [COMMAND, ...args], {
       cwd: folder,
       env: ENVIRONMENT,

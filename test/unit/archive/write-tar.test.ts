@@ -11,17 +11,7 @@ import { encodeTarEntry, TAR_END, tarPadding } from '../../../src/core/archive/w
 
 type Written = Omit<Entry, 'xattrs'>;
 
-const PLAIN: Written = {
-  path: 'a',
-  kind: 'file',
-  mode: 0o644,
-  uid: 0,
-  gid: 0,
-  mtime: { seconds: 0, nanoseconds: 0 },
-  size: 0,
-  target: '',
-  device: { major: 0, minor: 0 },
-};
+const PLAIN: Written = { ...emptyTree().inode, path: 'a', kind: 'file', mode: 0o644 };
 
 async function readBack(entry: Written): Promise<Entry | undefined> {
   async function* archive() {
