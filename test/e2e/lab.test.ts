@@ -15,7 +15,7 @@ import { GUEST, kernelFile } from './guest-tree.ts';
 import { ACCEPT, shownMemory, writeFirmware, writeLabInitrd } from './lab-guest-files.ts';
 
 const DEADLINE = 240_000;
-const LOOKS = 8;
+const LOOKS = 21;
 const PASSPHRASE = 'correct horse battery';
 
 /** Returns where the processor is, LOOKS times, from `start` milliseconds on. */
@@ -25,7 +25,7 @@ async function watch(client: QmpClient, start: number): Promise<readonly bigint[
   for (let i = 0; i < LOOKS; i++) {
     const shown = await client.execute('human-monitor-command', { 'command-line': 'info registers' });
     places.push(BigInt(`0x${/\bRIP=([0-9a-f]{16})/.exec(`${shown}`)?.[1]}`));
-    await setTimeout(500);
+    await setTimeout(190);
   }
   return places;
 }
@@ -128,11 +128,14 @@ describeWith(GUEST, 'a guest of the lab', () => {
       expect(evil.digest).toEqual(good.digest);
       expect(evil.end).toBe('deadline');
       expect(evil.lines).not.toContain('GUEST');
-      // Debian's firmware says nothing when it halts (edk2, CpuDeadLoop): it stays at a few instructions of its own, for ever.
-      const [first = 0n] = evil.places ?? [];
-      expect(evil.places).toHaveLength(LOOKS);
-      for (const place of evil.places ?? []) expect(Number(place - first)).toSatisfy((apart) => Math.abs(apart) < 64);
-      expect(first).toBeLessThan(512n << 20n);
+      // Debian's firmware says nothing when it halts (edk2, CpuDeadLoop): it stays at a few instructions of its own, for
+      // ever, but for its timer's interrupts, which some of the looks meet.
+      const places = (evil.places ?? []).toSorted((a, b) => Number(a - b));
+      expect(places).toHaveLength(LOOKS);
+      const middle = places[(LOOKS - 1) / 2] ?? 0n;
+      const halted = places.filter((place) => Math.abs(Number(place - middle)) < 64);
+      expect(halted.length, places.map((place) => place.toString(16)).join(' ')).toBeGreaterThan(LOOKS / 2);
+      expect(middle).toBeLessThan(512n << 20n);
     },
     DEADLINE,
   );
