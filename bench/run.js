@@ -5,7 +5,7 @@
 import { images, memory } from './image.js';
 import { makeInputs } from './inputs.js';
 import { bootseal, floor, peakMemory, peer, peerScript, searchFloor } from './programs.js';
-import { best, median, runInTurn } from './timing.js';
+import { best, median, ratio, runInTurn } from './timing.js';
 
 const MODELS = [
   'EPYC-v1',
@@ -47,7 +47,7 @@ function single({ firmware }, rounds) {
     bootseal: () => bootseal(['measure', 'snp', '--firmware', firmware, '--cpu', 'EPYC-v4']),
     floor: () => floor(firmware),
   });
-  row('measure snp, 4 MiB, to the bare hashing in node -e', times.bootseal / times.floor, 1.35, 'x');
+  row('measure snp, 4 MiB, to the bare hashing in node -e', ratio(times.bootseal, times.floor), 1.35, 'x');
 }
 
 function direct({ firmware, kernel, initrd }, rounds) {
@@ -56,7 +56,7 @@ function direct({ firmware, kernel, initrd }, rounds) {
   const withPeer = peerScript === undefined ? {} : { peer: () => peer([...theirs, '--initrd', initrd]) };
   const title = 'the same with a kernel and an initrd, 75 MiB together';
   const times = timed(title, rounds, { bootseal: () => bootseal(ours), ...withPeer });
-  row('measure snp, 75 MiB, to sev-snp-measure', times.peer && times.bootseal / times.peer, 1, 'x');
+  row('measure snp, 75 MiB, to sev-snp-measure', times.peer && ratio(times.bootseal, times.peer), 1, 'x');
   row('its peak memory', median(Array.from({ length: 3 }, () => peakMemory(ours))), 75, 'MiB');
 }
 
@@ -73,16 +73,15 @@ function matrix({ firmware }, rounds) {
     ...(peerScript === undefined ? {} : { [`peer, ${SAMPLE.length} runs`]: sampled }),
   });
   const eight = times[`peer, ${SAMPLE.length} runs`];
-  const extrapolated = eight === undefined ? undefined : (eight / SAMPLE.length) * CONFIGURATIONS;
   atLeast(
     `${CONFIGURATIONS} configurations, to as many runs of sev-snp-measure (extrapolated from ${SAMPLE.length})`,
-    extrapolated && extrapolated / times.bootseal,
+    eight && ratio(eight, times.bootseal) * (CONFIGURATIONS / SAMPLE.length),
     50,
   );
   // The eight guests with 64 vCPUs contain every step of the other 504: those must come almost for nothing.
   row(
     `${CONFIGURATIONS} configurations, to the ${MODELS.length} longest alone`,
-    times.bootseal / times[`only ${VCPUS} vCPUs`],
+    ratio(times.bootseal, times[`only ${VCPUS} vCPUs`]),
     1.35,
     'x',
   );
@@ -99,16 +98,16 @@ function search({ firmware }, rounds) {
     bootseal: all,
     floor: () => searchFloor(tried),
   });
-  row('identify, the default search', times.bootseal / 1000, 3, 's');
-  atLeast('its launches a second', tried / (times.bootseal / 1000), 100_000, '/s');
-  limit('launches a second that are nothing but their hash', tried / (times.floor / 1000), '/s');
+  row('identify, the default search', median(times.bootseal) / 1000, 3, 's');
+  atLeast('its launches a second', tried / (median(times.bootseal) / 1000), 100_000, '/s');
+  limit('launches a second that are nothing but their hash', tried / (median(times.floor) / 1000), '/s');
 }
 
-/** Times the programs, prints the times, and returns the medians. */
+/** Times the programs, prints the times, and returns them. */
 function timed(title, rounds, programs) {
   const runs = runInTurn(rounds, programs);
   print(title, runs);
-  return Object.fromEntries(Object.entries(runs).map(([name, times]) => [name, median(times)]));
+  return runs;
 }
 
 /** Fails unless both programs say the same: only then is their speed worth comparing. */
@@ -146,7 +145,9 @@ function printRows() {
 const option = (name) => (process.argv.includes(name) ? process.argv[process.argv.indexOf(name) + 1] : undefined);
 const rounds = Math.max(5, Number(option('--rounds') ?? 9) || 0);
 const only = option('--only');
-console.log(`medians of ${rounds} rounds, in which the programs run in turn`);
+console.log(
+  `medians of ${rounds} rounds, in which the programs run in turn; ratios are medians of the ratios in each round`,
+);
 if (only !== 'image') measurements();
 if (only !== 'measure') {
   memory(rounds, { timed, atLeast });

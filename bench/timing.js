@@ -23,3 +23,8 @@ export function median(values) {
 export function best(values) {
   return Math.min(...values);
 }
+
+/** Returns the middle of what the times of one program are to those of another in the same round. */
+export function ratio(over, under) {
+  return median(over.map((ms, i) => ms / under[i]));
+}

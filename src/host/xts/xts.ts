@@ -33,8 +33,11 @@ const AES_BLOCK = 16;
 const UNIT = 512;
 const KEY_SIZE = 64;
 
-/** Bytes for one call of OpenSSL: enough to forget what a call costs, few enough to stay in the processor's cache. */
-const RUN = 1 << 17;
+/**
+ * Bytes for one call of OpenSSL: enough to forget what a call costs, and so few that malloc has room for what comes out. From 128 KiB
+ * on every call maps new pages, for which the threads of a process wait for one another.
+ */
+const RUN = 1 << 15;
 
 /**
  * Returns a run of sectors to encrypt or decrypt.
