@@ -68,16 +68,16 @@ export function openXts(
   const { memory, whiten } = instantiate(module);
   const block = new Uint8Array(memory.buffer, BLOCK_AT, BLOCK_SIZE);
   const tweaks = new Uint8Array(memory.buffer, 0, BLOCK_AT);
-  const numbers = new DataView(new ArrayBuffer((RUN / UNIT) * AES_BLOCK));
+  const numbers = new DataView(new ArrayBuffer((BLOCK_SIZE / sectorSize) * AES_BLOCK));
 
-  /** Does sectors that fit into one call of OpenSSL. */
-  function runShort(first: bigint, at: number, size: number): void {
-    const sectors = Math.ceil(size / sectorSize / LANES) * LANES;
-    tweaks.set(tweakCipher.update(sectorNumbers(numbers, first, sectors, sectorSize / UNIT)));
+  /** Does sectors that fit into one call of OpenSSL; their tweaks are there. */
+  function runShort(at: number, size: number): void {
+    const firstTweak = (at / sectorSize) * AES_BLOCK;
     // Beyond `size` up to whole groups, sectors are masked twice and so stay what they are.
-    whiten(BLOCK_AT + at, 0, sectors / LANES, sectorSize / AES_BLOCK);
+    const groups = Math.ceil(size / sectorSize / LANES);
+    whiten(BLOCK_AT + at, firstTweak, groups, sectorSize / AES_BLOCK);
     block.set(dataCipher.update(block.subarray(at, at + size)), at);
-    whiten(BLOCK_AT + at, 0, sectors / LANES, sectorSize / AES_BLOCK);
+    whiten(BLOCK_AT + at, firstTweak, groups, sectorSize / AES_BLOCK);
   }
 
   return {
@@ -88,7 +88,8 @@ export function openXts(
           hint: `give whole sectors, at most ${BLOCK_SIZE} bytes of them`,
         });
       }
-      for (let at = 0; at < size; at += RUN) runShort(first + BigInt(at / UNIT), at, Math.min(RUN, size - at));
+      tweaks.set(tweakCipher.update(sectorNumbers(numbers, first, size / sectorSize, sectorSize / UNIT)));
+      for (let at = 0; at < size; at += RUN) runShort(at, Math.min(RUN, size - at));
     },
     wipe: () => wipe(block, tweaks),
   };
