@@ -98,6 +98,9 @@ export {
   verifyLaunchMeasurement,
 } from './core/measurement/verify-launch.ts';
 export { nobleHashes } from './core/noble-hashes.ts';
+export { corimOf } from './core/reference/corim.ts';
+export { goSevGuestPolicy } from './core/reference/go-sev-guest.ts';
+export { rvpsCorimMessage, rvpsMessage } from './core/reference/rvps.ts';
 export { secretRoom } from './core/secret/limits.ts';
 export { SECRET_NAMES, secretGuid, secretName } from './core/secret/names.ts';
 export { type Sealing, sealPacket } from './core/secret/packet.ts';

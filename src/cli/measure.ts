@@ -9,6 +9,12 @@ import { nonZeroFields } from '../core/measurement/vmsa-fields.ts';
 import type { Io } from './io.ts';
 import { remark } from './io.ts';
 import { addMeasureOptions, type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './measure-options.ts';
+import {
+  addReferenceOptions,
+  checkReferenceOptions,
+  type ReferenceOptions,
+  writeReference,
+} from './measure-reference.ts';
 
 interface PrintOptions {
   readonly format: 'hex' | 'base64';
@@ -32,6 +38,7 @@ Examples:
   bootseal measure sev --firmware OVMF.amdsev.fd --kernel vmlinuz --cmdline-file cmdline.txt
   bootseal measure sev-es --firmware OVMF.amdsev.fd --kernel vmlinuz --vcpus 4 --cpu EPYC-Milan --plan
   bootseal measure snp --firmware OVMF.fd --profile ec2 --vcpus 1,2,4,8 --json
+  bootseal measure snp --firmware OVMF.fd --vcpus 1-64 --cpu EPYC-Milan,EPYC-Genoa --reference rvps --out rvps.json
 
 One result prints just the digest; several print one line each, digest last.
 A digest depends on what the host adds by itself: see --profile and docs/profiles.md.`;
@@ -40,17 +47,23 @@ A digest depends on what the host adds by itself: see --profile and docs/profile
 export function measureCommand(io: Io): Command {
   const command = new Command('measure').addHelpText('after', EXAMPLES);
   for (const [platform, description] of Object.entries(PLATFORMS) as [Platform, string][]) {
-    addMeasureOptions(command.command(platform).description(description), { descriptor: platform === 'snp' })
+    const measures = addMeasureOptions(command.command(platform).description(description), {
+      descriptor: platform === 'snp',
+    })
       .addOption(new Option('--format <format>', 'how digests are written').choices(['hex', 'base64']).default('hex'))
       .option('--plan', 'print every step that enters the digest, with the digest after it')
-      .option('--json', 'print one JSON object')
+      .option('--json', 'print one JSON object');
+    if (platform === 'snp') addReferenceOptions(measures);
+    measures
       .addHelpText('after', EXAMPLES)
-      .action(async (options: MeasureOptions & PrintOptions) => {
+      .action(async (options: MeasureOptions & PrintOptions & ReferenceOptions) => {
+        checkReferenceOptions(options);
         const launch = await measureFromOptions(io, platform, options, options.plan);
         if (options.kernel !== undefined) {
           remark(io, 'note', 'kernel hashes bind only with firmware that checks them: see bootseal firmware lint');
         }
-        if (options.json === true) io.stdout.write(`${JSON.stringify(toJson(launch, options), null, 2)}\n`);
+        if (options.reference !== undefined) await writeReference(io, options.reference, launch.results, options);
+        else if (options.json === true) io.stdout.write(`${JSON.stringify(toJson(launch, options), null, 2)}\n`);
         else print(io, launch, options);
       });
   }

@@ -1,0 +1,26 @@
+import { describe, expect, it } from 'vitest';
+import { goSevGuestPolicy } from '../../../src/core/reference/go-sev-guest.ts';
+import { rvpsCorimMessage, rvpsMessage } from '../../../src/core/reference/rvps.ts';
+
+const [ONE, TWO] = [new Uint8Array(48).fill(0x1f), new Uint8Array(48).fill(0xe2)];
+
+describe('reference values', () => {
+  it('for Trustee are a message whose payload names what its default policy asks for', () => {
+    const { version, type, payload, ...rest } = JSON.parse(rvpsMessage([ONE, TWO]));
+    expect({ version, type, rest }).toEqual({ version: '0.1.0', type: 'sample', rest: {} });
+    expect(JSON.parse(Buffer.from(payload, 'base64').toString())).toEqual({
+      snp_launch_measurement: ['1f'.repeat(48), 'e2'.repeat(48)],
+    });
+  });
+
+  it('for Trustee as a CoRIM are its bytes', () => {
+    const { version, type, payload } = JSON.parse(rvpsCorimMessage(Uint8Array.of(0xd9, 1, 0xf5)));
+    expect([version, type, Buffer.from(payload, 'base64').toString('hex')]).toEqual(['0.1.0', 'corim', 'd901f5']);
+  });
+
+  it('for go-sev-guest are a text that protocol buffers read', () => {
+    expect(goSevGuestPolicy(ONE, 0x30000n)).toBe(
+      `policy {\n  policy: 0x30000\n  measurement: "${'\\x1f'.repeat(48)}"\n}\n`,
+    );
+  });
+});
