@@ -94,7 +94,13 @@ export async function wholeProgram(io: Io): Promise<Command> {
 
 function wantedCommand(argv: readonly string[]): string | undefined {
   const first = argv.find((word) => !word.startsWith('-'));
-  return first === 'help' ? argv[argv.indexOf('help') + 1] : first;
+  if (first !== 'help') return first;
+  const asked = argv[argv.indexOf('help') + 1];
+  // commander would show the help of the whole program and name no error.
+  if (asked !== undefined && !asked.startsWith('-') && !Object.hasOwn(COMMANDS, asked)) {
+    throw new BootsealError('usage', `unknown command '${asked.slice(0, 64)}'`, { hint: OPTIONS_HINT });
+  }
+  return asked;
 }
 
 async function program(io: Io, isWanted: (name: string) => boolean, json: boolean): Promise<Command> {

@@ -13,7 +13,7 @@ export function printLaunch({ expected, api }: VerifiedLaunch): string[] {
   const profile = printProfile(expected);
   const parts = [
     profile === undefined ? [] : [`profile ${profile}`],
-    vcpus === undefined ? [] : [`${vcpus} vCPUs`],
+    vcpus === undefined ? [] : [vcpus === 1 ? '1 vCPU' : `${vcpus} vCPUs`],
     cpu === undefined ? [] : [`CPU ${cpu}`],
     vmsaFeatures === undefined ? [] : [`VMSA features ${vmsaFeatures}`],
   ].flat();
