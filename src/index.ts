@@ -88,6 +88,7 @@ export {
   measure,
   type Platform,
 } from './core/measurement/measure.ts';
+export { MRTD_ORDERS, type MrtdOrder, type MrtdStep, mrtd } from './core/measurement/mrtd.ts';
 export type { Step, StepType } from './core/measurement/plan.ts';
 export { findProfile, PROFILES, type Profile } from './core/measurement/profiles.ts';
 export { snpFirmwareDigest } from './core/measurement/snp.ts';

@@ -202,16 +202,37 @@ export const tdxMetadata = (all: NonNullable<Tables['tdx']>) =>
     u32(16 + 32 * all.length),
     u32(1),
     u32(all.length),
-    ...all.map(({ at, size, type }) => join(u32(at), u32(size), u64(0), u64(size), u32(type), u32(0))),
+    ...all.map(({ at, size, type, gpa = 0xffff0000 + at, memory = size, attributes = type === 0 ? 1 : 0 }) =>
+      join(u32(at), u32(size), u64(gpa), u64(memory), u32(type), u32(attributes)),
+    ),
   );
+
+/** A section of the TDX metadata: where its data is in the image, and its type; by default it lies where a 64 KiB image puts it. */
+export interface TdxEntry {
+  readonly at: number;
+  readonly size: number;
+  readonly type: number;
+  readonly gpa?: number | bigint;
+  readonly memory?: number | bigint;
+  /** Default: 1 (measured) for type 0, otherwise 0. */
+  readonly attributes?: number;
+}
+
+/** The sections of a build for TDX, by name. */
+export const TDVF = {
+  bfv: { at: 0x2000, size: 0xe000, type: 0 },
+  cfv: { at: 0, size: 0x2000, type: 1 },
+  tempMem: { at: 0, size: 0, type: 3, gpa: 0x810000, memory: 0x3000 },
+  tdHob: { at: 0, size: 0, type: 2, gpa: 0x809000, memory: 0x2000 },
+} as const satisfies Record<string, TdxEntry>;
 
 export interface Tables {
   readonly hashArea?: readonly [number, number];
   readonly secretArea?: readonly [number, number];
   readonly reset?: number;
   readonly sev?: readonly (readonly [number, number, number])[];
-  /** Sections of the TDX metadata: where their data is in the image, and their type. */
-  readonly tdx?: readonly { readonly at: number; readonly size: number; readonly type: number }[];
+  /** Sections of the TDX metadata. */
+  readonly tdx?: readonly TdxEntry[];
 }
 
 /** What AmdSev builds offer. */

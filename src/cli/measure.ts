@@ -1,6 +1,5 @@
 /** @module `bootseal measure`: the digest that a platform must report. */
-import { Command, Option } from 'commander';
-import { bytesToBase64 } from '../core/base64.ts';
+import { Command } from 'commander';
 import { bytesToHex } from '../core/hex.ts';
 import { launchContents } from '../core/measurement/launch-contents.ts';
 import type { Measured, Platform } from '../core/measurement/measure.ts';
@@ -15,12 +14,8 @@ import {
   type ReferenceOptions,
   writeReference,
 } from './measure-reference.ts';
-
-interface PrintOptions {
-  readonly format: 'hex' | 'base64';
-  readonly plan?: boolean;
-  readonly json?: boolean;
-}
+import { measureTdxCommand } from './measure-tdx.ts';
+import { addPrintOptions, type DigestFormat, digestText, type PrintOptions, stepJson, stepLine } from './plan-text.ts';
 
 const PLATFORMS: Readonly<Record<Platform, string>> = {
   sev: 'launch digest of a SEV guest (SHA-256)',
@@ -39,20 +34,19 @@ Examples:
   bootseal measure sev-es --firmware OVMF.amdsev.fd --kernel vmlinuz --vcpus 4 --cpu EPYC-Milan --plan
   bootseal measure snp --firmware OVMF.fd --profile ec2 --vcpus 1,2,4,8 --json
   bootseal measure snp --firmware OVMF.fd --vcpus 1-64 --cpu EPYC-Milan,EPYC-Genoa --reference rvps --out rvps.json
+  bootseal measure tdx --firmware OVMF.inteltdx.fd
+  bootseal measure tdx --firmware OVMF.inteltdx.fd --order two-pass --plan
 
 One result prints just the digest; several print one line each, digest last.
-A digest depends on what the host adds by itself: see --profile and docs/profiles.md.`;
+A digest depends on what the host adds by itself: see --profile and docs/profiles.md, and --order for tdx.`;
 
 /** Builds the command. */
 export function measureCommand(io: Io): Command {
   const command = new Command('measure').addHelpText('after', EXAMPLES);
   for (const [platform, description] of Object.entries(PLATFORMS) as [Platform, string][]) {
-    const measures = addMeasureOptions(command.command(platform).description(description), {
-      descriptor: platform === 'snp',
-    })
-      .addOption(new Option('--format <format>', 'how digests are written').choices(['hex', 'base64']).default('hex'))
-      .option('--plan', 'print every step that enters the digest, with the digest after it')
-      .option('--json', 'print one JSON object');
+    const measures = addPrintOptions(
+      addMeasureOptions(command.command(platform).description(description), { descriptor: platform === 'snp' }),
+    );
     if (platform === 'snp') addReferenceOptions(measures);
     measures
       .addHelpText('after', EXAMPLES)
@@ -67,17 +61,15 @@ export function measureCommand(io: Io): Command {
         else print(io, launch, options);
       });
   }
-  return command;
+  return command.addCommand(measureTdxCommand(io, EXAMPLES));
 }
 
-const text = (digest: Uint8Array, format: 'hex' | 'base64') =>
-  format === 'hex' ? bytesToHex(digest) : bytesToBase64(digest);
 const hex = (value: number | bigint) => `0x${value.toString(16)}`;
 
 function print(io: Io, { results }: MeasuredLaunch, options: PrintOptions): void {
   const only = results.length === 1;
   for (const result of results) {
-    const digest = text(result.digest, options.format);
+    const digest = digestText(result.digest, options.format);
     if (result.plan !== undefined) {
       io.stdout.write(`# ${describe(result)}\n`);
       for (const step of result.plan) io.stdout.write(`${stepLine(step, options.format)}\n`);
@@ -97,11 +89,6 @@ function describe(result: Measured): string {
   return parts.join(' ');
 }
 
-function stepLine(step: Step, format: 'hex' | 'base64'): string {
-  const gpa = step.gpa === undefined ? '-' : hex(step.gpa);
-  return `${step.name.padEnd(14)} ${step.type.padEnd(10)} ${gpa.padEnd(16)} ${hex(step.length).padEnd(9)} ${text(step.digest, format)}`;
-}
-
 function toJson(launch: MeasuredLaunch, options: PrintOptions): unknown {
   return {
     results: launch.results.map((result) => ({
@@ -112,7 +99,7 @@ function toJson(launch: MeasuredLaunch, options: PrintOptions): unknown {
       cpu: result.cpu?.name ?? null,
       cpuSignature: result.cpu === undefined ? null : hex(result.cpu.signature),
       vmsaFeatures: result.features === undefined ? null : hex(result.features),
-      digest: text(result.digest, options.format),
+      digest: digestText(result.digest, options.format),
       ...(result.plan === undefined ? {} : planJson(launch, result, result.plan, options.format)),
     })),
     inputs: launch.inputs,
@@ -124,7 +111,7 @@ function planJson(
   { request }: MeasuredLaunch,
   { cpu, vcpus }: Measured,
   plan: readonly Step[],
-  format: 'hex' | 'base64',
+  format: DigestFormat,
 ): object {
   const { kernelHashes, vmsas } = launchContents(request, cpu, vcpus);
   return {
@@ -141,15 +128,5 @@ function planJson(
       vmsas === undefined
         ? null
         : { bsp: nonZeroFields(vmsas.bsp), ap: vmsas.ap === undefined ? null : nonZeroFields(vmsas.ap) },
-  };
-}
-
-function stepJson(step: Step, format: 'hex' | 'base64'): unknown {
-  return {
-    name: step.name,
-    type: step.type,
-    gpa: step.gpa === undefined ? null : hex(step.gpa),
-    bytes: step.length,
-    digest: text(step.digest, format),
   };
 }

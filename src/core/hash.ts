@@ -19,4 +19,5 @@ export interface Hashes {
   /** Returns 48 bytes. */
   sha384(bytes: Uint8Array): Uint8Array;
   startSha256(): RunningHash;
+  startSha384(): RunningHash;
 }

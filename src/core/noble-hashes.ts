@@ -2,7 +2,7 @@
 import { sha256, sha384 } from '@noble/hashes/sha2.js';
 import type { Hashes, RunningHash } from './hash.ts';
 
-type NobleHash = ReturnType<typeof sha256.create>;
+type NobleHash = ReturnType<typeof sha256.create> | ReturnType<typeof sha384.create>;
 
 function running(state: NobleHash): RunningHash {
   return {
@@ -13,4 +13,9 @@ function running(state: NobleHash): RunningHash {
 }
 
 /** SHA-2 without any platform. */
-export const nobleHashes: Hashes = { sha256, sha384, startSha256: () => running(sha256.create()) };
+export const nobleHashes: Hashes = {
+  sha256,
+  sha384,
+  startSha256: () => running(sha256.create()),
+  startSha384: () => running(sha384.create()),
+};

@@ -7,4 +7,5 @@ export const nodeHashes: Hashes = {
   sha256: (bytes) => crypto.hash('sha256', bytes, 'buffer'),
   sha384: (bytes) => crypto.hash('sha384', bytes, 'buffer'),
   startSha256: (): RunningHash => crypto.createHash('sha256'),
+  startSha384: (): RunningHash => crypto.createHash('sha384'),
 };

@@ -62,6 +62,7 @@ describe('the keys of --json', () => {
     ['docs/measure.md', 'measure snp --firmware fw --kernel kernel --vcpus 2 --cpu EPYC --plan --json'],
     ['docs/measure.md', 'measure snp --firmware descriptor.json --profile ec2 --json'],
     ['docs/measure.md', 'measure snp --firmware code --svsm svsm --vars-size 540672 --cpu EPYC --json'],
+    ['docs/measure.md', 'measure tdx --firmware fw --plan --json'],
     ['docs/explain.md', 'explain plans plan.json plan.json --json'],
     ['docs/explain.md', 'explain snp --firmware fw --vcpus 3 --cpu EPYC --profile ec2 --against plan.json --json'],
     [

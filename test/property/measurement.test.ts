@@ -5,10 +5,12 @@ import { parseFirmware } from '../../src/core/firmware/firmware.ts';
 import { guidFromBytes, guidToBytes } from '../../src/core/guid.ts';
 import { bytesToHex, hexToBytes } from '../../src/core/hex.ts';
 import { type MeasureRequest, measure } from '../../src/core/measurement/measure.ts';
+import { MRTD_ORDERS, type MrtdOrder, mrtd } from '../../src/core/measurement/mrtd.ts';
 import { PROFILES } from '../../src/core/measurement/profiles.ts';
 import { nobleHashes } from '../../src/core/noble-hashes.ts';
 import { nodeHashes } from '../../src/host/node-hashes.ts';
 import { typedOrValue } from '../failure.ts';
+import { AMDSEV, firmwareImage, type Tables, TDVF, type TdxEntry } from '../firmware-image.ts';
 import { fixture } from '../fixtures.ts';
 
 const amdsev = fixture('sev-snp-measure/ovmf_AmdSev_suffix.bin');
@@ -65,14 +67,16 @@ describe('hash functions', () => {
       fc.property(fc.uint8Array({ maxLength: 9000 }), (bytes) => {
         expect(bytesToHex(nodeHashes.sha256(bytes))).toBe(bytesToHex(nobleHashes.sha256(bytes)));
         expect(bytesToHex(nodeHashes.sha384(bytes))).toBe(bytesToHex(nobleHashes.sha384(bytes)));
-        const digests = [nodeHashes, nobleHashes].map((hashes) => {
-          const running = hashes.startSha256();
-          running.update(bytes);
-          const fork = running.copy();
-          running.update(Uint8Array.of(1));
-          return [bytesToHex(fork.digest()), bytesToHex(running.digest())];
-        });
-        expect(digests[0]).toEqual(digests[1]);
+        for (const start of ['startSha256', 'startSha384'] as const) {
+          const digests = [nodeHashes, nobleHashes].map((hashes) => {
+            const running = hashes[start]();
+            running.update(bytes);
+            const fork = running.copy();
+            running.update(Uint8Array.of(1));
+            return [bytesToHex(fork.digest()), bytesToHex(running.digest())];
+          });
+          expect(digests[0]).toEqual(digests[1]);
+        }
       }),
     );
   });
@@ -153,6 +157,57 @@ describe('a digest', () => {
         },
       ),
       { numRuns: 30 },
+    );
+  });
+});
+
+describe('MRTD', () => {
+  const tables: Tables = { ...AMDSEV, tdx: Object.values(TDVF) };
+  const image = firmwareImage(tables);
+  const of = (bytes: Uint8Array, order: MrtdOrder) => bytesToHex(mrtd(bytes, parseFirmware(bytes), order, nodeHashes));
+  const order = fc.constantFrom(...MRTD_ORDERS);
+
+  it('of any bytes is a value or a typed error', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), order, (bytes, how) => void typedOrValue(() => of(bytes, how))),
+    );
+  });
+
+  const at64 = fc.oneof(
+    fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+    fc.constantFrom(0n, 0x1000n, 0x3000n, 0x810000n, 0xffff0000n, 2n ** 51n, 2n ** 60n, 2n ** 64n - 0x1000n),
+  );
+  const at32 = fc.oneof(fc.nat({ max: 0xffffffff }), fc.constantFrom(0, 0x1000, 0xe000, 0xfffff000, 0xffffffff));
+  const entry = fc.record({
+    at: at32,
+    size: at32,
+    gpa: at64,
+    memory: at64,
+    type: fc.nat({ max: 7 }),
+    attributes: fc.constantFrom(0, 1, 2, 3, 0x80000000),
+  });
+  it('of any sections is a value or a typed error, at once', () => {
+    fc.assert(
+      fc.property(
+        fc.subarray(Object.values<TdxEntry>(TDVF)),
+        fc.array(entry, { maxLength: 3 }),
+        order,
+        (some, more, how) => {
+          typedOrValue(() => of(firmwareImage({ ...AMDSEV, tdx: [...some, ...more] }), how));
+        },
+      ),
+    );
+  });
+
+  it('changes with every bit of the code, in both orders', () => {
+    const digests = { 'page-wise': of(image, 'page-wise'), 'two-pass': of(image, 'two-pass') };
+    // The last page has the tables themselves.
+    fc.assert(
+      fc.property(fc.integer({ min: 0x2000, max: 0xefff }), fc.nat({ max: 7 }), order, (at, bit, how) => {
+        const changed = image.slice();
+        changed[at] = (changed[at] ?? 0) ^ (1 << bit);
+        expect(of(changed, how)).not.toBe(digests[how]);
+      }),
     );
   });
 });

@@ -3,12 +3,13 @@
  * the same code runs, with a hash that costs nothing.
  */
 import { BootsealError } from '../errors.ts';
-import type { Hashes } from '../hash.ts';
+import type { Hashes, RunningHash } from '../hash.ts';
 import { HASH_TABLE_SIZE, usableHashArea } from '../measurement/hash-table.ts';
 import type { Platform } from '../measurement/measure.ts';
 import { findProfile } from '../measurement/profiles.ts';
 import { snpFirmwareDigest } from '../measurement/snp.ts';
 import { startSnpLaunch } from '../measurement/snp-launch.ts';
+import { usableTdxSections } from '../measurement/tdx-sections.ts';
 import { usableSecretArea } from './areas.ts';
 import type { Firmware } from './firmware.ts';
 import { ADVICE, type FirmwareLint } from './lint.ts';
@@ -66,8 +67,13 @@ function snp(image: Uint8Array, firmware: Firmware, hashTable: Uint8Array | unde
 const FREE: Hashes = {
   sha256: () => new Uint8Array(32),
   sha384: () => new Uint8Array(48),
-  startSha256: () => ({ update: () => undefined, copy: FREE.startSha256, digest: () => new Uint8Array(32) }),
+  startSha256: () => free(32),
+  startSha384: () => free(48),
 };
+
+function free(size: number): RunningHash {
+  return { update: () => undefined, copy: () => free(size), digest: () => new Uint8Array(size) };
+}
 
 /** Returns yes when `check` does not refuse, otherwise its words. */
 function attempt(check: () => unknown): Verdict {
@@ -127,7 +133,7 @@ function tdx(firmware: Firmware): Verdict {
   if (!firmware.tdxSections.some((section) => section.type === BFV && section.rawSize > 0)) {
     return no('its TDX metadata names no firmware code', 'build OvmfPkg/IntelTdx/IntelTdxX64.dsc');
   }
-  return YES;
+  return attempt(() => usableTdxSections(firmware));
 }
 
 const BFV = 0;

@@ -11,6 +11,7 @@ import {
   lastPage,
   section,
   type Tables,
+  TDVF,
   VARIABLES,
   volume,
 } from '../../firmware-image.ts';
@@ -202,10 +203,10 @@ describe('an image', () => {
 
 describe('TDX', () => {
   const tdx = (sections: Tables['tdx'] & object) => verdicts({ ...AMDSEV, tdx: sections }).tdx;
-  const code = { at: 0x2000, size: 0xe000, type: 0 };
+  const code = TDVF.bfv;
 
   it('needs all parts in the file', () => {
-    expect(tdx([code, { at: 0, size: 0x2000, type: 1 }])).toEqual({ answer: 'yes' });
+    expect(tdx(Object.values(TDVF))).toEqual({ answer: 'yes' });
     expect(tdx([{ ...code, size: 0xe001 }])).toEqual({
       answer: 'no',
       reason: 'its TDX metadata refers to parts that are not in this file',
@@ -225,6 +226,14 @@ describe('TDX', () => {
       answer: 'no',
       reason: 'its footer has no TDX metadata',
       advice: 'build OvmfPkg/IntelTdx/IntelTdxX64.dsc',
+    });
+  });
+
+  it('needs what measure tdx needs', () => {
+    expect(tdx([TDVF.bfv, TDVF.cfv])).toEqual({
+      answer: 'no',
+      reason: 'the TDX metadata names 0 places for the TD HOB, hosts fill one',
+      advice: expect.stringContaining('IntelTdxX64.dsc'),
     });
   });
 });

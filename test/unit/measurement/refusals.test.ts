@@ -25,7 +25,7 @@ describe('refusals of the known answers', () => {
     });
   });
 
-  it('cover every row about SEV', () => {
+  it('cover every row about SEV (tdx-sections.test.ts has those about TDX)', () => {
     const rows = groups.should_refuse_or_warn.filter((row) => row.mode !== 'tdx').map((row) => row.id);
     expect(rows.sort()).toEqual(
       [

@@ -1,0 +1,59 @@
+/** @module `bootseal measure tdx`: MRTD, the launch measurement of a TDX guest. */
+import { Command, Option } from 'commander';
+import { BootsealError } from '../core/errors.ts';
+import { MRTD_ORDERS, type MrtdOrder, type MrtdStep, mrtd } from '../core/measurement/mrtd.ts';
+import { nodeHashes } from '../host/node-hashes.ts';
+import { readFirmware } from './firmware-input.ts';
+import { type Io, remark } from './io.ts';
+import { addPrintOptions, digestText, type PrintOptions, stepJson, stepLine } from './plan-text.ts';
+
+interface Options extends PrintOptions {
+  readonly firmware: string;
+  readonly order: MrtdOrder;
+}
+
+/** Builds the command, with `examples` at the end of its help. */
+export function measureTdxCommand(io: Io, examples: string): Command {
+  const command = new Command('tdx')
+    .description('MRTD of a TDX guest (SHA-384)')
+    .requiredOption('--firmware <file>', 'the full OVMF image as the host loads it')
+    .addOption(
+      new Option(
+        '--order <order>',
+        "how the host adds a section's pages: Linux page by page, Canonical's stack in two passes",
+      )
+        .choices(MRTD_ORDERS)
+        .default('page-wise'),
+    );
+  return addPrintOptions(command)
+    .addHelpText('after', examples)
+    .action((options: Options) => measureTdx(io, options));
+}
+
+async function measureTdx(io: Io, options: Options): Promise<void> {
+  const { image, firmware, hashed } = await readFirmware(io, options.firmware);
+  if (image === undefined) {
+    throw new BootsealError('usage', 'tdx needs the firmware image itself, not its descriptor', {
+      hint: 'MRTD hashes the image in one run with its addresses; a descriptor keeps only what SNP needs',
+    });
+  }
+  const { format, order } = options;
+  const steps: MrtdStep[] = [];
+  const digest = mrtd(image, firmware, order, nodeHashes, options.plan ? (step) => void steps.push(step) : undefined);
+  remark(
+    io,
+    'note',
+    'MRTD covers the firmware only: kernel, initrd, command line and boot variables are in the RTMRs, which are not predicted',
+  );
+  if (options.json === true) {
+    const plan = options.plan ? { plan: steps.map((step) => stepJson(step, format)) } : {};
+    const result = { platform: 'tdx', order, digest: digestText(digest, format), ...plan };
+    io.stdout.write(`${JSON.stringify({ results: [result], inputs: { firmware: hashed } }, null, 2)}\n`);
+    return;
+  }
+  const what = `platform=tdx order=${order}`;
+  if (options.plan) io.stdout.write(`# ${what}\n`);
+  for (const step of steps) io.stdout.write(`${stepLine(step, format)}\n`);
+  remark(io, 'note', what);
+  io.stdout.write(`${digestText(digest, format)}\n`);
+}
