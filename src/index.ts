@@ -62,6 +62,8 @@ export {
   type SearchOutcome,
 } from './core/identify/identify.ts';
 export type { VcpuCandidate, VcpuScope } from './core/identify/vcpu-candidates.ts';
+export type { IdBlockDirective, InsertDirective, PageDirective, VcpuDirective } from './core/igvm/directives.ts';
+export { type IgvmFile, type IgvmPlatform, parseIgvm } from './core/igvm/file.ts';
 export type { ApiVersion } from './core/measurement/api-version.ts';
 export {
   type CpuIdentity,
@@ -72,6 +74,8 @@ export {
 } from './core/measurement/cpu-models.ts';
 export { defaultFeatures } from './core/measurement/features.ts';
 export { type KernelHashes, kernelHashTable } from './core/measurement/hash-table.ts';
+export { type IgvmMeasured, type IgvmRequest, measureIgvm, type OtherLoader } from './core/measurement/igvm.ts';
+export type { IgvmLoader, IgvmPlatformName } from './core/measurement/igvm-loaders.ts';
 export { type LaunchContents, launchContents } from './core/measurement/launch-contents.ts';
 export {
   computeLaunchMeasurement,

@@ -7,6 +7,7 @@ import type { Step } from '../core/measurement/plan.ts';
 import { nonZeroFields } from '../core/measurement/vmsa-fields.ts';
 import type { Io } from './io.ts';
 import { remark } from './io.ts';
+import { measureIgvmCommand } from './measure-igvm.ts';
 import { addMeasureOptions, type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 import {
   addReferenceOptions,
@@ -24,7 +25,7 @@ const PLATFORMS: Readonly<Record<Platform, string>> = {
 };
 
 const EXAMPLES = `
-Exit status: 0 the digest is printed, 2 no guest can be started so, 3 the firmware is damaged or cannot serve the platform,
+Exit status: 0 the digest is printed, 2 no guest can be started so, 3 the firmware or the IGVM file is damaged or cannot serve the platform,
 5 a file cannot be read.
 
 Examples:
@@ -36,9 +37,11 @@ Examples:
   bootseal measure snp --firmware OVMF.fd --vcpus 1-64 --cpu EPYC-Milan,EPYC-Genoa --reference rvps --out rvps.json
   bootseal measure tdx --firmware OVMF.inteltdx.fd
   bootseal measure tdx --firmware OVMF.inteltdx.fd --order two-pass --plan
+  bootseal measure igvm coconut-qemu.igvm --plan
+  bootseal measure igvm guest.igvm --platform snp --as microsoft
 
 One result prints just the digest; several print one line each, digest last.
-A digest depends on what the host adds by itself: see --profile and docs/profiles.md, and --order for tdx.`;
+A digest depends on what the host adds by itself: see --profile and docs/profiles.md, --order for tdx, and --as and docs/igvm.md.`;
 
 /** Builds the command. */
 export function measureCommand(io: Io): Command {
@@ -61,7 +64,7 @@ export function measureCommand(io: Io): Command {
         else print(io, launch, options);
       });
   }
-  return command.addCommand(measureTdxCommand(io, EXAMPLES));
+  return command.addCommand(measureTdxCommand(io, EXAMPLES)).addCommand(measureIgvmCommand(io, EXAMPLES));
 }
 
 const hex = (value: number | bigint) => `0x${value.toString(16)}`;

@@ -18,6 +18,7 @@ beforeAll(() => {
     kernel: 'synthetic/kernel.bin',
     code: 'sev-snp-measure/svsm_ovmf.fd',
     svsm: 'sev-snp-measure/svsm.bin',
+    'all.igvm': 'igvm/all.igvm',
   };
   for (const [name, from] of Object.entries(files)) fs.writeFileSync(path.join(folder, name), fixture(from));
   fs.writeFileSync(path.join(folder, 'kernel.fd'), fixture('sev-snp-measure/ovmf_OvmfX64_suffix.bin'));
@@ -63,6 +64,7 @@ describe('the keys of --json', () => {
     ['docs/measure.md', 'measure snp --firmware descriptor.json --profile ec2 --json'],
     ['docs/measure.md', 'measure snp --firmware code --svsm svsm --vars-size 540672 --cpu EPYC --json'],
     ['docs/measure.md', 'measure tdx --firmware fw --plan --json'],
+    ['docs/igvm.md', 'measure igvm all.igvm --plan --json'],
     ['docs/explain.md', 'explain plans plan.json plan.json --json'],
     ['docs/explain.md', 'explain snp --firmware fw --vcpus 3 --cpu EPYC --profile ec2 --against plan.json --json'],
     [

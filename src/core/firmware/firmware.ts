@@ -2,6 +2,7 @@
 import { layout, u32le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import type { Guid } from '../guid.ts';
+import { isIgvm } from '../igvm/headers.ts';
 import { FOOTER_ENTRIES, footerData, parseFooter } from './footer.ts';
 import { firmwareRefusal } from './refusal.ts';
 import { parseSevMetadata } from './sev-metadata.ts';
@@ -79,9 +80,9 @@ export function parseFirmware(image: Uint8Array): Firmware {
   if (size > MAX_FIRMWARE_BYTES) {
     throw firmwareRefusal(`firmware: ${size} bytes are more than the ${MAX_FIRMWARE_BYTES} accepted here`);
   }
-  if (IGVM_MAGIC.every((byte, i) => image[i] === byte)) {
+  if (isIgvm(image)) {
     throw new BootsealError('format', 'firmware: this is an IGVM file, not the image of a firmware', {
-      hint: 'give the OVMF image itself: digests of IGVM files are not predicted here, igvmmeasure of COCONUT SVSM does that',
+      hint: 'predict its digest with `bootseal measure igvm FILE`, or give the OVMF image itself',
     });
   }
   const footer = parseFooter(image);
@@ -103,9 +104,6 @@ export function parseFirmware(image: Uint8Array): Firmware {
 }
 
 const FOUR_GIB = 2 ** 32;
-
-/** "IGVM" (microsoft/igvm igvm_defs/src/lib.rs, IGVM_MAGIC_VALUE). */
-const IGVM_MAGIC = [0x49, 0x47, 0x56, 0x4d];
 
 const AreaEntry = layout('firmware footer area', { base: u32le, size: u32le });
 

@@ -32,7 +32,7 @@ export interface Profile {
 }
 
 /** KVM's INITIAL_VMSA_GPA (Linux arch/x86/kvm/svm/sev.c): the highest page of a 48-bit address space. */
-const KVM_VMSA_GPA = 0xffff_ffff_f000n;
+export const KVM_VMSA_GPA = 0xffff_ffff_f000n;
 
 /** Start state at `address`: CS holds the upper half, IP the lower. */
 function startAt(address: number, csAttributes: number): Pick<VmsaFields, 'cs' | 'rip'> {

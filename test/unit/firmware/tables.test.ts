@@ -244,7 +244,7 @@ describe('a firmware image', () => {
     expect(failure(() => parseFirmware(igvm))).toEqual({
       kind: 'format',
       message: 'firmware: this is an IGVM file, not the image of a firmware',
-      hint: 'give the OVMF image itself: digests of IGVM files are not predicted here, igvmmeasure of COCONUT SVSM does that',
+      hint: 'predict its digest with `bootseal measure igvm FILE`, or give the OVMF image itself',
     });
     igvm[3] = 0;
     expect(parseFirmware(igvm).size).toBe(igvm.length);

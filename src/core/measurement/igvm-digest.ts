@@ -1,0 +1,94 @@
+/** @module The digest of the pieces of a guest that an IGVM file describes. */
+import { BootsealError } from '../errors.ts';
+import type { Hashes } from '../hash.ts';
+import { igvmRefusal } from '../igvm/refusal.ts';
+import type { IgvmPlatformName, Piece } from './igvm-loaders.ts';
+import type { Step } from './plan.ts';
+import { PAGE_SIZE, SnpDigest } from './snp.ts';
+
+/** The most that is measured of one guest, bytes. */
+const MOST_BYTES = 2 ** 32;
+
+const ZEROS = new Uint8Array(PAGE_SIZE);
+
+/** What grows with every piece. */
+interface Growing {
+  add(piece: Piece): void;
+  value(): Uint8Array;
+}
+
+/** Returns the digest, and adds its steps to `steps`, in which neighbours of one name and type are one. Throws `format` beyond 4 GiB. */
+export function digestOf(
+  platform: IgvmPlatformName,
+  pieces: readonly Piece[],
+  hashes: Hashes,
+  steps?: Step[],
+): Uint8Array {
+  const total = pieces.reduce((sum, { length }) => sum + length, 0);
+  if (total > MOST_BYTES) throw igvmRefusal(`the guest has ${total} bytes of pages, more than the 4 GiB measured here`);
+  const growing = startDigest(platform, hashes);
+  let run: { piece: Piece; length: number } | undefined;
+  const close = () => {
+    if (run === undefined) return;
+    const { piece, length } = run;
+    const type = platform === 'snp' || piece.type === 'vmsa' ? piece.type : 'data';
+    steps?.push({ name: piece.name, type, gpa: piece.gpa, length, digest: growing.value() });
+  };
+  for (const piece of pieces) {
+    if (piece.gpa + BigInt(piece.length) > 1n << 64n) throw igvmRefusal(`${piece.name} ends beyond all addresses`);
+    if (steps !== undefined) {
+      if (run !== undefined && follows(run.piece, run.length, piece)) run.length += piece.length;
+      else {
+        close();
+        run = { piece, length: piece.length };
+      }
+    }
+    growing.add(piece);
+  }
+  close();
+  return growing.value();
+}
+
+function follows(first: Piece, length: number, next: Piece): boolean {
+  return next.name === first.name && next.type === first.type && next.gpa === first.gpa + BigInt(length);
+}
+
+function startDigest(platform: IgvmPlatformName, hashes: Hashes): Growing {
+  switch (platform) {
+    case 'snp':
+      return snpDigest(hashes);
+    case 'sev':
+    case 'sev-es':
+      return sevDigest(hashes);
+    default:
+      throw new BootsealError('usage', 'the MRTD of IGVM files for TDX is not predicted', {
+        hint: 'give --platform snp, sev-es or sev if the file is for one of them',
+      });
+  }
+}
+
+function snpDigest(hashes: Hashes): Growing {
+  const digest = new SnpDigest(hashes);
+  return {
+    value: () => digest.value(),
+    add({ type, gpa, length, contents }) {
+      if (type !== 'normal' && type !== 'vmsa') return digest.addWithoutContents(type, gpa, length);
+      for (let at = 0; at < length; at += PAGE_SIZE) digest.add(type, gpa + BigInt(at), pageAt(contents, at));
+    },
+  };
+}
+
+function sevDigest(hashes: Hashes): Growing {
+  const hash = hashes.startSha256();
+  return {
+    value: () => hash.copy().digest(),
+    add({ length, contents }) {
+      for (let at = 0; at < length; at += PAGE_SIZE) hash.update(pageAt(contents, at));
+    },
+  };
+}
+
+/** Pieces have whole pages of contents, or none. */
+function pageAt(contents: Uint8Array | undefined, at: number): Uint8Array {
+  return contents !== undefined && at < contents.length ? contents.subarray(at, at + PAGE_SIZE) : ZEROS;
+}

@@ -1,0 +1,148 @@
+/** @module The digest of a guest that is started from an IGVM file, and where those who load or predict it disagree. */
+import { BootsealError } from '../errors.ts';
+import type { Hashes } from '../hash.ts';
+import type { IdBlockDirective } from '../igvm/directives.ts';
+import type { IgvmFile } from '../igvm/file.ts';
+import { igvmDifferences } from './igvm-differences.ts';
+import { digestOf } from './igvm-digest.ts';
+import { type IgvmLoader, type IgvmPlatformName, LOADERS, type Loading, piecesOf } from './igvm-loaders.ts';
+import { igvmStop, loaderName } from './igvm-stop.ts';
+import type { Step } from './plan.ts';
+
+/** A guest to measure. */
+export interface IgvmRequest {
+  readonly file: IgvmFile;
+  /** Default: the first of snp, sev-es, sev and tdx that the file is for, as QEMU chooses. */
+  readonly platform?: IgvmPlatformName | undefined;
+  /** Default: qemu, and microsoft for tdx. */
+  readonly loader?: IgvmLoader | undefined;
+  /** Whether pages without data are SNP's ZERO pages; default: no. Only with `coconut`. */
+  readonly nativeZero?: boolean | undefined;
+  /** Whether to keep every step; default: no. */
+  readonly plan?: boolean | undefined;
+}
+
+/** What another loader makes of the same file, where that is something else. */
+export interface OtherLoader {
+  readonly loader: IgvmLoader;
+  /** Absent when it stops at the file. */
+  readonly digest: Uint8Array | undefined;
+  /** At what it stops. */
+  readonly stops: string | undefined;
+}
+
+/** A guest's digest: 32 bytes for SEV and SEV-ES, 48 for SNP. */
+export interface IgvmMeasured {
+  readonly platform: IgvmPlatformName;
+  readonly loader: IgvmLoader;
+  readonly digest: Uint8Array;
+  /** Present when the request asks for the plan. */
+  readonly plan: readonly Step[] | undefined;
+  /** The policy that the file asks for, where it does. */
+  readonly policy: bigint | undefined;
+  /** The VMSAs that are in the digest, 4096 bytes each, in its order. */
+  readonly vmsas: readonly Uint8Array[];
+  /** The SNP ID block of the file for the platform: the digest that it demands. */
+  readonly idBlock: Uint8Array | undefined;
+  /** What in the file the loaders treat differently; empty where all agree. */
+  readonly differences: readonly string[];
+  /** Those with another digest, or none. */
+  readonly others: readonly OtherLoader[];
+}
+
+const PREFERENCE: readonly IgvmPlatformName[] = ['snp', 'sev-es', 'sev', 'tdx'];
+
+/**
+ * Measures a guest. Throws `usage` for a platform that the file is not for or the loader does not know, `format` for a file that the
+ * loader stops at and for more than 4 GiB of pages.
+ */
+export function measureIgvm(request: IgvmRequest, hashes: Hashes): IgvmMeasured {
+  const { file } = request;
+  const platform = request.platform ?? preferred(file);
+  const mask = file.platforms.find(({ type }) => type === platform)?.mask;
+  if (mask === undefined) throw notFor(file, platform);
+  const loader = request.loader ?? (platform === 'tdx' ? 'microsoft' : 'qemu');
+  checkLoader(loader, platform, request.nativeZero === true);
+  const loading: Loading = { file, platform, mask, nativeZero: request.nativeZero === true };
+  const steps: Step[] = [];
+  const digest = measureAs(loader, loading, hashes, request.plan === true ? steps : undefined);
+  const differences = igvmDifferences(loading);
+  const vmsas = piecesOf(loader, loading).flatMap(({ type, contents }) =>
+    type === 'vmsa' && contents !== undefined ? [contents] : [],
+  );
+  return {
+    platform,
+    loader,
+    digest,
+    plan: request.plan === true ? steps : undefined,
+    policy: policyOf(loading),
+    vmsas,
+    idBlock: idBlockOf(loading)?.block.digest,
+    differences,
+    others: differences.length === 0 ? [] : otherLoaders(loader, loading, digest, hashes),
+  };
+}
+
+function measureAs(loader: IgvmLoader, loading: Loading, hashes: Hashes, steps?: Step[]): Uint8Array {
+  if (loader === 'microsoft' && loading.platform === 'snp' && policyOf(loading) === undefined) {
+    throw igvmStop('microsoft', 'a file without a guest policy for SNP');
+  }
+  return digestOf(loading.platform, piecesOf(loader, loading), hashes, steps);
+}
+
+function otherLoaders(loader: IgvmLoader, loading: Loading, digest: Uint8Array, hashes: Hashes): OtherLoader[] {
+  const others: OtherLoader[] = [];
+  for (const other of Object.keys(LOADERS) as IgvmLoader[]) {
+    if (other === loader || !LOADERS[other].includes(loading.platform)) continue;
+    try {
+      const its = measureAs(other, { ...loading, nativeZero: false }, hashes);
+      if (its.some((byte, i) => byte !== digest[i])) others.push({ loader: other, digest: its, stops: undefined });
+    } catch (error) {
+      if (!(error instanceof BootsealError)) throw error;
+      others.push({ loader: other, digest: undefined, stops: error.message.replace(/^IGVM: /, '') });
+    }
+  }
+  return others;
+}
+
+function policyOf({ file, mask }: Loading): bigint | undefined {
+  return file.policies.find((one) => (one.mask & mask) !== 0)?.policy;
+}
+
+function idBlockOf({ file, mask, platform }: Loading): IdBlockDirective | undefined {
+  if (platform !== 'snp') return undefined;
+  return file.directives.find(
+    (directive): directive is IdBlockDirective => directive.kind === 'id-block' && (directive.mask & mask) !== 0,
+  );
+}
+
+function preferred(file: IgvmFile): IgvmPlatformName {
+  const found = PREFERENCE.find((name) => file.platforms.some(({ type }) => type === name));
+  if (found === undefined) throw notFor(file, 'snp');
+  return found;
+}
+
+function notFor(file: IgvmFile, platform: IgvmPlatformName): BootsealError {
+  const names = file.platforms.map(({ type }) => type).join(', ');
+  return new BootsealError('usage', `the IGVM file is not for ${platform}: it is for ${names}`, {
+    hint: 'take a platform of the file that is measured: snp, sev-es, sev or tdx; or build the file for yours',
+  });
+}
+
+function checkLoader(loader: IgvmLoader, platform: IgvmPlatformName, nativeZero: boolean): void {
+  if (!LOADERS[loader].includes(platform)) {
+    const able = (Object.keys(LOADERS) as IgvmLoader[]).filter((one) => LOADERS[one].includes(platform));
+    throw new BootsealError('usage', `${loaderName(loader)} has no digest for ${platform}`, {
+      hint: `leave --as out, or take one that has: ${able.join(', ')}`,
+    });
+  }
+  if (nativeZero && (loader !== 'coconut' || platform !== 'snp')) {
+    throw new BootsealError(
+      'usage',
+      'native zero pages go with coconut and snp alone: others load zeros as plain pages',
+      {
+        hint: 'give --as coconut --platform snp with it, or leave it out',
+      },
+    );
+  }
+}

@@ -1,0 +1,225 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { bytesToHex } from '../../../src/core/hex.ts';
+import { parseIgvm } from '../../../src/core/igvm/file.ts';
+import { measureIgvm } from '../../../src/core/measurement/igvm.ts';
+import type { IgvmLoader, IgvmPlatformName } from '../../../src/core/measurement/igvm-loaders.ts';
+import { nobleHashes } from '../../../src/core/noble-hashes.ts';
+import { failure } from '../../failure.ts';
+import { vectors } from '../../fixtures.ts';
+import { type IgvmRecipe, igvmImage } from '../../igvm-image.ts';
+
+interface Vector extends IgvmRecipe {
+  readonly name: string;
+  readonly sha256: string;
+  readonly digests: Readonly<Record<string, Readonly<Record<string, string | null>>>>;
+}
+
+const { files } = vectors<{ readonly files: readonly Vector[] }>('igvm.json');
+const measured = files
+  .flatMap((vector) =>
+    Object.entries(vector.digests).flatMap(([platform, ways]) =>
+      Object.entries(ways).map(([way, digest]) => ({ vector, platform: platform as IgvmPlatformName, way, digest })),
+    ),
+  )
+  .filter(({ platform }) => platform !== 'tdx');
+
+const file = (recipe: IgvmRecipe) => parseIgvm(igvmImage(recipe));
+const named = (name: string) => {
+  const found = files.find((one) => one.name === name);
+  if (found === undefined) throw new Error(name);
+  return found;
+};
+const measure = (name: string, over: Partial<Parameters<typeof measureIgvm>[0]> = {}) =>
+  measureIgvm({ file: file(named(name)), ...over }, nobleHashes);
+
+describe('an IGVM file', () => {
+  it.each(files)('is the same from both builders: $name', (vector) => {
+    expect(createHash('sha256').update(igvmImage(vector)).digest('hex')).toBe(vector.sha256);
+  });
+
+  it.each(measured)(
+    'has the digest that $way gives it on $platform: $vector.name',
+    ({ vector, platform, way, digest }) => {
+      const request = {
+        file: file(vector),
+        platform,
+        loader: (way === 'native-zero' ? 'coconut' : way) as IgvmLoader,
+        nativeZero: way === 'native-zero',
+      };
+      if (digest === null) {
+        const { kind, message, hint } = failure(() => measureIgvm(request, nobleHashes));
+        expect(kind).toBe('format');
+        expect(message).toMatch(/^IGVM: (QEMU|igvmmeasure of COCONUT SVSM|microsoft\/igvm) stops at /);
+        expect(hint).toContain('--as');
+      } else expect(bytesToHex(measureIgvm(request, nobleHashes).digest)).toBe(digest);
+    },
+  );
+
+  it.each(files.filter(({ digests }) => digests['snp'] !== undefined))(
+    'says where loaders differ, exactly when they do: $name',
+    (vector) => {
+      const ways = vector.digests['snp'] ?? {};
+      const { qemu, coconut, microsoft } = ways;
+      const loader = qemu === null ? 'microsoft' : 'qemu';
+      const result = measureIgvm({ file: file(vector), platform: 'snp', loader }, nobleHashes);
+      const own = loader === 'qemu' ? qemu : microsoft;
+      const others = Object.entries({ qemu, coconut, microsoft })
+        .filter(([, digest]) => digest !== own)
+        .map(([name, digest]) => [name, digest ?? 'stops']);
+      expect(
+        result.others.map(({ loader: name, digest }) => [name, digest === undefined ? 'stops' : bytesToHex(digest)]),
+      ).toEqual(others);
+      expect(result.differences.length > 0).toBe(others.length > 0);
+    },
+  );
+});
+
+describe('the differences', () => {
+  it.each([
+    [
+      'parameter area of three pages',
+      ['parameter area of several pages: igvmmeasure counts the first page alone, QEMU and microsoft/igvm all'],
+    ],
+    [
+      'parameter area behind pages',
+      ['parameter area behind pages: QEMU measures it before the run of pages that it stands behind'],
+    ],
+    [
+      'shared pages',
+      ['page shared with the host: microsoft/igvm leaves it out, QEMU and igvmmeasure count it (2 of them)'],
+    ],
+    ['VMSA of another platform', ['VMSA for another platform of the file: igvmmeasure counts it all the same']],
+    ['2 MiB of zeros', ['page of 2 MiB without data: microsoft/igvm counts 4 KiB, QEMU and igvmmeasure all']],
+    [
+      '2 MiB with data',
+      [
+        'page of 2 MiB with data: microsoft/igvm counts 4 KiB, QEMU the same 4 KiB and zeros behind them, igvmmeasure stops',
+      ],
+    ],
+    ['no guest policy', ['no guest policy for SNP: microsoft/igvm stops, QEMU and igvmmeasure go on']],
+    ['VMSA first', ['VMSA before other pages: QEMU and KVM measure it last, the others in file order']],
+    [
+      'VMSAs in another order',
+      ['VMSAs not in the order of their vCPUs: QEMU and KVM measure them in it, the others in file order'],
+    ],
+    ['VMSA twice', ['several VMSAs for one vCPU: QEMU takes the last, the others measure each']],
+  ])('are named: %s', (name, differences) => {
+    expect(measure(name).differences).toEqual(differences);
+  });
+
+  it('are named for SEV and SEV-ES', () => {
+    expect(measure('SEV: zeros and unmeasured pages').differences).toEqual([
+      'page without data: QEMU hashes its zeros, igvmmeasure nothing',
+      'unmeasured page with data: igvmmeasure hashes it, QEMU does not',
+    ]);
+    const sev = measure('SEV: a secrets page', { platform: 'sev', loader: 'coconut' });
+    expect(sev.differences).toEqual([
+      'secrets or cpuid page, which only SNP has: QEMU stops, igvmmeasure hashes its data',
+      'VMSA for another platform of the file: igvmmeasure counts it all the same',
+    ]);
+    expect(sev.others).toEqual([
+      { loader: 'qemu', digest: undefined, stops: 'QEMU stops at a secrets page at 0x2000, which only SNP has' },
+    ]);
+  });
+});
+
+describe('measureIgvm', () => {
+  it('takes the first of snp, sev-es, sev that the file is for, as QEMU does', () => {
+    expect(measure('all platforms').platform).toBe('snp');
+    expect(measure('SEV: zeros and unmeasured pages').platform).toBe('sev-es');
+    const recipe: IgvmRecipe = { platforms: [{ type: 4, mask: 1 }], directives: [] };
+    expect(measureIgvm({ file: file(recipe) }, nobleHashes)).toMatchObject({ platform: 'sev', loader: 'qemu' });
+  });
+
+  it('refuses a platform that the file is not for, and a loader that has no digest for it', () => {
+    expect(failure(() => measure('no VMSA', { platform: 'sev' }))).toEqual({
+      kind: 'usage',
+      message: 'the IGVM file is not for sev: it is for snp',
+      hint: 'take a platform of the file that is measured: snp, sev-es, sev or tdx; or build the file for yours',
+    });
+    const vsm = file({ platforms: [{ type: 1, mask: 1 }], directives: [] });
+    expect(failure(() => measureIgvm({ file: vsm }, nobleHashes)).message).toBe(
+      'the IGVM file is not for snp: it is for vsm',
+    );
+    expect(failure(() => measure('all platforms', { platform: 'sev', loader: 'microsoft' }))).toEqual({
+      kind: 'usage',
+      message: 'microsoft/igvm has no digest for sev',
+      hint: 'leave --as out, or take one that has: qemu, coconut',
+    });
+    for (const request of [{ nativeZero: true }, { nativeZero: true, loader: 'coconut', platform: 'sev' }] as const) {
+      expect(failure(() => measure('all platforms', request))).toMatchObject({
+        kind: 'usage',
+        message: 'native zero pages go with coconut and snp alone: others load zeros as plain pages',
+      });
+    }
+  });
+
+  it('keeps a plan in which neighbours are one step, and which ends in the digest', () => {
+    const { plan, digest, vmsas, policy } = measure(files[0]?.name ?? '', { plan: true });
+    expect(plan?.map(({ name, type, gpa, length }) => [name, type, gpa, length])).toEqual([
+      ['parameters 0', 'unmeasured', 0x5000n, 0x1000],
+      ['page data', 'normal', 0x1000n, 0x3000],
+      ['page data', 'unmeasured', 0x4000n, 0x1000],
+      ['secrets', 'secrets', 0x6000n, 0x1000],
+      ['cpuid', 'cpuid', 0x7000n, 0x2000],
+      ['page data', 'normal', 0xfffff000n, 0x1000],
+      ['vcpu 0', 'vmsa', 0xfffffffff000n, 0x1000],
+    ]);
+    expect(plan?.at(-1)?.digest).toEqual(digest);
+    expect(vmsas).toHaveLength(1);
+    expect(policy).toBe(0x30000n);
+    expect(measure('no VMSA').plan).toBeUndefined();
+  });
+
+  it('has data steps for SEV, each with the digest after it', () => {
+    const { plan, digest } = measure('SEV: zeros and unmeasured pages', { plan: true });
+    expect(plan?.map(({ name, type, gpa, length }) => [name, type, gpa, length])).toEqual([
+      ['page data', 'data', 0x1000n, 0x2000],
+      ['vcpu 0', 'vmsa', 0xfffffffff000n, 0x1000],
+      ['vcpu 1', 'vmsa', 0xfffffffff000n, 0x1000],
+    ]);
+    expect(plan?.at(-1)?.digest).toEqual(digest);
+  });
+
+  it('returns the digest that the ID block for SNP demands, which is no part of the digest', () => {
+    const plain = measure('two VMSAs');
+    const withBlock = (mask: number) => ({
+      ...named('two VMSAs'),
+      directives: [...named('two VMSAs').directives, { kind: 'id-block' as const, mask, digest: '5a'.repeat(48) }],
+    });
+    const signed = measureIgvm({ file: file(withBlock(1)) }, nobleHashes);
+    expect(signed.digest).toEqual(plain.digest);
+    expect(bytesToHex(signed.idBlock ?? new Uint8Array())).toBe('5a'.repeat(48));
+    expect(measureIgvm({ file: file(withBlock(2)) }, nobleHashes).idBlock).toBeUndefined();
+    expect(plain.idBlock).toBeUndefined();
+  });
+
+  it('measures at most 4 GiB, and no page beyond all addresses', () => {
+    const large = (count: number): IgvmRecipe => ({
+      platforms: [{ type: 2, mask: 1 }],
+      directives: [
+        { kind: 'area', index: 0, size: 0xfffff000 },
+        { kind: 'insert', gpa: '0x0', mask: 1, index: 0 },
+        ...Array.from(
+          { length: count },
+          () => ({ kind: 'page', gpa: '0x0', mask: 1, flags: 0, type: 0, data: null }) as const,
+        ),
+      ],
+    });
+    expect(failure(() => measureIgvm({ file: file(large(2)) }, nobleHashes))).toMatchObject({
+      kind: 'format',
+      message: 'IGVM: the guest has 4294971392 bytes of pages, more than the 4 GiB measured here',
+    });
+    const beyond: IgvmRecipe = {
+      platforms: [{ type: 2, mask: 1 }],
+      directives: [
+        { kind: 'area', index: 3, size: 0x2000 },
+        { kind: 'insert', gpa: '0xfffffffffffff000', mask: 1, index: 3 },
+      ],
+    };
+    expect(failure(() => measureIgvm({ file: file(beyond) }, nobleHashes)).message).toBe(
+      'IGVM: parameters 3 ends beyond all addresses',
+    );
+  });
+});

@@ -1,0 +1,321 @@
+#!/usr/bin/env python3
+"""Makes igvm.json: IGVM files described in words, and the digest that each loader gives them.
+
+Independent of src: it writes the files itself, reads them back itself, and follows the loops of igvmmeasure (COCONUT SVSM
+f4bc4bc), igvm/src/measurement (microsoft/igvm e6c3ff1) and backends/igvm.c (QEMU) step by step. No code of theirs is in it.
+
+    python3 igvm.py > igvm.json
+    python3 igvm.py "no VMSA" > file.igvm
+"""
+import hashlib, json, struct, sys, zlib
+
+PAGE, LARGE, KVM = 4096, 1 << 21, 0xFFFFFFFFF000
+NATIVE, VSM, SNP, TDX, SEV, ES = range(6)
+
+
+def page_bytes(seed):
+    return bytes((seed + 31 * i + (i >> 8)) & 0xFF for i in range(PAGE))
+
+
+# --- writing
+
+def build(recipe):
+    heads, data = [], b""
+    total = 0
+    for kind, payload in headers(recipe, None):
+        total += 8 + (len(payload) + 7) // 8 * 8
+    start = 24 + total
+    blobs = []
+
+    def place(seed):
+        if seed is None:
+            return 0
+        blobs.append(page_bytes(seed))
+        return start + PAGE * (len(blobs) - 1)
+
+    variable = b""
+    for kind, payload in headers(recipe, place):
+        variable += struct.pack("<II", kind, len(payload)) + payload + bytes(-len(payload) % 8)
+    data = b"".join(blobs)
+    fixed = [b"IGVM", 1, 24, len(variable), start + len(data), 0]
+    fixed[5] = zlib.crc32(struct.pack("<4sIIIII", *fixed) + variable)
+    return struct.pack("<4sIIIII", *fixed) + variable + data
+
+
+def headers(recipe, place):
+    place = place or (lambda seed: 0)
+    for p in recipe["platforms"]:
+        yield 0x1, struct.pack("<IBBHQ", p["mask"], 0, p["type"], 1, 0)
+    for p in recipe.get("policies", []):
+        yield 0x101, struct.pack("<QII", int(p["policy"], 16), p["mask"], 0)
+    for d in recipe["directives"]:
+        kind, gpa = d["kind"], int(d.get("gpa", "0x0"), 16)
+        if kind == "page":
+            yield 0x302, struct.pack("<QIIIHH", gpa, d["mask"], place(d["data"]), d["flags"], d["type"], 0)
+        elif kind == "area":
+            yield 0x301, struct.pack("<QII", d["size"], d["index"], 0)
+        elif kind == "insert":
+            yield 0x303, struct.pack("<QII", gpa, d["mask"], d["index"])
+        elif kind == "vcpu":
+            yield 0x304, struct.pack("<QIIHH", gpa, d["mask"], place(d["data"]), d["vcpu"], 0)
+        elif kind == "memory":
+            yield 0x305, struct.pack("<QIIII", gpa, d["mask"], d["size"], 0, 0)
+        elif kind == "id-block":
+            yield 0x30B, struct.pack("<IB3x", d["mask"], 0) + bytes.fromhex(d["digest"]) + bytes(32) + struct.pack("<IIII", 1, 0, 1, 1) + bytes(592)
+
+
+# --- reading back
+
+def parse(blob):
+    magic, version, at, size, total, crc = struct.unpack_from("<4sIIIII", blob)
+    assert magic == b"IGVM" and total == len(blob)
+    platforms, policies, directives = {}, [], []
+    end = at + size
+    while at < end:
+        kind, length = struct.unpack_from("<II", blob, at)
+        body = blob[at + 8 : at + 8 + length]
+        at += 8 + (length + 7) // 8 * 8
+        if kind == 0x1:
+            mask, _, ptype, _, _ = struct.unpack("<IBBHQ", body)
+            platforms[ptype] = mask
+        elif kind == 0x101:
+            policies.append(struct.unpack("<QII", body)[1])
+        elif kind == 0x302:
+            gpa, mask, off, flags, dtype, _ = struct.unpack("<QIIIHH", body)
+            directives.append(("page", gpa, mask, flags, dtype, blob[off : off + PAGE] if off else b""))
+        elif kind == 0x301:
+            directives.append(("area",) + struct.unpack("<QII", body)[:2])
+        elif kind == 0x303:
+            directives.append(("insert",) + struct.unpack("<QII", body))
+        elif kind == 0x304:
+            gpa, mask, off, vcpu, _ = struct.unpack("<QIIHH", body)
+            directives.append(("vcpu", gpa, mask, vcpu, blob[off : off + PAGE]))
+        else:
+            directives.append(("other",))
+    return platforms, policies, directives
+
+
+class Stop(Exception):
+    pass
+
+
+class Ld:
+    def __init__(self):
+        self.ld = bytes(48)
+
+    def update(self, ptype, gpa, contents=None):
+        h = hashlib.sha384(contents).digest() if contents is not None else bytes(48)
+        info = self.ld + h + struct.pack("<HBB", 0x70, ptype, 0) + bytes(4) + struct.pack("<Q", gpa)
+        assert len(info) == 0x70
+        self.ld = hashlib.sha384(info).digest()
+
+
+# --- igvmmeasure: do_measure, measure_page, measure_page_4k, measure_vmsa
+
+def igvmmeasure(parsed, platform, native_zero=False):
+    platforms, _, directives = parsed
+    compat = platforms[platform]
+    ld, es = Ld(), hashlib.sha256()
+
+    def page_4k(gpa, flags, dtype, data):
+        if platform != SNP:
+            es.update(data)
+        elif dtype == 0 and flags & 2:
+            ld.update(4, gpa)
+        elif dtype == 0 and not data:
+            ld.update(3, gpa) if native_zero else ld.update(1, gpa, bytes(PAGE))
+        elif dtype == 0:
+            ld.update(1, gpa, data)
+        elif dtype == 1:
+            ld.update(5, gpa)
+        else:
+            ld.update(6, gpa)
+
+    def page(gpa, flags, dtype, data):
+        size = LARGE if flags & 1 else PAGE
+        if data and len(data) != size:
+            raise Stop("assert")
+        for off in range(0, size, PAGE):
+            page_4k(gpa + off, flags, dtype, data[off : off + PAGE])
+
+    for d in directives:
+        if d[0] == "page" and d[2] & compat:
+            page(d[1], d[3], d[4], d[5])
+        elif d[0] == "insert" and d[2] & compat:
+            page(d[1], 2, 0, b"")
+        elif d[0] == "vcpu" and [t for t, m in platforms.items() if m == d[2]][0] in (SNP, ES):
+            ld.update(2, d[1], d[4]) if platform == SNP else es.update(d[4])
+    return (ld.ld if platform == SNP else es.digest()).hex()
+
+
+# --- microsoft/igvm: generate_snp_measurement, generate_tdx_measurement
+
+def microsoft(parsed, platform):
+    platforms, policies, directives = parsed
+    compat, areas, ld, td = platforms[platform], {}, Ld(), hashlib.sha384()
+    if platform == SNP and not any(m & compat == compat for m in policies):
+        raise Stop("MissingGuestPolicy")
+
+    def tdx(gpa, data):
+        td.update(b"MEM.PAGE.ADD".ljust(16, b"\0") + struct.pack("<Q", gpa) + bytes(104))
+        if data is not None:
+            data = data or bytes(PAGE)
+            for off in range(0, PAGE, 256):
+                td.update(b"MR.EXTEND".ljust(16, b"\0") + struct.pack("<Q", gpa + off) + bytes(104) + data[off : off + 256])
+
+    for d in directives:
+        if d[0] == "area":
+            areas[d[2]] = d[1]
+        elif d[0] == "other" or d[2] & compat != compat:
+            continue
+        elif d[0] == "page":
+            _, gpa, _, flags, dtype, data = d
+            if flags & 4:
+                continue
+            if platform == TDX:
+                tdx(gpa, None if flags & 2 else data)
+            elif dtype == 1:
+                ld.update(5, gpa)
+            elif dtype in (2, 3):
+                ld.update(6, gpa)
+            elif flags & 2:
+                ld.update(4, gpa)
+            else:
+                ld.update(1, gpa, data or bytes(PAGE))
+        elif d[0] == "insert":
+            for gpa in range(d[1], d[1] + areas[d[3]], PAGE):
+                ld.update(4, gpa) if platform == SNP else tdx(gpa, None)
+        elif d[0] == "vcpu" and platform == SNP:
+            ld.update(2, d[1], d[4])
+    return (ld.ld if platform == SNP else td.digest()).hex()
+
+
+# --- QEMU: qigvm_process_file with the regions of qigvm_process_mem_page, and KVM's end of a launch
+
+def qemu(parsed, platform):
+    platforms, _, directives = parsed
+    compat, areas, ld, es = platforms[platform], {}, Ld(), hashlib.sha256()
+    state, region = {}, []
+
+    def set_guest_state(gpa, blob, kind):
+        if kind in ("secrets", "cpuid") and platform != SNP:
+            raise Stop(kind)
+        if platform != SNP:
+            if kind == "data":
+                es.update(blob)
+            return
+        for off in range(0, len(blob), PAGE):
+            if kind == "data":
+                ld.update(1, gpa + off, blob[off : off + PAGE])
+            else:
+                ld.update({"unmeasured": 4, "secrets": 5, "cpuid": 6}[kind], gpa + off)
+
+    def flush():
+        if not region:
+            return
+        flags, dtype = region[-1][1][3], region[-1][1][4]
+        size = LARGE if flags & 1 else PAGE
+        blob = b"".join(r[1][5] + bytes(size - len(r[1][5])) for r in region)
+        kind = "secrets" if dtype == 1 else "cpuid" if dtype in (2, 3) else "unmeasured" if flags & 2 else "data"
+        set_guest_state(region[0][1][1], blob, kind)
+        region.clear()
+
+    for index, d in enumerate(directives):
+        if d[0] == "area":
+            areas[d[2]] = d[1]
+        elif d[0] == "page" and d[2] & compat:
+            if region:
+                last_index, last = region[-1]
+                size = LARGE if last[3] & 1 else PAGE
+                before = directives[index - 1]
+                no_data = lambda one: one[0] != "page" or not one[5]
+                same = (d[3], d[4], d[2]) == (last[3], last[4], last[2]) and no_data(d) == no_data(before)
+                if not same or last[1] + size != d[1] or last_index != index - 1:
+                    flush()
+            region.append((index, d))
+        elif d[0] == "insert" and d[2] & compat:
+            set_guest_state(d[1], bytes(areas[d[3]]), "unmeasured")
+        elif d[0] == "vcpu" and d[2] & compat:
+            if platform == SEV or d[1] != KVM:
+                raise Stop("vmsa")
+            state[d[3]] = d[4]
+    flush()
+    for vcpu in sorted(state):
+        ld.update(2, KVM, state[vcpu]) if platform == SNP else es.update(state[vcpu])
+    return (ld.ld if platform == SNP else es.digest()).hex()
+
+
+# --- the files
+
+def page(gpa, data, mask=1, flags=0, type=0):
+    return {"kind": "page", "gpa": hex(gpa), "mask": mask, "flags": flags, "type": type, "data": data}
+
+
+def vcpu(data, gpa=KVM, mask=1, vcpu=0):
+    return {"kind": "vcpu", "gpa": hex(gpa), "mask": mask, "vcpu": vcpu, "data": data}
+
+
+def area(index, size):
+    return {"kind": "area", "index": index, "size": size}
+
+
+def insert(gpa, index, mask=1):
+    return {"kind": "insert", "gpa": hex(gpa), "mask": mask, "index": index}
+
+
+SNP_ONLY, POLICY = [{"type": SNP, "mask": 1}], [{"policy": "0x30000", "mask": 1}]
+TWO = [{"type": SNP, "mask": 1}, {"type": ES, "mask": 2}]
+ALL = [{"type": SNP, "mask": 1}, {"type": ES, "mask": 2}, {"type": SEV, "mask": 4}, {"type": TDX, "mask": 8}, {"type": VSM, "mask": 16}]
+
+FILES = {
+    "all agree: pages, zeros, unmeasured, secrets, cpuid, parameters first, VMSA last": dict(
+        platforms=SNP_ONLY, policies=POLICY,
+        directives=[area(0, PAGE), {"kind": "memory", "gpa": "0x0", "mask": 1, "size": 0x100000}, insert(0x5000, 0),
+                    page(0x1000, 1), page(0x2000, 2), page(0x3000, None), page(0x4000, 3, flags=2), page(0x6000, None, type=1),
+                    page(0x7000, None, type=2), page(0x8000, 5, type=3), page(0xFFFFF000, 6), vcpu(7)]),
+    "no VMSA": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1)]),
+    "two VMSAs": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(2), vcpu(3, vcpu=1)]),
+    "parameter area of three pages": dict(platforms=SNP_ONLY, policies=POLICY, directives=[area(7, 3 * PAGE), insert(0x10000, 7), page(0x1000, 1), vcpu(9)]),
+    "parameter area behind pages": dict(platforms=SNP_ONLY, policies=POLICY,
+        directives=[area(0, PAGE), page(0x1000, 1), page(0x2000, 2), page(0x9000, 3), insert(0x5000, 0), page(0xA000, 4), vcpu(9)]),
+    "shared pages": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), page(0x2000, 2, flags=4), page(0x3000, None, flags=6), vcpu(9)]),
+    "VMSA of another platform": dict(platforms=TWO, policies=POLICY, directives=[page(0x1000, 1, mask=3), page(0x2000, 2, mask=2), vcpu(9), vcpu(10, mask=2)]),
+    "2 MiB of zeros": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(LARGE, None, flags=1), vcpu(9)]),
+    "2 MiB unmeasured, secrets": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(LARGE, None, flags=3), page(2 * LARGE, None, flags=1, type=1), vcpu(9)]),
+    "2 MiB with data": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(LARGE, 4, flags=1), vcpu(9)]),
+    "no guest policy": dict(platforms=SNP_ONLY, policies=[], directives=[page(0x1000, 1), vcpu(9)]),
+    "VMSA first": dict(platforms=SNP_ONLY, policies=POLICY, directives=[vcpu(9), page(0x1000, 1)]),
+    "VMSAs in another order": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(3, vcpu=1), vcpu(2)]),
+    "VMSA twice": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(3), vcpu(2)]),
+    "VMSA at an address of Hyper-V": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(9, gpa=0x8000)]),
+    "all platforms": dict(platforms=ALL, policies=POLICY,
+        directives=[area(1, 2 * PAGE), insert(0x20000, 1, mask=31), page(0x1000, 1, mask=31), page(0x2000, None, mask=31), page(0x3000, 3, mask=8, flags=2),
+                    page(0x4000, 4, mask=8, flags=4), page(0x5000, None, mask=1, type=2), vcpu(9), vcpu(10, mask=2)]),
+    "SEV: zeros and unmeasured pages": dict(platforms=ALL[1:3], directives=[page(0x1000, 1, mask=6), page(0x2000, None, mask=6), page(0x3000, 3, mask=6, flags=2), vcpu(9, mask=2), vcpu(10, mask=2, vcpu=1)]),
+    "SEV: a secrets page": dict(platforms=ALL[1:3], directives=[page(0x1000, 1, mask=6), page(0x2000, 2, mask=6, type=1), vcpu(9, mask=2)]),
+}
+
+if len(sys.argv) > 1:
+    sys.stdout.buffer.write(build(FILES[sys.argv[1]]))
+    sys.exit()
+
+NAMES = {SNP: "snp", ES: "sev-es", SEV: "sev", TDX: "tdx"}
+out = []
+for name, recipe in FILES.items():
+    blob = build(recipe)
+    parsed = parse(blob)
+    digests = {}
+    for ptype in parsed[0]:
+        if ptype not in NAMES:
+            continue
+        its = digests.setdefault(NAMES[ptype], {})
+        ways = {"microsoft": microsoft} if ptype == TDX else {"qemu": qemu, "coconut": igvmmeasure}
+        if ptype == SNP:
+            ways.update({"microsoft": microsoft, "native-zero": lambda a, b: igvmmeasure(a, b, True)})
+        for way, run in ways.items():
+            try:
+                its[way] = run(parsed, ptype)
+            except Stop:
+                its[way] = None
+    out.append({"name": name, **recipe, "sha256": hashlib.sha256(blob).hexdigest(), "digests": digests})
+print(json.dumps({"class": "derived", "made": "by igvm.py beside this file, which shares nothing with src", "files": out}, indent=1))
