@@ -2,6 +2,7 @@
  * @module bootseal as a library: what the command does, as functions of bytes. Nothing here reads a clock, a file or randomness
  * by itself; `nodeHashes` and `nodePublicKey` lend node:crypto to the functions that ask for it.
  */
+export { type CcelEvent, MAX_CCEL_BYTES, parseCcel } from './core/attestation/ccel.ts';
 export {
   createIdAuth,
   type EcdsaSigner,
@@ -11,6 +12,7 @@ export {
   verifyIdBlock,
 } from './core/attestation/id-auth.ts';
 export { encodeIdBlock, ID_BLOCK_SIZE, type IdBlockFields, parseIdBlock } from './core/attestation/id-block.ts';
+export { checkCcel, replayCcel } from './core/attestation/replay-ccel.ts';
 export {
   describeSnpPolicy,
   parseSnpPolicy,
@@ -19,6 +21,7 @@ export {
   snpPolicyRisks,
 } from './core/attestation/snp-policy.ts';
 export { findSnpReport, type Report, SnpReport } from './core/attestation/snp-report.ts';
+export { parseTdxQuote, type TdxQuote } from './core/attestation/tdx-quote.ts';
 export { BootsealError, type ErrorDetails, type ErrorKind } from './core/errors.ts';
 export { accountOf, type LaunchAccount } from './core/explain/account.ts';
 export { CAUSES, type Cause, type CauseName } from './core/explain/cause.ts';

@@ -21,6 +21,7 @@ import { MEASUREMENT_HELP, readMeasurement } from './measurement-input.ts';
 import { withSearchProgress } from './search-progress.ts';
 import { readTik, readTransportKeys } from './transport-keys.ts';
 import { launchJson, printLaunch, remarkPolicy, remarkRecord } from './verified-launch.ts';
+import { verifyCcelCommand } from './verify-ccel.ts';
 
 type Platform = 'sev' | 'sev-es';
 
@@ -66,6 +67,7 @@ export function verifyCommand(io: Io): Command {
   return new Command('verify')
     .description('Check what a platform reports.')
     .addCommand(launch)
+    .addCommand(verifyCcelCommand(io))
     .addHelpText('after', HELP);
 }
 

@@ -19,6 +19,8 @@ beforeAll(() => {
     code: 'sev-snp-measure/svsm_ovmf.fd',
     svsm: 'sev-snp-measure/svsm.bin',
     'all.igvm': 'igvm/all.igvm',
+    ccel: 'go-tdx-guest/ccel_data.dat',
+    quote: 'go-tdx-guest/cos-113-tdx-quote.dat',
   };
   for (const [name, from] of Object.entries(files)) fs.writeFileSync(path.join(folder, name), fixture(from));
   fs.writeFileSync(path.join(folder, 'kernel.fd'), fixture('sev-snp-measure/ovmf_OvmfX64_suffix.bin'));
@@ -71,6 +73,7 @@ describe('the keys of --json', () => {
       'docs/session.md',
       `session create --platform sev-es --platform-certs ${ROME} --policy nodbg,noks,nosend,es --firmware fw --kernel kernel --cpu EPYC --accept-firmware enforcing-some-unverified --out session --json`,
     ],
+    ['docs/ccel.md', 'verify ccel ccel --quote quote --json'],
     ['docs/secret.md', 'verify launch --record launch/record.json --measurement launch/measurement.b64 --json'],
     [
       'docs/secret.md',

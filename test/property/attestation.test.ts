@@ -1,12 +1,16 @@
 import * as crypto from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parseCcel } from '../../src/core/attestation/ccel.ts';
 import { createIdAuth, ID_AUTH_SIZE, verifyIdBlock } from '../../src/core/attestation/id-auth.ts';
 import { encodeIdBlock, ID_BLOCK_SIZE } from '../../src/core/attestation/id-block.ts';
+import { checkCcel } from '../../src/core/attestation/replay-ccel.ts';
+import { parseTdxQuote } from '../../src/core/attestation/tdx-quote.ts';
 import { nodeHashes } from '../../src/host/node-hashes.ts';
 import { nodePublicKey } from '../../src/host/public-key.ts';
 import { signerOf } from '../../src/host/signing-key.ts';
 import { typedOrValue } from '../failure.ts';
+import { fixture } from '../fixtures.ts';
 
 const checks = { publicKey: nodePublicKey, hashes: nodeHashes };
 const fresh = () => {
@@ -43,5 +47,48 @@ describe('an ID block with its authentication information', () => {
         expect(typedOrValue(() => verifyIdBlock(block, auth, checks))).toBeUndefined();
       }),
     );
+  });
+});
+
+describe('an event log and a quote', () => {
+  const log = fixture('go-tdx-guest/ccel_data.dat').subarray(0, 0x4700);
+  const quote = fixture('go-tdx-guest/cos-113-tdx-quote.dat');
+  const agrees = (events: Uint8Array, signed: Uint8Array) =>
+    typedOrValue(() => {
+      checkCcel(parseCcel(events), parseTdxQuote(signed), nodeHashes);
+      return true;
+    });
+
+  it('of any bytes are read or refused', () => {
+    const start = log.subarray(0, 65);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        typedOrValue(() => parseCcel(bytes));
+        typedOrValue(() => parseCcel(Uint8Array.from([...start, ...bytes])));
+        typedOrValue(() => parseTdxQuote(bytes));
+      }),
+    );
+  });
+
+  it('agree; with any bit of a register or of a digest changed they do not', () => {
+    expect(agrees(log, quote)).toBe(true);
+    const flipped = (bytes: Uint8Array, at: number, bit: number) => {
+      const copy = bytes.slice();
+      copy[at] = (copy[at] ?? 0) ^ (1 << bit);
+      return copy;
+    };
+    const bit = fc.nat({ max: 7 });
+    fc.assert(
+      fc.property(fc.integer({ min: 0x30 + 0x148, max: 0x30 + 0x207 }), bit, (at, b) => {
+        expect(agrees(log, flipped(quote, at, b))).toBeUndefined();
+      }),
+    );
+    // The digest of the first event, after register, type, count and algorithm.
+    fc.assert(
+      fc.property(fc.integer({ min: 65 + 14, max: 65 + 61 }), bit, (at, b) => {
+        expect(agrees(flipped(log, at, b), quote)).toBeUndefined();
+      }),
+    );
+    fc.assert(fc.property(fc.nat({ max: log.length - 1 }), bit, (at, b) => void agrees(flipped(log, at, b), quote)));
   });
 });

@@ -1,0 +1,36 @@
+/** @module Types of events in logs of measurements (TCG PC Client Platform Firmware Profile 1.06, table 27). */
+
+const NAMES: Readonly<Record<number, string>> = {
+  0: 'EV_PREBOOT_CERT',
+  1: 'EV_POST_CODE',
+  3: 'EV_NO_ACTION',
+  4: 'EV_SEPARATOR',
+  5: 'EV_ACTION',
+  6: 'EV_EVENT_TAG',
+  7: 'EV_S_CRTM_CONTENTS',
+  8: 'EV_S_CRTM_VERSION',
+  9: 'EV_CPU_MICROCODE',
+  10: 'EV_PLATFORM_CONFIG_FLAGS',
+  11: 'EV_TABLE_OF_DEVICES',
+  12: 'EV_COMPACT_HASH',
+  13: 'EV_IPL',
+  14: 'EV_IPL_PARTITION_DATA',
+  2147483649: 'EV_EFI_VARIABLE_DRIVER_CONFIG',
+  2147483650: 'EV_EFI_VARIABLE_BOOT',
+  2147483651: 'EV_EFI_BOOT_SERVICES_APPLICATION',
+  2147483652: 'EV_EFI_BOOT_SERVICES_DRIVER',
+  2147483653: 'EV_EFI_RUNTIME_SERVICES_DRIVER',
+  2147483654: 'EV_EFI_GPT_EVENT',
+  2147483655: 'EV_EFI_ACTION',
+  2147483656: 'EV_EFI_PLATFORM_FIRMWARE_BLOB',
+  2147483657: 'EV_EFI_HANDOFF_TABLES',
+  2147483658: 'EV_EFI_PLATFORM_FIRMWARE_BLOB2',
+  2147483659: 'EV_EFI_HANDOFF_TABLES2',
+  2147483660: 'EV_EFI_VARIABLE_BOOT2',
+  2147483872: 'EV_EFI_VARIABLE_AUTHORITY',
+};
+
+/** Returns the name of a type, or its number in hexadecimal. */
+export function eventName(type: number): string {
+  return NAMES[type] ?? `0x${type.toString(16)}`;
+}
