@@ -45,7 +45,7 @@ const OTHER_KEYCTL = 'look what keyctl this is: the one of the package keyutils 
 export function checkDescription(type: KeyType, description: string): void {
   const size = Buffer.byteLength(description);
   if (size === 0 || size >= MAX_DESCRIPTION || description.includes('\0')) {
-    throw new BootsealError('usage', `the description of a key has 1 to ${MAX_DESCRIPTION - 1} bytes`, {
+    throw new BootsealError('usage', `the description of a key has 1 to ${MAX_DESCRIPTION - 1} bytes, and no NUL`, {
       hint: DESCRIBED,
     });
   }
@@ -119,8 +119,9 @@ export async function linkIntoSession(guest: Guest, serial: string): Promise<voi
   await guest.run(KEYCTL, { args: ['link', serial, '@s'] }).catch(ignoreTool);
 }
 
-/** Says whether the keyring of the user or that of this session has a key of this type and description. */
+/** Says whether the keyring of the user or that of this session has a key of this type and description. Throws `usage`. */
 export async function hasKey(guest: Guest, type: KeyType, description: string): Promise<boolean> {
+  checkDescription(type, description);
   for (const keyring of ['@u', '@s']) {
     const args = ['search', keyring, type, description];
     if (await guest.run(KEYCTL, { args }).then(() => true, ignoreTool)) return true;

@@ -1,10 +1,11 @@
 /** @module Opens a disk through its luks2-keyring token with an unmodified cryptsetup. */
 import { BootsealError } from '../core/errors.ts';
 import type { Luks2Header } from '../core/luks/luks2.ts';
+import { OWN_COPY } from '../core/luks/own-copy.ts';
 import { tokenMeaning } from '../core/luks/token.ts';
 import { FailedProgram, type Program } from '../host/program.ts';
 import type { Guest } from './guest.ts';
-import { addKey, hasKey, linkIntoSession, removeKey, requestKey } from './keyring.ts';
+import { addKey, checkDescription, hasKey, linkIntoSession, removeKey, requestKey } from './keyring.ts';
 
 const CRYPTSETUP: Program = { name: 'cryptsetup', package: 'cryptsetup-bin' };
 
@@ -31,7 +32,10 @@ export interface Opening {
 /** Where the key comes from: bytes, or the kernel's request with this callout. */
 export type KeySource = { readonly value: Uint8Array } | { readonly callout: string };
 
-/** Returns the token that is meant. Throws `usage` when none or several are there. */
+/**
+ * Returns the token that is meant. Throws `usage` when none or several are there, `format` when no key can have the description that
+ * it names.
+ */
 export function findKeyringToken(header: Luks2Header, wanted: number | undefined): KeyringToken {
   const tokens = header.current.metadata.tokens.flatMap((token) => {
     const meaning = tokenMeaning(token);
@@ -48,10 +52,23 @@ export function findKeyringToken(header: Luks2Header, wanted: number | undefined
       },
     );
   }
-  if (found.length === 1) return token;
-  throw new BootsealError('usage', `there are ${found.length} luks2-keyring tokens`, {
-    hint: `say which one with --token: ${found.map(({ id }) => id).join(', ')}`,
-  });
+  if (found.length > 1) {
+    throw new BootsealError('usage', `there are ${found.length} luks2-keyring tokens`, {
+      hint: `say which one with --token: ${found.map(({ id }) => id).join(', ')}`,
+    });
+  }
+  requireKeyName(token);
+  return token;
+}
+
+/** The host can write the header: cryptsetup would look for what stands before a NUL, and keyctl takes none. */
+function requireKeyName({ id, description }: KeyringToken): void {
+  try {
+    checkDescription('user', description);
+  } catch (cause) {
+    if (!(cause instanceof BootsealError)) throw cause;
+    throw new BootsealError('format', `tokens.${id}: ${cause.message}`, { ...OWN_COPY, cause });
+  }
 }
 
 /**

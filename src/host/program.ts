@@ -69,19 +69,21 @@ const FIRST_INHERITED = 3;
  * Runs a program to its end and returns what it printed.
  *
  * @param input for its standard input, which else is empty
- * @throws `tool` when it is missing, fails or prints more than 1 MiB, {@link FailedProgram} when that was its own verdict; what `stop` was
- * aborted with
+ * @throws `tool` when it is missing, fails or prints more than 1 MiB, {@link FailedProgram} when that was its own verdict; `format` for
+ * an argument with a NUL; what `stop` was aborted with
  */
 export async function runProgram(
   program: Program,
   run: Run,
   input: Uint8Array | string = '',
 ): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  checkRun(program, run);
   return outcome(program, run, execa(program.name, run.args, { ...options(run), input }));
 }
 
-/** Starts a program to talk with: standard input and output are the caller's to write and to read to the end. */
+/** Starts a program to talk with: standard input and output are the caller's to write and to read to the end. Throws `format`. */
 export function startProgram(program: Program, run: Run): Running {
+  checkRun(program, run);
   const child = execa(program.name, run.args, { ...options(run), buffer: { stdout: false, stderr: true } });
   const ended = outcome(program, run, child);
   // Whoever waits for it is told; a program that ends early also breaks the streams, which is told by `ended`.
@@ -155,6 +157,20 @@ function drained(stdin: Writable): Promise<void> {
     };
     stdin.on('drain', done);
     stdin.on('close', done);
+  });
+}
+
+/** Texts out of headers and tables of others come here too. Throws `format`, without the text: a secret may have been put there. */
+function checkRun({ name }: Program, { args, env = {}, cwd = '' }: Run): void {
+  const given: readonly (readonly [string, readonly string[]])[] = [
+    ['an argument', args],
+    ['a variable', Object.entries(env).flat()],
+    ['the folder', [cwd]],
+  ];
+  const found = given.find(([, texts]) => texts.some((text) => text.includes('\0')));
+  if (found === undefined) return;
+  throw new BootsealError('format', `${found[0]} for ${name} holds a NUL, which no program can be given`, {
+    hint: 'look for the NUL in what was typed, and in the header, token or file that the text comes from',
   });
 }
 

@@ -104,6 +104,20 @@ describeWith(needed, "the kernel's keyring and cryptsetup", () => {
     expect(ran.stderr).toContain('the header is not to be trusted: segment 0 is not encrypted at all');
   });
 
+  it.each([['--test'], ['--test', '--json'], ['--test', '--request', 'efi:disk-passphrase']])(
+    'are not asked for a key that no key can be named like: %s',
+    async (...words) => {
+      const image = path.join(folder, 'disk.img');
+      execFileSync('/usr/sbin/cryptsetup', ['token', 'remove', '--token-id', '0', image]);
+      const token = { type: 'luks2-keyring', keyslots: ['0'], key_description: `${NAME}\n\0c` };
+      execFileSync('/usr/sbin/cryptsetup', ['token', 'import', image], { input: JSON.stringify(token) });
+      const ran = await guest('unlock', 'disk.img', ...words);
+      expect(ran).toMatchObject({ status: 3, stdout: '' });
+      expect(ran.stderr).toContain('tokens.0: the description of a key has 1 to 4095 bytes, and no NUL');
+      expect(leftInRun()).toEqual([]);
+    },
+  );
+
   it('keep a key of the same name from being replaced by a disk that names it', async () => {
     spawnSync('/usr/bin/keyctl', ['padd', 'user', NAME, '@u'], { input: 'of somebody else' });
     const ran = await guest('unlock', 'disk.img', '--test');

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { BootsealError } from '../../../src/core/errors.ts';
+import type { Luks2Header } from '../../../src/core/luks/luks2.ts';
+import { toJson } from '../../../src/core/luks/metadata/json.ts';
+import { OWN_COPY } from '../../../src/core/luks/own-copy.ts';
 import type { Guest } from '../../../src/guest/guest.ts';
 import {
   addKey,
@@ -14,7 +17,7 @@ import {
   requestKey,
 } from '../../../src/guest/keyring.ts';
 import { answerRequest, parseBackend, type RequestRule } from '../../../src/guest/request-key.ts';
-import { openWithToken } from '../../../src/guest/unlock.ts';
+import { findKeyringToken, openWithToken } from '../../../src/guest/unlock.ts';
 import { FailedProgram } from '../../../src/host/program.ts';
 import { failure, HINT } from '../../failure.ts';
 import { DISK } from '../../guest-tree.ts';
@@ -153,6 +156,11 @@ describe('other uses of keyctl', () => {
       hint: HINT,
     });
   });
+  it('looks for no key that cannot be', async () => {
+    const { guest, calls } = keyctl();
+    await expect(hasKey(guest, 'user', 'a\0b')).rejects.toMatchObject({ kind: 'usage', hint: HINT });
+    expect(calls).toEqual([]);
+  });
   it('limits a key before it has its value', async () => {
     const { guest, calls } = keyctl();
     await instantiateKey(guest, '9', secret, { timeout: 5, permissions: 0x3f000000 });
@@ -174,6 +182,40 @@ describe('openWithToken', () => {
     });
     await expect(openWithToken(guest, opening, { value: secret })).rejects.toMatchObject({ kind: 'usage', hint: HINT });
     expect(calls.filter(({ args }) => !args.startsWith('search '))).toEqual([]);
+  });
+});
+
+describe('findKeyringToken', () => {
+  const metadata = (...names: string[]) =>
+    ({
+      current: {
+        metadata: {
+          tokens: names.map((name, id) => ({
+            id,
+            type: 'luks2-keyring',
+            keyslots: [0],
+            json: toJson({ type: 'luks2-keyring', keyslots: ['0'], key_description: name }),
+          })),
+        },
+      },
+    }) as unknown as Luks2Header;
+
+  it.each([
+    ['with a NUL', 'a\nb\0c'],
+    ['that is a NUL', '\0'],
+    ['of 4096 letters', 'x'.repeat(4096)],
+    ['of 4096 bytes', 'ä'.repeat(2048)],
+  ])('refuses a description %s by its token', (_, name) => {
+    expect(failure(() => findKeyringToken(metadata('a:b', name), 1))).toEqual({
+      kind: 'format',
+      message: 'tokens.1: the description of a key has 1 to 4095 bytes, and no NUL',
+      hint: OWN_COPY.hint,
+    });
+    expect(findKeyringToken(metadata('a:b', name), 0)).toEqual({ id: 0, description: 'a:b' });
+  });
+  it('takes the longest', () => {
+    const name = 'x'.repeat(4095);
+    expect(findKeyringToken(metadata(name), undefined)).toEqual({ id: 0, description: name });
   });
 });
 

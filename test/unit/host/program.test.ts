@@ -8,11 +8,12 @@ import {
   filterProgram,
   inheritedFile,
   needProgram,
+  type Run,
   runProgram,
   startProgram,
 } from '../../../src/host/program.ts';
 import { scratch } from '../../cli/script.ts';
-import { HINT } from '../../failure.ts';
+import { failure, HINT } from '../../failure.ts';
 
 const program = (name: string) => ({ name, package: 'coreutils' });
 
@@ -68,6 +69,23 @@ describe('runProgram', () => {
     } finally {
       for (const file of files) fs.closeSync(file);
     }
+  });
+
+  it.each<[string, Partial<Run>]>([
+    ['an argument', { args: ['a', 'correct\0horse'] }],
+    ['a variable', { env: { NAME: 'correct\0horse' } }],
+    ['the folder', { cwd: '/correct\0horse' }],
+  ])('refuses a NUL in %s, and does not repeat it', async (where, over) => {
+    const run = { args: [], ...over };
+    const refused = {
+      kind: 'format',
+      message: `${where} for printf holds a NUL, which no program can be given`,
+      hint: HINT,
+    };
+    await expect(runProgram(program('printf'), run)).rejects.toMatchObject(refused);
+    expect(failure(() => startProgram(program('printf'), run))).toEqual(refused);
+    await expect(feedProgram(program('printf'), run, pieces())).rejects.toMatchObject(refused);
+    await expect(collect(filterProgram(program('printf'), run, pieces()))).rejects.toMatchObject(refused);
   });
 
   it('tells what is missing and where it comes from', async () => {
