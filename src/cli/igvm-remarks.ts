@@ -16,6 +16,13 @@ export function remarkOnIgvm(io: Io, file: IgvmFile, measured: IgvmMeasured, for
   }
   remarkOnIdBlock(io, measured);
   remarkOnVcpus(io, measured);
+  if (measured.platform === 'tdx') {
+    remark(
+      io,
+      'note',
+      'MRTD is what microsoft/igvm makes of the file: QEMU loads none for TDX; RTMRs are not predicted',
+    );
+  }
   if (measured.loader === 'qemu') remarkOnQemu(io, file, measured);
 }
 

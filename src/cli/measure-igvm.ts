@@ -28,10 +28,12 @@ export function measureIgvmCommand(io: Io, examples: string): Command {
       new Option(
         '--platform <platform>',
         'the platform that starts it (default: the first of these in the file)',
-      ).choices(['snp', 'sev-es', 'sev']),
+      ).choices(['snp', 'sev-es', 'sev', 'tdx']),
     )
     .addOption(
-      new Option('--as <loader>', 'whose rules count where they differ (default: qemu)').choices(Object.keys(LOADERS)),
+      new Option('--as <loader>', 'whose rules count where they differ (default: qemu, for tdx microsoft)').choices(
+        Object.keys(LOADERS),
+      ),
     )
     .option('--native-zero', 'pages without data as SNP zero pages, as igvmmeasure has it (with --as coconut)');
   return addPrintOptions(command)
@@ -58,7 +60,7 @@ export function measureIgvmCommand(io: Io, examples: string): Command {
 
 function print(io: Io, measured: IgvmMeasured, { format }: PrintOptions): void {
   const { platform, loader, vmsas, plan } = measured;
-  const description = `platform=${platform} as=${loader}${platform === 'sev' ? '' : ` vcpus=${vmsas.length}`}`;
+  const description = `platform=${platform} as=${loader}${hasVcpus(platform) ? ` vcpus=${vmsas.length}` : ''}`;
   if (plan !== undefined) {
     io.stdout.write(`# ${description}\n`);
     for (const step of plan) io.stdout.write(`${stepLine(step, format)}\n`);
@@ -66,6 +68,9 @@ function print(io: Io, measured: IgvmMeasured, { format }: PrintOptions): void {
   remark(io, 'note', description);
   io.stdout.write(`${digestText(measured.digest, format)}\n`);
 }
+
+/** Whether the digest of a platform has the state of vCPUs. */
+const hasVcpus = (platform: IgvmPlatformName) => platform === 'snp' || platform === 'sev-es';
 
 function toJson(file: IgvmFile, measured: IgvmMeasured, read: HashedFile, { format }: PrintOptions): object {
   const { platform, loader, vmsas, policy, idBlock, digest } = measured;
@@ -78,7 +83,7 @@ function toJson(file: IgvmFile, measured: IgvmMeasured, read: HashedFile, { form
         as: loader,
         profile: null,
         profileVersion: null,
-        vcpus: platform === 'sev' ? null : vmsas.length,
+        vcpus: hasVcpus(platform) ? vmsas.length : null,
         cpu: null,
         cpuSignature: null,
         vmsaFeatures: features === undefined ? null : `0x${features.toString(16)}`,

@@ -1,8 +1,8 @@
 /** @module The digest of the pieces of a guest that an IGVM file describes. */
-import { BootsealError } from '../errors.ts';
 import type { Hashes } from '../hash.ts';
 import { igvmRefusal } from '../igvm/refusal.ts';
 import type { IgvmPlatformName, Piece } from './igvm-loaders.ts';
+import { Mrtd, type MrtdStep } from './mrtd.ts';
 import type { Step } from './plan.ts';
 import { PAGE_SIZE, SnpDigest } from './snp.ts';
 
@@ -10,6 +10,9 @@ import { PAGE_SIZE, SnpDigest } from './snp.ts';
 const MOST_BYTES = 2 ** 32;
 
 const ZEROS = new Uint8Array(PAGE_SIZE);
+
+/** One step of a plan: for TDX those of MRTD. */
+export type IgvmStep = Step | MrtdStep;
 
 /** What grows with every piece. */
 interface Growing {
@@ -22,7 +25,7 @@ export function digestOf(
   platform: IgvmPlatformName,
   pieces: readonly Piece[],
   hashes: Hashes,
-  steps?: Step[],
+  steps?: IgvmStep[],
 ): Uint8Array {
   const total = pieces.reduce((sum, { length }) => sum + length, 0);
   if (total > MOST_BYTES) throw igvmRefusal(`the guest has ${total} bytes of pages, more than the 4 GiB measured here`);
@@ -31,8 +34,7 @@ export function digestOf(
   const close = () => {
     if (run === undefined) return;
     const { piece, length } = run;
-    const type = platform === 'snp' || piece.type === 'vmsa' ? piece.type : 'data';
-    steps?.push({ name: piece.name, type, gpa: piece.gpa, length, digest: growing.value() });
+    steps?.push({ name: piece.name, type: stepType(platform, piece), gpa: piece.gpa, length, digest: growing.value() });
   };
   for (const piece of pieces) {
     if (piece.gpa + BigInt(piece.length) > 1n << 64n) throw igvmRefusal(`${piece.name} ends beyond all addresses`);
@@ -49,6 +51,12 @@ export function digestOf(
   return growing.value();
 }
 
+/** As the plans of each platform have it. */
+function stepType(platform: IgvmPlatformName, { type }: Piece): IgvmStep['type'] {
+  if (platform === 'tdx') return type === 'normal' ? 'add+extend' : 'add';
+  return platform === 'snp' || type === 'vmsa' ? type : 'data';
+}
+
 function follows(first: Piece, length: number, next: Piece): boolean {
   return next.name === first.name && next.type === first.type && next.gpa === first.gpa + BigInt(length);
 }
@@ -61,9 +69,7 @@ function startDigest(platform: IgvmPlatformName, hashes: Hashes): Growing {
     case 'sev-es':
       return sevDigest(hashes);
     default:
-      throw new BootsealError('usage', 'the MRTD of IGVM files for TDX is not predicted', {
-        hint: 'give --platform snp, sev-es or sev if the file is for one of them',
-      });
+      return mrtdOf(hashes);
   }
 }
 
@@ -84,6 +90,19 @@ function sevDigest(hashes: Hashes): Growing {
     value: () => hash.copy().digest(),
     add({ length, contents }) {
       for (let at = 0; at < length; at += PAGE_SIZE) hash.update(pageAt(contents, at));
+    },
+  };
+}
+
+function mrtdOf(hashes: Hashes): Growing {
+  const mrtd = new Mrtd(hashes);
+  return {
+    value: () => mrtd.value(),
+    add({ type, gpa, length, contents }) {
+      for (let at = 0; at < length; at += PAGE_SIZE) {
+        mrtd.add(gpa + BigInt(at));
+        if (type === 'normal') mrtd.extend(gpa + BigInt(at), pageAt(contents, at));
+      }
     },
   };
 }

@@ -4,10 +4,9 @@ import type { Hashes } from '../hash.ts';
 import type { IdBlockDirective } from '../igvm/directives.ts';
 import type { IgvmFile } from '../igvm/file.ts';
 import { igvmDifferences } from './igvm-differences.ts';
-import { digestOf } from './igvm-digest.ts';
+import { digestOf, type IgvmStep } from './igvm-digest.ts';
 import { type IgvmLoader, type IgvmPlatformName, LOADERS, type Loading, piecesOf } from './igvm-loaders.ts';
 import { igvmStop, loaderName } from './igvm-stop.ts';
-import type { Step } from './plan.ts';
 
 /** A guest to measure. */
 export interface IgvmRequest {
@@ -31,13 +30,13 @@ export interface OtherLoader {
   readonly stops: string | undefined;
 }
 
-/** A guest's digest: 32 bytes for SEV and SEV-ES, 48 for SNP. */
+/** A guest's digest: 32 bytes for SEV and SEV-ES, 48 for SNP and TDX (MRTD). */
 export interface IgvmMeasured {
   readonly platform: IgvmPlatformName;
   readonly loader: IgvmLoader;
   readonly digest: Uint8Array;
   /** Present when the request asks for the plan. */
-  readonly plan: readonly Step[] | undefined;
+  readonly plan: readonly IgvmStep[] | undefined;
   /** The policy that the file asks for, where it does. */
   readonly policy: bigint | undefined;
   /** The VMSAs that are in the digest, 4096 bytes each, in its order. */
@@ -64,7 +63,7 @@ export function measureIgvm(request: IgvmRequest, hashes: Hashes): IgvmMeasured 
   const loader = request.loader ?? (platform === 'tdx' ? 'microsoft' : 'qemu');
   checkLoader(loader, platform, request.nativeZero === true);
   const loading: Loading = { file, platform, mask, nativeZero: request.nativeZero === true };
-  const steps: Step[] = [];
+  const steps: IgvmStep[] = [];
   const digest = measureAs(loader, loading, hashes, request.plan === true ? steps : undefined);
   const differences = igvmDifferences(loading);
   const vmsas = piecesOf(loader, loading).flatMap(({ type, contents }) =>
@@ -83,7 +82,7 @@ export function measureIgvm(request: IgvmRequest, hashes: Hashes): IgvmMeasured 
   };
 }
 
-function measureAs(loader: IgvmLoader, loading: Loading, hashes: Hashes, steps?: Step[]): Uint8Array {
+function measureAs(loader: IgvmLoader, loading: Loading, hashes: Hashes, steps?: IgvmStep[]): Uint8Array {
   if (loader === 'microsoft' && loading.platform === 'snp' && policyOf(loading) === undefined) {
     throw igvmStop('microsoft', 'a file without a guest policy for SNP');
   }

@@ -73,8 +73,8 @@ const Extension = layout('MRTD extension', { leaf: text(16), gpa: u64le, rest: r
 /** TDH.MR.EXTEND takes this many bytes at a time. */
 const CHUNK = 256;
 
-/** A digest that grows page by page; what a page feeds is laid out once, and only addresses and contents change. */
-class Mrtd {
+/** An MRTD that grows page by page (addresses in bytes, contents of 4096); what a page feeds is laid out once, and only addresses and contents change. */
+export class Mrtd {
   readonly #hash: RunningHash;
   readonly #added = Extension.pack({ leaf: 'MEM.PAGE.ADD', gpa: 0n });
   readonly #extended = new Uint8Array((PAGE_SIZE / CHUNK) * (Extension.size + CHUNK));
@@ -85,11 +85,13 @@ class Mrtd {
     for (let at = 0; at < this.#extended.length; at += chunk.length + CHUNK) this.#extended.set(chunk, at);
   }
 
+  /** Adds a page, without its contents. */
   add(gpa: bigint): void {
     u64le.encode(gpa, this.#added, Extension.offset.gpa, 'MEM.PAGE.ADD.gpa');
     this.#hash.update(this.#added);
   }
 
+  /** Adds the contents of a page. */
   extend(gpa: bigint, page: Uint8Array): void {
     let out = 0;
     for (let at = 0; at < PAGE_SIZE; at += CHUNK) {

@@ -16,13 +16,11 @@ interface Vector extends IgvmRecipe {
 }
 
 const { files } = vectors<{ readonly files: readonly Vector[] }>('igvm.json');
-const measured = files
-  .flatMap((vector) =>
-    Object.entries(vector.digests).flatMap(([platform, ways]) =>
-      Object.entries(ways).map(([way, digest]) => ({ vector, platform: platform as IgvmPlatformName, way, digest })),
-    ),
-  )
-  .filter(({ platform }) => platform !== 'tdx');
+const measured = files.flatMap((vector) =>
+  Object.entries(vector.digests).flatMap(([platform, ways]) =>
+    Object.entries(ways).map(([way, digest]) => ({ vector, platform: platform as IgvmPlatformName, way, digest })),
+  ),
+);
 
 const file = (recipe: IgvmRecipe) => parseIgvm(igvmImage(recipe));
 const named = (name: string) => {
@@ -180,6 +178,32 @@ describe('measureIgvm', () => {
       ['vcpu 1', 'vmsa', 0xfffffffff000n, 0x1000],
     ]);
     expect(plan?.at(-1)?.digest).toEqual(digest);
+  });
+
+  it('adds pages for TDX, and their contents where they are measured', () => {
+    const { loader, plan, digest, differences, others, vmsas } = measure('all platforms', {
+      platform: 'tdx',
+      plan: true,
+    });
+    expect({ loader, differences, others, vmsas }).toEqual({
+      loader: 'microsoft',
+      differences: [],
+      others: [],
+      vmsas: [],
+    });
+    expect(plan?.map(({ name, type, gpa, length }) => [name, type, gpa, length])).toEqual([
+      ['parameters 1', 'add', 0x20000n, 0x2000],
+      ['page data', 'add+extend', 0x1000n, 0x2000],
+      ['page data', 'add', 0x3000n, 0x1000],
+    ]);
+    expect(plan?.at(-1)?.digest).toEqual(digest);
+    const only: IgvmRecipe = { ...named('all platforms'), platforms: [{ type: 3, mask: 8 }], directives: [] };
+    expect(measureIgvm({ file: file(only) }, nobleHashes)).toMatchObject({ platform: 'tdx', loader: 'microsoft' });
+    expect(failure(() => measure('all platforms', { platform: 'tdx', loader: 'qemu' }))).toMatchObject({
+      kind: 'usage',
+      message: 'QEMU has no digest for tdx',
+      hint: 'leave --as out, or take one that has: microsoft',
+    });
   });
 
   it('returns the digest that the ID block for SNP demands, which is no part of the digest', () => {
