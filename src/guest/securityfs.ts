@@ -5,7 +5,7 @@ import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import type { Guid } from '../core/guid.ts';
 import { MAX_PAYLOAD } from '../core/secret/limits.ts';
-import type { TableEntry } from '../core/secret/table.ts';
+import { MAX_ENTRIES, type TableEntry } from '../core/secret/table.ts';
 import { readSmallFile } from '../host/files.ts';
 import { codeOf, type Guest, inGuest, isAbsent, isThere, kernelText } from './guest.ts';
 import { type SecretSource, SHOWN_BY_LIST, STILL_THERE } from './source.ts';
@@ -87,7 +87,19 @@ function securityfsSource(guest: Guest, place: string): SecretSource {
     async eraseAll() {
       const all = await names();
       for (const guid of all) await erase(guid);
+      if (all.length >= MAX_ENTRIES) throw moreMayBeLeft(all.length, place);
       return all.length;
     },
   };
+}
+
+/** What the driver does not show cannot be erased through it; when it is loaded anew, it passes erased entries and shows those behind them. */
+function moreMayBeLeft(erased: number, place: string): BootsealError {
+  return new BootsealError(
+    'io',
+    `${erased} secrets were erased at ${place}, and more may be left in memory: the driver shows ${MAX_ENTRIES} at most`,
+    {
+      hint: 'modprobe -r efi_secret; modprobe efi_secret; then `bootseal guest erase --all` again, until it succeeds; where the driver cannot be unloaded, end the guest',
+    },
+  );
 }

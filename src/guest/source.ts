@@ -21,7 +21,10 @@ export interface SecretSource {
    * Erases one entry and looks whether it is gone. Throws `io` when there is none, or when it is still there.
    */
   erase(guid: Guid): Promise<void>;
-  /** Erases everything, also what cannot be read as a table, and looks whether it is gone. Returns how many entries there were. */
+  /**
+   * Erases everything, also what cannot be read as a table, and looks whether it is gone. Returns how many entries there were. Throws
+   * `io` when something is left, or may be: behind the entries that the kernel's driver shows.
+   */
   eraseAll(): Promise<number>;
 }
 

@@ -175,6 +175,18 @@ describe('guest erase', () => {
     expect(empty.stderr).toContain('the area is empty');
   });
 
+  it('fails where more may be left than Linux shows', async () => {
+    const shown = Array.from({ length: 64 }, (_, i) => `${DISK.slice(0, -2)}${10 + i}`);
+    writeTree(
+      folder,
+      Object.fromEntries(shown.map((guid) => [`full/sys/kernel/security/secrets/coco/${guid}`, 'correct horse'])),
+    );
+    const ran = await guest('erase', '--all', '--root', 'full');
+    expect(ran).toMatchObject({ status: 5, stdout: '' });
+    expect(ran.stderr).toContain('more may be left in memory');
+    expect((await guest('erase', '--all', '--root', 'full')).status).toBe(0);
+  });
+
   it('wants to be told what', async () => {
     expect((await guest('erase', '--table', 'table.bin')).status).toBe(2);
     expect((await guest('erase', DISK, '--all', '--table', 'table.bin')).status).toBe(2);

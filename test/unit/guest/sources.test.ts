@@ -57,6 +57,25 @@ describe('securityfs', () => {
     expect(fs.readdirSync(path.join(folder, 'sys/kernel/security', place))).toEqual(['readme']);
   });
 
+  it('does not say that all is erased where the driver shows as many as it can', async () => {
+    const place = 'sys/kernel/security/secrets/coco';
+    const many = (count: number) =>
+      Object.fromEntries(
+        Array.from({ length: count }, (_, i) => [`${place}/${DISK.slice(0, -2)}${10 + i}`, 'correct horse']),
+      );
+    writeTree(folder, many(64));
+    const { source } = await findSecrets(guestWith(folder, new Uint8Array(0)));
+    await expect(source.eraseAll()).rejects.toMatchObject({
+      kind: 'io',
+      message: `64 secrets were erased at /${place}, and more may be left in memory: the driver shows 64 at most`,
+      hint: expect.stringContaining('modprobe -r efi_secret; modprobe efi_secret'),
+    });
+    expect(fs.readdirSync(path.join(folder, place))).toEqual([]);
+    expect(await source.eraseAll()).toBe(0);
+    writeTree(folder, many(63));
+    expect(await source.eraseAll()).toBe(63);
+  });
+
   it('is taken before memory, also when it is empty', async () => {
     writeTree(folder, { ...driverless, 'sys/kernel/security/secrets/coco/': '' });
     const { source } = await findSecrets(guestWith(folder, secretArea(two)));
