@@ -4,9 +4,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import * as os from 'node:os';
 import * as path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { findProfile } from '../../src/core/measurement/profiles.ts';
 import { QmpClient } from '../../src/host/qmp/client.ts';
 import { type LabGuest, type LabMachine, readRam, startLab } from '../../src/lab/machine.ts';
@@ -33,6 +32,9 @@ describeWith(GUEST, "the host's moves", () => {
 
   beforeAll(async () => {
     ({ folder, remove } = scratch());
+    fs.mkdirSync(at('tmp'));
+    // Of its own: other tests start guests at the same time.
+    vi.stubEnv('TMPDIR', at('tmp'));
     writeFirmware(at('fw'));
     writeFirmware(at('generic'), GENERIC);
     for (const name of ['kernel', 'initrd', 'evil']) fs.writeFileSync(at(name), name);
@@ -62,7 +64,10 @@ describeWith(GUEST, "the host's moves", () => {
     }
     await createLabPlatform(at('lab'));
   });
-  afterAll(() => remove());
+  afterAll(() => {
+    vi.unstubAllEnvs();
+    remove();
+  });
   const prepare = async () => {
     launch = `launch${count++}`;
     const prepared = await run('launch', 'prepare', 'launch.yaml', '--lab', 'lab', ...ACCEPT, '--out', launch);
@@ -249,9 +254,7 @@ describeWith(GUEST, "the host's moves", () => {
     async () => {
       const children = () =>
         spawnSync('ps', ['--ppid', `${process.pid}`, '-o', 'comm='], { encoding: 'utf8' }).stdout.match(/qemu/g);
-      const left = () => fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith('bootseal-lab-'));
       const openFiles = () => fs.readdirSync('/proc/self/fd').length;
-      const leftBefore = left();
       const seen: { readonly open: number; readonly memory: number }[] = [];
       for (let i = 0; i < LAUNCHES; i++) {
         if (i > 0) await prepare();
@@ -264,7 +267,7 @@ describeWith(GUEST, "the host's moves", () => {
         seen.push({ open: openFiles(), memory: process.memoryUsage().rss });
       }
       expect(children()).toBeNull();
-      expect(left()).toEqual(leftBefore);
+      expect(fs.readdirSync(at('tmp'))).toEqual([]);
       const [early, late] = [seen[LAUNCHES / 4], seen.at(-1)];
       expect(late?.open).toBeLessThanOrEqual(early?.open ?? 0);
       expect((late?.memory ?? 0) - (early?.memory ?? 0)).toBeLessThan(64 << 20);

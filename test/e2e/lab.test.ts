@@ -1,9 +1,8 @@
 /** The lab from end to end: real QEMU, real firmware, a real kernel, and a guest that finds its secret in memory. */
 import * as fs from 'node:fs';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { findProfile } from '../../src/core/measurement/profiles.ts';
 import { QmpClient } from '../../src/host/qmp/client.ts';
 import { followConsole } from '../../src/lab/console.ts';
@@ -46,13 +45,19 @@ describeWith(GUEST, 'a guest of the lab', () => {
     fs.writeFileSync(at('launch.yaml'), [...lines, ...more, 'secrets:', '  disk-passphrase: pass.secret\n'].join('\n'));
   });
   afterAll(() => remove());
-
-  const leftovers = () => fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith('bootseal-lab-'));
+  // Of its own: other tests start guests at the same time.
+  beforeEach(() => {
+    fs.mkdirSync(at('tmp'));
+    vi.stubEnv('TMPDIR', at('tmp'));
+  });
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    fs.rmSync(at('tmp'), { recursive: true });
+  });
 
   it(
     'finds the secret where its firmware says, and leaves nothing behind',
     async () => {
-      const before = leftovers();
       const ran = await bootseal(['lab', 'up', 'launch.yaml', ...ACCEPT, '--json', '--deadline', '200'], folder);
       expect(ran.status, `${ran.stdout}${ran.stderr}`).toBe(0);
       const events = ran.stdout
@@ -70,7 +75,7 @@ describeWith(GUEST, 'a guest of the lab', () => {
       expect(memory.subarray(0, 4).toString('hex')).toBe('42f5741e');
       expect(memory.includes(PASSPHRASE)).toBe(true);
       expect(ran.stderr).toContain('NOT encrypted');
-      expect(leftovers()).toEqual(before);
+      expect(fs.readdirSync(at('tmp'))).toEqual([]);
     },
     DEADLINE,
   );

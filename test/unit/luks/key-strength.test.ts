@@ -15,6 +15,11 @@ describe('chooseKdf', () => {
     ['the same with a line break', bytes(`${'0123456789abcdef'.repeat(4)}\r\n`), 'a key of hexadecimal digits'],
     ['43 base64 digits', bytes(BASE64), 'a key of base64 digits'],
     ['base64 with padding', bytes(`${BASE64}=\n`), 'a key of base64 digits'],
+    [
+      'base64 with padding and by chance no number',
+      bytes(`${BASE64.slice(0, -1).replaceAll(/[0-9]/g, 'x')}A=`),
+      'a key of base64 digits',
+    ],
     ['base64 of URLs', bytes(`${BASE64.slice(2)}_-`), 'a key of base64 digits'],
   ])('takes the least PBKDF2 for %s', (_name, key, kind) => {
     expect(chooseKdf(key)).toEqual({
@@ -27,6 +32,8 @@ describe('chooseKdf', () => {
     ['a word', bytes('correct horse battery staple')],
     ['words run together', bytes('correcthorsebatterystapleCORRECTHORSEBATTERYSTAPLE')],
     ['words with a number, without capitals', bytes('correcthorsebatterystaple1correcthorsebatterystaple')],
+    ['words run together, small and large', bytes('correctHorseBatteryStapleCorrectHorseBatterySt')],
+    ['words run together with a sign of equality', bytes('correctHorseBatteryStapleCorrectHorseBatterySt=')],
     ['a long sentence', bytes('Whoever reads this sentence of 64 letters or more has too much time.')],
     ['a sentence that is no ASCII', bytes('Früh übt sich, wer Schlüssel mit 256 Bit würfeln möchte')],
     ['31 random bytes', binary.slice(1)],
@@ -74,8 +81,9 @@ describe('chooseKdf', () => {
   });
 
   it('knows random keys, in bytes and in base64', () => {
-    for (let i = 0; i < 50; i++) {
+    for (let i = 0; i < 5000; i++) {
       expect(chooseKdf(randomBytes(32)).kdf.type).toBe('pbkdf2');
+      expect(chooseKdf(bytes(randomBytes(32).toString('base64'))).kdf.type).toBe('pbkdf2');
       expect(chooseKdf(bytes(randomBytes(32).toString('hex'))).kdf.type).toBe('pbkdf2');
     }
   });
