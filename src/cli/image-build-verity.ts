@@ -39,10 +39,10 @@ const TAKEN = [
 /** Builds the disk; throws `usage` for options that do not go together. */
 export async function buildVerity(io: Io, options: VerityOptions, stop: AbortSignal): Promise<void> {
   checkOptions(options);
-  const names = imageNames(io, options);
+  const names = await imageNames(io, options);
   const gpt = await gptOptions(io, options);
   const there = seededIo(io, options);
-  await withImageSource(there, options, stop, names.checkSource, async (found) => {
+  await withImageSource(there, options, stop, async (found) => {
     const payload = identifyPayload(await readStart(found, PAYLOAD_START));
     checkPayload(payload);
     const { io: seeded, source } = await seededBySource(there, options, found, stop);

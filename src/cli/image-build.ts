@@ -98,11 +98,11 @@ async function build(io: Io, options: BuildOptions, stop: AbortSignal): Promise<
     const { buildVerity } = await import('./image-build-verity.ts');
     return buildVerity(io, options, stop);
   }
-  const names = imageNames(io, options);
+  const names = await imageNames(io, options);
   const there = seededIo(io, options);
   const read = await readKeys(there, options);
   try {
-    await withImageSource(there, options, stop, names.checkSource, async (found) => {
+    await withImageSource(there, options, stop, async (found) => {
       const seeded = await seededBySource(there, options, found, stop);
       const keys = imageKeyslots(read, seeded.io.randomBytes);
       try {

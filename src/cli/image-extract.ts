@@ -7,6 +7,7 @@ import { streamNewFile } from '../host/files.ts';
 import { nodeSectorCrypto } from '../host/node-luks.ts';
 import { type OpeningOptions, openImage, withImage } from './image-input.ts';
 import { addOpeningOptions } from './image-opening-options.ts';
+import { checkOutputs } from './image-outputs.ts';
 import { checkVerityOptions, type VerityInputOptions } from './image-verity-input.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 import { secretFile } from './secret-file.ts';
@@ -51,6 +52,7 @@ async function extract(io: Io, file: string, { keyFile, ...options }: Options): 
 
 async function extractEncrypted(io: Io, file: string, options: OpeningOptions & Output): Promise<void> {
   const out = resolvePath(io, secretFile(options.out));
+  await checkOutputs(io, [options.out], [file, `${file}.json`, options.header, options.keyFile]);
   const done = await withImage(io, file, options, async (input) => {
     for (const { message } of checkHeaderPolicy(input.header)) remark(io, 'warning', message);
     const { data, volumeKey, keyslot } = await openImage(io, input, options);

@@ -1,9 +1,8 @@
 /** @module The files that a new disk is made of, none of which may be another or the source. */
-import type { FileHandle } from 'node:fs/promises';
-import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import type { NewPart } from '../host/part-file.ts';
+import { checkOutputs } from './image-outputs.ts';
 import { type Io, resolvePath } from './io.ts';
 
 /** Options that name files. */
@@ -23,31 +22,23 @@ export interface ImageNames {
   readonly header: NewPart | undefined;
   readonly manifest: NewPart;
   readonly newKey: NewPart | undefined;
-  /** Throws `usage` when one of them is the open source under another name. */
-  checkSource(source: FileHandle): Promise<void>;
   baseName(file: string): string;
 }
 
 /** Returns the files; throws `usage` when two of them are the same, and when one is read as well. */
-export function imageNames(io: Io, options: NameOptions): ImageNames {
+export async function imageNames(io: Io, options: NameOptions): Promise<ImageNames> {
   const { out, detachedHeader, newKey, force: replace = false } = options;
   const part = (file: string, mode: number): NewPart => ({ file: resolvePath(io, file), mode, replace });
-  const image = part(out, 0o644);
-  const manifest = part(`${out}.json`, 0o644);
-  const header = detachedHeader === undefined ? undefined : part(detachedHeader, 0o644);
-  // Never replaced: it may be all that opens another disk.
-  const key = newKey === undefined ? undefined : { ...part(newKey, 0o600), replace: false };
-  const written = [key, manifest, header, image].filter((file) => file !== undefined).map(({ file }) => file);
-  const given = [options.from, options.keyFile, ...(options.recoveryKeyFile ?? [])].filter(
-    (file) => file !== undefined && file !== '-',
-  );
-  checkDistinct([...written, ...given.map((file) => resolvePath(io, file ?? ''))]);
+  const manifest = `${out}.json`;
+  const read = [options.from, options.keyFile, ...(options.recoveryKeyFile ?? [])];
+  await checkOutputs(io, [newKey, manifest, detachedHeader, out], read);
+  checkDistinct(read.filter((file) => file !== undefined && file !== '-').map((file) => resolvePath(io, file ?? '')));
   return {
-    image,
-    header,
-    manifest,
-    newKey: key,
-    checkSource: (source) => checkSource(source, written),
+    image: part(out, 0o644),
+    header: detachedHeader === undefined ? undefined : part(detachedHeader, 0o644),
+    manifest: part(manifest, 0o644),
+    // Never replaced: it may be all that opens another disk.
+    newKey: newKey === undefined ? undefined : { ...part(newKey, 0o600), replace: false },
     baseName: (file) => path.basename(file),
   };
 }
@@ -58,17 +49,5 @@ function checkDistinct(files: readonly string[]): void {
     throw new BootsealError('usage', `${twice} is named twice: each file needs a name of its own`, {
       hint: 'give one of them another name',
     });
-  }
-}
-
-async function checkSource(source: FileHandle, written: readonly string[]): Promise<void> {
-  const { dev, ino } = await source.stat();
-  for (const file of written) {
-    const found = await fs.stat(file).catch(() => undefined);
-    if (found?.dev === dev && found.ino === ino) {
-      throw new BootsealError('usage', `${file} is the file that is read: choose another name for the disk`, {
-        hint: 'give --out another name',
-      });
-    }
   }
 }

@@ -7,6 +7,7 @@ import { type ChosenKdf, chooseKdf } from '../core/luks/key-strength.ts';
 import { checkGrubKey } from '../core/luks/plan-luks1.ts';
 import { writeNewFile } from '../host/files.ts';
 import { newImageKey, readNewKey } from './image-key.ts';
+import { checkOutputs } from './image-outputs.ts';
 import { type Io, readInput, remark, resolvePath } from './io.ts';
 import { addKdfOptions, type KdfOptions, kdfWish } from './kdf-options.ts';
 import { secretFile } from './secret-file.ts';
@@ -39,17 +40,20 @@ export function addNewKeyOptions(command: Command): Command {
 }
 
 /** Refuses what cannot be, before any file is opened. Throws `usage`. */
-export function checkNewKeyOptions({
-  newKeyFile,
-  newKey,
-  keyFile,
-}: NewKeyOptions & { readonly keyFile: string }): void {
+export async function checkNewKeyOptions(
+  io: Io,
+  image: string,
+  { newKeyFile, newKey, keyFile, header }: NewKeyOptions & { readonly keyFile: string; readonly header?: string },
+): Promise<void> {
   if ((newKeyFile === undefined) === (newKey === undefined)) {
     throw new BootsealError('usage', 'which new key? Give either --new-key-file or --new-key', {
       hint: '--new-key FILE makes a key and writes it there',
     });
   }
-  if (newKey !== undefined) secretFile(newKey);
+  if (newKey !== undefined) {
+    secretFile(newKey);
+    await checkOutputs(io, [newKey], [image, `${image}.json`, header, keyFile]);
+  }
   if (keyFile === '-' && newKeyFile === '-') {
     throw new BootsealError('usage', 'standard input can be read only once: one of the keys must come from a file', {
       hint: 'write one of the keys to a file that only you can read',

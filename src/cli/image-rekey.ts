@@ -52,7 +52,7 @@ Examples:
 }
 
 async function rekey(io: Io, image: string, options: Options): Promise<void> {
-  checkNewKeyOptions(options);
+  await checkNewKeyOptions(io, image, options);
   const lines: string[] = [];
   const changed = await changeKeys(io, image, options, (found) =>
     withKeyFile(io, options.keyFile, (old) =>

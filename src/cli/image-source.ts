@@ -55,7 +55,6 @@ export async function withImageSource<T>(
   io: Io,
   options: SourceOptions,
   stop: AbortSignal,
-  checkSource: (source: fs.FileHandle) => Promise<void>,
   use: (source: RawSource) => Promise<T>,
 ): Promise<T> {
   if (options.filesystem === 'erofs' && options.size !== undefined) {
@@ -83,7 +82,6 @@ export async function withImageSource<T>(
     });
   }
   return withSource(file, async (source) => {
-    await checkSource(source.handle);
     const start = await readStart(source, TAR_BLOCK);
     const packing = packingOf(start, file);
     if (packing === 'none' && !isTar(start)) return use(checkRaw(options, source));

@@ -22,15 +22,9 @@ const at = (name: string) => path.join(folder, name);
 async function build(from: string, options: Partial<SourceOptions> = {}): Promise<string> {
   const io = { ...processIo(), cwd: folder, now: () => new Date(1.7e12) };
   const all = { from, size: 16 << 20, ...options };
-  await withImageSource(
-    io,
-    all,
-    new AbortController().signal,
-    async () => {},
-    async ({ handle }) => {
-      fs.copyFileSync(`/proc/self/fd/${handle.fd}`, at('raw'));
-    },
-  );
+  await withImageSource(io, all, new AbortController().signal, async ({ handle }) => {
+    fs.copyFileSync(`/proc/self/fd/${handle.fd}`, at('raw'));
+  });
   checkExt4(at('raw'));
   return at('raw');
 }

@@ -27,15 +27,9 @@ const COMMAND = path.join(import.meta.dirname, '..', '..', 'bin', 'bootseal.js')
 async function build(from: string, options: Partial<SourceOptions> = { size: 32 << 20 }): Promise<string> {
   const io = { ...processIo(), cwd: folder, now: () => new Date(1.7e12) };
   const all = { from, ...options };
-  await withImageSource(
-    io,
-    all,
-    new AbortController().signal,
-    async () => {},
-    async ({ handle }) => {
-      fs.copyFileSync(`/proc/self/fd/${handle.fd}`, at('raw'));
-    },
-  );
+  await withImageSource(io, all, new AbortController().signal, async ({ handle }) => {
+    fs.copyFileSync(`/proc/self/fd/${handle.fd}`, at('raw'));
+  });
   checkExt4(at('raw'));
   return at('raw');
 }

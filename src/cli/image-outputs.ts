@@ -1,0 +1,50 @@
+/** @module The files that a command of `bootseal image` writes, none of which may be one that it reads, under whatever name. */
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import { BootsealError } from '../core/errors.ts';
+import { type Io, resolvePath } from './io.ts';
+
+/**
+ * Throws `usage` when a file that is written is also one that is read, or when two of them are the same: by their names, with
+ * links on the way followed, or by device and inode of what is there. `-` among those that are read is standard input.
+ */
+export async function checkOutputs(
+  io: Io,
+  written: readonly (string | undefined)[],
+  read: readonly (string | undefined)[],
+): Promise<void> {
+  const inputs = new Set((await Promise.all(given(read).map((file) => marksOf(io, input(file))))).flat());
+  const outputs = new Set<string>();
+  for (const file of given(written)) {
+    const marks = await marksOf(io, file);
+    if (marks.some((mark) => inputs.has(mark))) {
+      throw new BootsealError('usage', `${file} would be written, and is one of the files that are read`, {
+        hint: 'choose another name: not that of the key, the image, its header or its manifest',
+      });
+    }
+    if (marks.some((mark) => outputs.has(mark))) {
+      throw new BootsealError('usage', `${file} is named twice: each file needs a name of its own`, {
+        hint: 'give one of them another name',
+      });
+    }
+    for (const mark of marks) outputs.add(mark);
+  }
+}
+
+function given(files: readonly (string | undefined)[]): readonly string[] {
+  return files.filter((file) => file !== undefined);
+}
+
+function input(file: string): string {
+  return file === '-' ? '/dev/stdin' : file;
+}
+
+/** What two names of one file have in common: the place, or the file that is there. */
+async function marksOf(io: Io, name: string): Promise<readonly string[]> {
+  const file = resolvePath(io, name);
+  const folder = path.dirname(file);
+  const real = await fs.realpath(folder).catch(() => folder);
+  const place = path.join(real, path.basename(file));
+  const found = await fs.stat(file).catch(() => undefined);
+  return found === undefined ? [place] : [place, `${found.dev} ${found.ino}`];
+}
