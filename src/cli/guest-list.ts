@@ -43,7 +43,7 @@ async function list(io: Io, options: Options): Promise<void> {
     if (table !== undefined && !salvage) requireShown(table);
     const entries = salvage ? table.readable : secrets.entries;
     for (const text of [...entryWarnings(entries), ...tableWarnings(table)]) remark(io, 'warning', text);
-    io.stdout.write(options.json === true ? printJson(found, entries, table) : printText(found, entries));
+    io.stdout.write(options.json === true ? printJson(found, entries, table) : printText(found, entries, table));
   } finally {
     wipeFound(secrets);
   }
@@ -78,7 +78,7 @@ function printJson({ source, passed }: Found, entries: readonly TableEntry[], ta
   })}\n`;
 }
 
-function printText({ source, passed }: Found, entries: readonly TableEntry[]): string {
+function printText({ source, passed }: Found, entries: readonly TableEntry[], table: GuestTable | undefined): string {
   const lines = [
     ...passed.map(({ place, why }) => `not from ${place}: ${why}`),
     `from ${source.place}`,
@@ -88,7 +88,16 @@ function printText({ source, passed }: Found, entries: readonly TableEntry[]): s
         ({ guid, name, bytes, nulTerminated }) =>
           `${guid}  ${name ?? '-'}  ${bytes} bytes  ${nulTerminated ? 'NUL-terminated' : 'raw'}  ********`,
       ),
-    ...(entries.length === 0 ? ['no secrets: none were injected, or all are erased'] : []),
+    ...(entries.length === 0 ? [whyNone(table)] : []),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function whyNone(table: GuestTable | undefined): string {
+  const code = table?.refusal?.code;
+  if (code === undefined) return 'no secrets: none were injected, or all are erased';
+  if (code === 'no-table') return 'there is no table: none was injected, or all of it is erased';
+  // GRUB zeroes what it has used with its length: where the next entry begins is lost.
+  if (code === 'entry-corrupted') return 'nothing can be read before the broken entry; secrets may lie behind it';
+  return 'nothing can be read of this table';
 }

@@ -72,6 +72,28 @@ describe('guest list', () => {
     expect(JSON.parse(stdout)).toMatchObject({ refusal: { code: 'duplicate-guid', errno: 'EEXIST' }, dropped: null });
   });
 
+  it.each<[string, (area: Uint8Array) => void, string]>([
+    // As GRUB leaves an entry that it has used: its length is zero too.
+    [
+      'before a broken entry',
+      (area) => area.fill(0, 20, 53),
+      'nothing can be read before the broken entry; secrets may lie behind it',
+    ],
+    ['of a length of zero', (area) => area.fill(0, 16, 20), 'nothing can be read of this table'],
+    ['of an empty area', (area) => area.fill(0), 'there is no table: none was injected, or all of it is erased'],
+  ])('says that nothing can be read %s', async (_, change, last) => {
+    const area = secretArea([
+      [DISK, 'correct horse'],
+      [KBC, 'battery staple'],
+    ]);
+    change(area);
+    fs.writeFileSync(path.join(folder, 'changed.bin'), area);
+    const ran = await guest('list', '--table', 'changed.bin', '--salvage');
+    expect(ran.status).toBe(0);
+    expect(ran.stdout).toBe(`from ${path.join(folder, 'changed.bin')}\n${last}\n`);
+    expect(ran.stderr).toContain("warning: Linux's driver would show none of this");
+  });
+
   it('warns of entries that Linux drops', async () => {
     const many = Array.from(
       { length: 66 },
