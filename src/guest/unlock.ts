@@ -112,8 +112,9 @@ function cryptsetupArguments({ device, header, name, token, readonly }: Opening)
 }
 
 function explain(error: unknown): never {
-  // cryptsetup(8): 1 is wrong parameters, also for a token without its key; 2 is no permission, that is a wrong passphrase.
-  if (error instanceof FailedProgram && (error.status === 1 || error.status === 2)) {
+  // cryptsetup(8): 2 is no permission, that is a wrong passphrase or a token without its key; 1 is all that has no status of its own,
+  // such as a kernel without device-mapper, of which it says what it was.
+  if (error instanceof FailedProgram && error.status === 2) {
     throw new BootsealError('key', `the key of the token does not open the disk: ${error.message}`, {
       hint: 'give the key that the disk was made with; if it is that one, the host has exchanged the disk or its header',
       cause: error,

@@ -185,6 +185,32 @@ describe('openWithToken', () => {
   });
 });
 
+describe('what cryptsetup ends with', () => {
+  const token = { id: 0, description: 'bootseal:disk' };
+  const opening = { device: '/dev/vda', header: '/run/header', name: 'root', token, readonly: false };
+  const noMapper = ': Cannot initialize device-mapper. Is dm_mod kernel module loaded?; Cannot use device root';
+
+  it.each<[string, number, string, object]>([
+    ['another key', 2, '', { kind: 'key', message: expect.stringContaining('does not open the disk'), hint: HINT }],
+    ['no device-mapper', 1, noMapper, { kind: 'tool', message: `cryptsetup failed (status 1)${noMapper}` }],
+    ['a name in use', 5, ': Device root already exists.', { kind: 'tool', message: expect.stringContaining('exists') }],
+  ])('is the verdict on %s', async (_, status, words, expected) => {
+    const calls: string[] = [];
+    const guest: Guest = {
+      root: '/',
+      isRootUser: true,
+      async run({ name }, { args }) {
+        calls.push(`${name} ${args[0]}`);
+        if (name === 'cryptsetup') throw new FailedProgram(name, status, words);
+        if (args[0] === 'search') throw new FailedProgram(name, 1, ': no');
+        return { stdout: '4711\n' };
+      },
+    };
+    await expect(openWithToken(guest, opening, { value: secret })).rejects.toMatchObject(expected);
+    expect(calls.slice(-3)).toEqual(['cryptsetup open', 'keyctl revoke', 'keyctl unlink']);
+  });
+});
+
 describe('findKeyringToken', () => {
   const metadata = (...names: string[]) =>
     ({
