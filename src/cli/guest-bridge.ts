@@ -95,6 +95,11 @@ async function offlineFs(io: Io, options: OfflineFsOptions): Promise<void> {
         hint: 'name each resource once; --no-keys leaves out the keys in offline-sev-kbc',
       });
     }
+    if (value.length === 0) {
+      throw new BootsealError('format', `the secret for ${path} is empty`, {
+        hint: 'the hub would take it for a key: seal one with bytes in it',
+      });
+    }
     all.set(path, value);
   };
   try {

@@ -18,6 +18,8 @@ beforeEach(() => {
       [DISK, 'correct horse'],
     ]),
     'bad.bin': secretArea([[KBC, '{"default/key/key_id1": "correct horse battery"}']]),
+    'empty.bin': secretArea([[DISK, '']]),
+    'twice.bin': secretArea([[KBC, `{"a": "correct horse", "a": "${encoded}"}`]]),
     'none.bin': secretArea([[DISK, 'correct horse']]),
   });
 });
@@ -55,11 +57,18 @@ describe('guest bridge offline-fs-kbc', () => {
     const bad = await bridge(['offline-fs-kbc', '--table', 'bad.bin', ...out]);
     expect(bad.status).toBe(3);
     expect(bad.stderr).toContain('keys: the key default/key/key_id1 is not base64');
+    const twice = await bridge(['offline-fs-kbc', '--table', 'twice.bin', ...out]);
+    expect(twice.status).toBe(3);
+    expect(twice.stderr).toContain('keys: a name stands twice in it');
+    const resource = ['--no-keys', '--resource', 'a/b/c=disk-passphrase'];
+    const empty = await bridge(['offline-fs-kbc', '--table', 'empty.bin', ...resource, ...out]);
+    expect(empty.status).toBe(3);
+    expect(empty.stderr).toContain('the secret for a/b/c is empty');
     expect((await bridge(['offline-fs-kbc', '--table', 'none.bin', ...out])).status).toBe(5);
     expect((await bridge(['offline-fs-kbc', '--table', 'none.bin', '--no-keys', ...out])).status).toBe(2);
     expect((await bridge(['offline-fs-kbc', '--table', 'table.bin', '--out', '-'])).status).toBe(2);
-    const twice = ['--resource', 'default/key/key_id1=disk-passphrase'];
-    expect((await bridge(['offline-fs-kbc', '--table', 'table.bin', ...twice, ...out])).status).toBe(2);
+    const again = ['--resource', 'default/key/key_id1=disk-passphrase'];
+    expect((await bridge(['offline-fs-kbc', '--table', 'table.bin', ...again, ...out])).status).toBe(2);
     for (const text of ['a', 'a/b=disk-passphrase', 'a/b/c=hello']) {
       expect((await bridge(['offline-fs-kbc', '--table', 'table.bin', '--resource', text, ...out])).status).toBe(2);
     }

@@ -5,6 +5,7 @@
  */
 import { base64ToBytes, bytesToBase64 } from '../base64.ts';
 import { BootsealError } from '../errors.ts';
+import { parseJson } from '../luks/metadata/json.ts';
 import { decodeUtf8 } from '../utf8.ts';
 
 /** A resource of a key broker: `repository/type/tag`. */
@@ -40,6 +41,7 @@ export function parseKbsKeys(json: Uint8Array): ReadonlyMap<ResourcePath, Uint8A
     const path = resourcePath(kid);
     if (typeof value !== 'string') throw refusal(`the key ${path} is no text`);
     if (keys.has(path)) throw refusal(`two keys for ${path}`);
+    if (value === '') throw refusal(`the key ${path} is empty`);
     try {
       keys.set(path, base64ToBytes(value));
     } catch {
@@ -55,14 +57,26 @@ export function printKbsKeys(keys: ReadonlyMap<ResourcePath, Uint8Array>): strin
   return `${JSON.stringify(Object.fromEntries(sorted.map(([path, key]) => [path, bytesToBase64(key)])), null, 2)}\n`;
 }
 
-/** Reads a JSON object. Throws `format` naming `what`, with `hint`, without the text that JSON's own errors repeat. */
+/**
+ * Reads a JSON object. Throws `format` naming `what`, with `hint`, without the text that JSON's own errors repeat; also where a name stands
+ * twice in an object.
+ */
 export function jsonObject(bytes: Uint8Array, what: string, hint: string): Readonly<Record<string, unknown>> {
   let value: unknown;
+  let text: string;
   try {
     // Writers for C programs end it with a NUL.
-    value = JSON.parse(decodeUtf8(bytes.at(-1) === 0 ? bytes.subarray(0, -1) : bytes, what));
+    text = decodeUtf8(bytes.at(-1) === 0 ? bytes.subarray(0, -1) : bytes, what);
+    value = JSON.parse(text);
   } catch {
     throw new BootsealError('format', `${what}: no JSON`, { hint });
+  }
+  try {
+    // JSON.parse takes the last of two; the strict reader refuses them, and no more of what is JSON but for its bounds.
+    parseJson(text.trimEnd());
+  } catch {
+    const reason = 'a name stands twice in it, or it has more values than any such text';
+    throw new BootsealError('format', `${what}: ${reason}`, { hint });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new BootsealError('format', `${what}: no JSON object`, { hint });

@@ -59,11 +59,16 @@ describe('resourcePath', () => {
   });
 });
 
+const TWICE = 'a name stands twice in it, or it has more values than any such text';
+
 describe('keys', () => {
   it('become the file of offline_fs_kbc', () => {
     const keys = parseKbsKeys(json({ 'kbs:///b/key/2': 'AAE=', [sample.kid]: sample.key_b64 }));
     expect(printKbsKeys(keys)).toBe(`{\n  "b/key/2": "AAE=",\n  "default/key/key_id1": "${sample.key_b64}"\n}\n`);
     expect(keys.get('default/key/key_id1')?.length).toBe(32);
+  });
+  it('may have blanks and newlines around it', () => {
+    expect(parseKbsKeys(ascii(' {\n "a" : "AA==" }\r\n\t')).get('default/key/a')).toEqual(Uint8Array.of(0));
   });
   it('may end in a NUL', () => {
     expect(parseKbsKeys(ascii('{"a":"AA=="}\0')).get('default/key/a')).toEqual(Uint8Array.of(0));
@@ -79,6 +84,9 @@ describe('keys', () => {
     ['a number', json({ a: 1 }), 'keys: the key default/key/a is no text'],
     ['no base64', json({ a: 'secret-key!' }), 'keys: the key default/key/a is not base64'],
     ['one key twice', json({ a: 'AA==', 'default/key/a': 'AA==' }), 'keys: two keys for default/key/a'],
+    ['one id twice', ascii('{"a":"AAAA","a":"BBBB"}'), `keys: ${TWICE}`],
+    ['one id twice in two spellings of JSON', ascii('{"a":"AAAA","\\u0061":"BBBB"}'), `keys: ${TWICE}`],
+    ['an empty key', json({ a: '' }), 'keys: the key default/key/a is empty'],
   ])('refuses %s and repeats nothing of it', (_, bytes, message) => {
     expect(failure(() => parseKbsKeys(bytes))).toEqual({ kind: 'format', message, hint: HINT });
   });
@@ -194,6 +202,20 @@ describe('the protocol of key providers', () => {
     ['a list', [], 'key provider request: no JSON object'],
   ])('refuses %s', (_, value, message) => {
     expect(failure(() => parseUnwrapRequest(json(value)))).toMatchObject({ kind: 'format', hint: HINT, message });
+  });
+  it('refuses a field twice, whose second value another reader may not take', () => {
+    const twice = JSON.stringify(unwrap({ annotation: 'AA==' })).replace('}}', ',"annotation":"AQ=="}}');
+    expect(failure(() => parseUnwrapRequest(ascii(twice)))).toMatchObject({
+      kind: 'format',
+      hint: HINT,
+      message: `key provider request: ${TWICE}`,
+    });
+    const packet = JSON.stringify(documented).replace('}', ',"kid":"kbs:///a/b/c"}');
+    expect(failure(() => parseKeyPacket(ascii(packet)))).toMatchObject({
+      kind: 'format',
+      hint: HINT,
+      message: `key packet: ${TWICE}`,
+    });
   });
   it('does not wrap', () => {
     expect(failure(() => parseUnwrapRequest(json({ op: 'keywrap' })))).toMatchObject({ kind: 'usage', hint: HINT });
