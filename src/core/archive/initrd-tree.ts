@@ -5,6 +5,7 @@
  */
 import { BootsealError } from '../errors.ts';
 import { quoted } from '../luks/quote.ts';
+import { encodeUtf8 } from '../utf8.ts';
 import { FILE_TYPE, INITRD_AGAIN } from './cpio.ts';
 import { MAX_MEMBERS, type Member, plainName } from './read-cpio.ts';
 
@@ -22,6 +23,9 @@ type Node = { readonly kind: 'folder' | 'file' | 'shared' } | { readonly kind: '
 
 /** Links that Linux follows on one way (fs/namei.c, MAXSYMLINKS). */
 const MAX_LINKS = 40;
+
+/** Bytes of one name on a path (linux include/uapi/linux/limits.h, NAME_MAX); of a member with a longer one nothing is made. */
+const MAX_NAME = 255;
 
 /** The tree; members are added in the order in which Linux unpacks them. */
 export class InitrdTree {
@@ -41,7 +45,8 @@ export class InitrdTree {
   /**
    * Says where a file for the path `wanted` comes to lie when it is unpacked after all that is there, and remembers it.
    *
-   * @throws `usage` when it cannot lie there: a folder has the name, a file is on the way, or other names share its content
+   * @throws `usage` when it cannot lie there: a folder has the name, a file is on the way, other names share its content, or Linux takes no
+   * name of that length
    */
   place(wanted: string): Placement {
     const parts = plainName(wanted).split('/');
@@ -52,6 +57,10 @@ export class InitrdTree {
     const newFolders: string[] = [];
     const folder = this.#enter(wanted, parts, newFolders);
     const name = [...folder, last].join('/');
+    for (const part of [...newFolders.flatMap((path) => path.split('/').slice(-1)), last]) {
+      if (encodeUtf8(part).length <= MAX_NAME) continue;
+      throw refusal(wanted, `has a name of more than ${MAX_NAME} bytes, and Linux would leave it out`);
+    }
     const there = this.#nodes.get(name);
     if (there?.kind === 'folder') throw refusal(wanted, 'is a folder of the initrd');
     if (there?.kind === 'shared') {

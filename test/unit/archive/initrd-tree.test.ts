@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { InitrdTree } from '../../../src/core/archive/initrd-tree.ts';
 import { MAX_MEMBERS, type Member } from '../../../src/core/archive/read-cpio.ts';
-import { failure } from '../../failure.ts';
+import { quoted } from '../../../src/core/luks/quote.ts';
+import { failure, HINT } from '../../failure.ts';
 
 const folder = (name: string): Member => ({ name, mode: 0o40755, size: 0, links: 2, target: undefined });
 const file = (name: string, links = 1): Member => ({ name, mode: 0o100644, size: 1, links, target: undefined });
@@ -69,6 +70,24 @@ describe('place', () => {
     ['bin/busybox', '"bin/busybox" is one of several names of one file of the initrd, and all of them would change'],
   ])('refuses %j', (wanted, message) => {
     expect(failure(() => merged().place(wanted))).toMatchObject({ kind: 'usage', message });
+  });
+
+  const longest = 'x'.repeat(255);
+  it.each([
+    ['in the path', `${longest}x/f`],
+    ['of the file', `usr/lib/${longest}x`],
+    ['in UTF-8', `${'ä'.repeat(127)}xx`],
+  ])('refuses a name that no Linux takes, %s', (_, wanted) => {
+    expect(failure(() => merged().place(wanted))).toEqual({
+      kind: 'usage',
+      message: `${quoted(wanted)} has a name of more than 255 bytes, and Linux would leave it out`,
+      hint: HINT,
+    });
+  });
+  it('takes the longest, and refuses a longer one that a link leads to', () => {
+    expect(merged().place(`${longest}/${'ä'.repeat(127)}x`).newFolders).toEqual([longest]);
+    const led = tree(link('l', `${longest}x`));
+    expect(failure(() => led.place('l/f')).message).toContain('has a name of more than 255 bytes');
   });
 
   it('remembers what was placed', () => {
