@@ -27,6 +27,7 @@ const NEXT: Readonly<Record<Maker, readonly string[]>> = {
   'initramfs-tools': [
     'there must be cryptsetup, and busybox or bootseal-devmem',
     'put root=/dev/mapper/root and the words for bootseal on the command line (docs/guest.md)',
+    "put into the guest's /etc/crypttab, in place of any other line for the disk: root UUID=… none luks,initramfs,keyscript=/usr/lib/bootseal/keyscript",
     'update-initramfs -u',
   ],
   dracut: [
