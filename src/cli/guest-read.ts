@@ -31,9 +31,11 @@ export function guestReadCommand(io: Io): Command {
     .addHelpText(
       'after',
       `
+A disk is opened with \`bootseal guest unlock\`, which checks its header: cryptsetup alone takes the one that the host can write.
+
 Examples:
-  bootseal guest read disk-passphrase --out /run/disk.key
-  bootseal guest read disk-passphrase --strip-nul --out - | cryptsetup open --key-file - /dev/vda root`,
+  bootseal guest read 1ee27366-0c87-43a6-af48-28543eaf7cb0 --out /run/tls.key
+  bootseal guest read 1ee27366-0c87-43a6-af48-28543eaf7cb0 --out - | ssh-add -`,
     )
     .action(async (guid: Guid, options: Options) => read(io, guid, options));
 }

@@ -26,5 +26,5 @@ export function guestCommand(io: Io): Command {
 const EXAMPLES = `
 Examples:
   bootseal guest list
-  bootseal guest read disk-passphrase --out /run/disk.key
+  bootseal guest read 1ee27366-0c87-43a6-af48-28543eaf7cb0 --out /run/tls.key
   bootseal guest erase --all`;

@@ -82,7 +82,7 @@ export async function openWithToken(guest: Guest, opening: Opening, source: KeyS
   const { description } = opening.token;
   if (await hasKey(guest, 'user', description)) {
     throw new BootsealError('usage', `the keyring has a key ${JSON.stringify(description)} already`, {
-      hint: "it is not this command's to use or to replace; cryptsetup open --token-only uses it",
+      hint: "it is not this command's to use or to replace, and the host may have chosen the name; if it was left over, keyctl unlink it",
     });
   }
   const serial =

@@ -45,6 +45,11 @@ describe('help', () => {
     },
   );
 
+  it('opens no disk by the header that the host can write', () => {
+    const lines = commands.flatMap(({ after }) => after.split('\n'));
+    expect(lines.filter((line) => /cryptsetup (luksO|o)pen /.test(line) && !line.includes('--header'))).toEqual([]);
+  });
+
   it.each(['measure', 'measure snp', 'verify launch', 'identify', 'explain snp', 'firmware lint'])(
     'of %s tells the exit statuses',
     (words) => {

@@ -103,4 +103,10 @@ describe('documentation', () => {
     );
     expect(missing).toEqual([]);
   });
+
+  it.each(pages)('%s opens no disk by the header that the host can write', (page) => {
+    const lines = fs.readFileSync(path.join(ROOT, page), 'utf8').split('\n');
+    const typed = lines.filter((line) => line.startsWith('$ ') && /cryptsetup (luksO|o)pen /.test(line));
+    expect(typed.filter((line) => !line.includes('--header'))).toEqual([]);
+  });
 });
