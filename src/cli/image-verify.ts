@@ -7,35 +7,15 @@ import { type ImageData, readPieces, sectorName } from '../core/luks/data.ts';
 import type { Disk } from '../core/luks/disk.ts';
 import { checkHeaderPolicy } from '../core/luks/policy.ts';
 import { nodeSectorCrypto } from '../host/node-luks.ts';
-import { type OpeningOptions, openImage, withImage } from './image-input.ts';
+import { type ImageInput, type OpeningOptions, openImage, withImage } from './image-input.ts';
 import { addOpeningOptions } from './image-opening-options.ts';
 import { pinProblems } from './image-pinned.ts';
+import { NOT_OPENED, type Verdict, verdictText } from './image-verdict.ts';
 import { checkVerityOptions, type VerityInputOptions } from './image-verity-input.ts';
 import type { Io } from './io.ts';
 
 interface Options extends VerityInputOptions, Partial<OpeningOptions> {
   readonly json?: true;
-}
-
-/** What was found; a problem is one sentence without a full stop. */
-interface Verdict {
-  readonly keyslot: number;
-  readonly dataBytes: number;
-  readonly sectorSize: number;
-  /** Null for data without tags. */
-  readonly integrity: TagsVerdict | null;
-  /** What the decrypted data start as; null when that is nothing known. */
-  readonly filesystem: string | null;
-  readonly problems: readonly string[];
-}
-
-/** What was found of the tags. */
-interface TagsVerdict {
-  readonly type: string;
-  /** Sectors that are in the journal and not yet in their places. */
-  readonly inJournal: number;
-  /** Sectors that do not match their tags. */
-  readonly wrongSectors: number;
 }
 
 /** Sectors that are named one by one. */
@@ -74,35 +54,52 @@ async function verifyEncrypted(
   file: string,
   options: OpeningOptions & { readonly json?: true },
 ): Promise<void> {
-  const verdict = await withImage(io, file, options, async (input): Promise<Verdict> => {
-    const policy = [
-      ...(await pinProblems(io, file, input.headerDisk, input.header)),
-      ...checkHeaderPolicy(input.header).map(({ message }) => message),
-    ];
-    const { data, volumeKey, keyslot } = await openImage(io, input, options);
-    try {
-      const plain = await unencryptedData(input.image, data);
-      const { filesystem, named, wrongSectors } = await readAll(input.image, data, volumeKey);
-      const { sectorSize, tags } = data.segment;
-      const problems = [
-        ...policy,
-        ...(plain === undefined ? [] : [`the data are not encrypted: they start as ${plain}`]),
-        ...named.map((at) => `${sectorName(at, data.segment)} does not match its tag`),
-        ...(wrongSectors > NAMED ? [`${wrongSectors} sectors in all do not match their tags`] : []),
-      ];
-      const inJournal = 'journal' in data ? data.journal.newer.size : 0;
-      const integrity = tags === undefined ? null : { type: tags.integrity, inJournal, wrongSectors };
-      return { keyslot, dataBytes: data.size, sectorSize, integrity, filesystem, problems };
-    } finally {
-      wipe(volumeKey);
-    }
-  });
+  const verdict = await withImage(io, file, options, (input) => judge(io, file, input, options));
   io.stdout.write(options.json === true ? `${JSON.stringify(verdict)}\n` : verdictText(verdict));
   const [first] = verdict.problems;
   if (first !== undefined) {
     throw new BootsealError('mismatch', `the image is not to be trusted: ${first}`, {
       hint: 'compare it with a copy that you made yourself, or build it again',
     });
+  }
+}
+
+/** Holds the header against manifest and policy, and opens the image; what they say is never lost, whatever the header makes of the rest. */
+async function judge(io: Io, file: string, input: ImageInput, options: OpeningOptions): Promise<Verdict> {
+  const findings = [
+    ...(await pinProblems(io, file, input.headerDisk, input.header)),
+    ...checkHeaderPolicy(input.header).map(({ message }) => message),
+  ];
+  try {
+    const { problems, ...contents } = await readContents(io, input, options);
+    return { ...contents, problems: [...findings, ...problems] };
+  } catch (error) {
+    if (findings.length === 0 || !isOfHeader(error)) throw error;
+    return { ...NOT_OPENED, problems: [...findings, `nothing was opened: ${error.message}`] };
+  }
+}
+
+/** Whether the header decides that this happens: it says which keyslots there are, what they cost, and where the data lie. */
+function isOfHeader(error: unknown): error is BootsealError {
+  return error instanceof BootsealError && ['key', 'format', 'usage'].includes(error.kind);
+}
+
+async function readContents(io: Io, input: ImageInput, options: OpeningOptions): Promise<Verdict> {
+  const { data, volumeKey, keyslot } = await openImage(io, input, options);
+  try {
+    const plain = await unencryptedData(input.image, data);
+    const { filesystem, named, wrongSectors } = await readAll(input.image, data, volumeKey);
+    const { sectorSize, tags } = data.segment;
+    const problems = [
+      ...(plain === undefined ? [] : [`the data are not encrypted: they start as ${plain}`]),
+      ...named.map((at) => `${sectorName(at, data.segment)} does not match its tag`),
+      ...(wrongSectors > NAMED ? [`${wrongSectors} sectors in all do not match their tags`] : []),
+    ];
+    const inJournal = 'journal' in data ? data.journal.newer.size : 0;
+    const integrity = tags === undefined ? null : { type: tags.integrity, inJournal, wrongSectors };
+    return { keyslot, dataBytes: data.size, sectorSize, integrity, filesystem, problems };
+  } finally {
+    wipe(volumeKey);
   }
 }
 
@@ -128,25 +125,4 @@ async function readAll(
     wipe(plain);
   }
   return { filesystem: filesystem ?? null, named, wrongSectors };
-}
-
-function verdictText({ keyslot, dataBytes, sectorSize, integrity, filesystem, problems }: Verdict): string {
-  const lines = [
-    `key: opens keyslot ${keyslot}`,
-    `data: ${dataBytes} bytes in sectors of ${sectorSize}, all decrypted${integrity === null ? WITHOUT_TAGS : ''}`,
-    ...(integrity === null ? [] : [tagsText(integrity)]),
-    `content: ${filesystem ?? 'no file system that is known here'}`,
-    ...(problems.length === 0
-      ? ['verdict: header, key and data are right']
-      : problems.map((problem) => `problem: ${problem}`)),
-  ];
-  return `${lines.join('\n')}\n`;
-}
-
-const WITHOUT_TAGS = '; without integrity a change of them would not show';
-
-function tagsText({ type, inJournal, wrongSectors }: TagsVerdict): string {
-  const journal =
-    inJournal === 0 ? 'empty' : `holds ${inJournal} sectors that the kernel writes to their places next time`;
-  return `tags: ${type}, ${wrongSectors === 0 ? 'all match' : `${wrongSectors} do not match`}; journal: ${journal}`;
 }

@@ -151,6 +151,81 @@ describe('bootseal image', () => {
     });
   });
 
+  const another = 'the header is not the one that pinned.img.json pins';
+  const foreign = { type: 'x', key_size: 64, area: { type: 'x', offset: '32768', size: '258048' } };
+  const linear = { type: 'linear', offset: '1048576', size: '4096' };
+  const segment = { ...linear, type: 'crypt', iv_tweak: '0', encryption: 'aes-xts-plain64', sector_size: 512 };
+  const second = { ...segment, offset: '1052672' };
+  const segments = { 'segments.0.size': '4096', 'segments.1': second, 'digests.0.segments': ['0', '1'] };
+  const hostile: readonly (readonly [string, Readonly<Record<string, Plain>>, readonly unknown[], RegExp])[] = [
+    ["another disk's header", {}, [], /^nothing was opened: the key opens no keyslot \(tried: 0\)$/],
+    [
+      'no cipher in the segment',
+      { 'segments.0.encryption': 'cipher_null-ecb' },
+      ['segment 0 is not encrypted at all'],
+      /cipher_null-ecb/,
+    ],
+    [
+      'no cipher in a keyslot',
+      { 'keyslots.0.area.encryption': 'cipher_null-ecb' },
+      ['keyslot 0 is not encrypted at all: any passphrase would open it'],
+      /cipher_null-ecb/,
+    ],
+    [
+      'a keyslot that costs too much',
+      { 'keyslots.0.kdf.iterations': 2_000_000_000 },
+      [expect.stringMatching(/^keyslot 0: .*2000000000/)],
+      /2000000000/,
+    ],
+    [
+      'an unknown requirement',
+      { 'config.requirements': { mandatory: ['evil'] } },
+      ['the header requires "evil"'],
+      /the header requires "evil", which is not known here/,
+    ],
+    ['two segments', segments, ['there are 2 segments instead of one'], /the data are in several segments/],
+    [
+      'a segment of another type',
+      { 'segments.0': linear },
+      ['segment 0 is of the type "linear", not encrypted by LUKS'],
+      /the type "linear" is not known here/,
+    ],
+    [
+      'a keyslot of another type',
+      { 'keyslots.0': foreign },
+      ['keyslot 0 is of the type "x"'],
+      /^nothing was opened: the key opens no keyslot \(tried: none\)$/,
+    ],
+  ];
+
+  it.each(hostile)(
+    'says all that is wrong with a header that the key does not open: %s',
+    async (_, changes, own, why) => {
+      const image = sampleImage(changes);
+      file('pinned.img', 'segments.1' in changes ? Buffer.concat([image, new Uint8Array(4096)]) : image);
+      const header = { bytes: 0x100000, sha256: '0'.repeat(64) };
+      fs.writeFileSync(path.join(folder, 'pinned.img.json'), JSON.stringify({ format: 'bootseal-image-1', header }));
+      const args = ['image', 'verify', 'pinned.img', '--key-file', 'key'];
+      const ran = await bootseal([...args, '--json'], folder);
+      expect(JSON.parse(ran.stdout)).toEqual({
+        ...{ keyslot: null, dataBytes: null, sectorSize: null, integrity: null, filesystem: null },
+        problems: [another, ...own, expect.stringMatching(why)],
+      });
+      expect(ran).toMatchObject({ status: 1, stderr: expect.stringContaining(`not to be trusted: ${another}`) });
+      const text = await bootseal(args, folder);
+      expect(text.status).toBe(1);
+      expect(text.stdout).toMatch(
+        /^key and data: not opened\nproblem: the header is not the one that pinned\.img\.json pins\n/,
+      );
+      expect(text.stdout.match(/^problem: /gm)).toHaveLength(own.length + 2);
+      fs.rmSync(path.join(folder, 'pinned.img.json'));
+      // What the policy says is as good without a manifest; without either it stays what it is.
+      const alone = await bootseal(args, folder);
+      expect(alone.status).toBe(own.length > 0 ? 1 : 4);
+      expect(alone.stderr).toMatch(own.length > 0 ? /the image is not to be trusted/ : /the key opens no keyslot/);
+    },
+  );
+
   it('shows hostile names without their control characters', async () => {
     const evil = '\u001b[2J\u009b\u202e';
     const changes: Readonly<Record<string, Plain>> = {
