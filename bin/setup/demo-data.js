@@ -6,9 +6,9 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { brotliDecompressSync } = require('node:zlib');
 const { GUEST_TREE, fetchGuestPackages } = require('./guest-packages.js');
-const { CACHE, fetchTree, inTree, treeOf } = require('./package-tree.js');
+const { CACHE, fetchTree, inCache, inTree, treeOf } = require('./package-tree.js');
 const { ROOT } = require('./project.js');
-const { fail } = require('./steps.js');
+const { fail, isProgram } = require('./steps.js');
 
 const FIRMWARE = {
   fixture: path.join(ROOT, 'test', 'fixtures', 'debian-ovmf', 'OVMF.amdsev_2026.08.fd.br'),
@@ -35,7 +35,6 @@ const DEMO_DATA = {
 
 /** Brings everything in DEMO_DATA into the cache, unless it is there. */
 function fetchDemoData() {
-  fs.mkdirSync(CACHE, { recursive: true });
   unpackFirmware();
   fetchGuestPackages(true);
   if (Object.keys(NEEDED).some((name) => !isInstalled(name))) fetchPrograms();
@@ -47,19 +46,27 @@ function unpackFirmware() {
   if (fs.existsSync(FIRMWARE.file) && sha256(fs.readFileSync(FIRMWARE.file)) === FIRMWARE.sha256) return;
   const bytes = brotliDecompressSync(fs.readFileSync(FIRMWARE.fixture));
   if (sha256(bytes) !== FIRMWARE.sha256) fail(`${FIRMWARE.fixture} is not the firmware it should be`);
-  const beside = `${FIRMWARE.file}.${process.pid}.part`;
-  fs.writeFileSync(beside, bytes);
-  fs.renameSync(beside, FIRMWARE.file);
+  const problem = inCache(() => {
+    const beside = `${FIRMWARE.file}.${process.pid}.part`;
+    fs.writeFileSync(beside, bytes);
+    fs.renameSync(beside, FIRMWARE.file);
+  });
+  if (problem !== undefined) fail(problem.message, problem.hint);
 }
 
+/** Where bootseal looks for programs. */
 function isInstalled(name) {
-  const folders = `/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:${process.env['PATH'] ?? ''}`;
-  return folders.split(':').some((folder) => folder !== '' && fs.existsSync(path.join(folder, name)));
+  return isProgram(name, `/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:${process.env['PATH'] ?? ''}`);
 }
 
 function fetchPrograms() {
-  const problem = fetchTree(PROGRAMS, PACKAGES, 'the demo: QEMU and e2fsprogs (45 MB, once)');
-  if (problem !== undefined) fail(`not installed, and not to be downloaded: ${PACKAGES.join(' ')}`, problem);
+  const failed = `not installed, and not to be downloaded: ${PACKAGES.join(' ')}`;
+  const what = 'the demo: QEMU and e2fsprogs (45 MB, once)';
+  const problem = fetchTree(PROGRAMS, PACKAGES, what, failed) ?? inCache(writeStarts);
+  if (problem !== undefined) fail(problem.message, problem.hint);
+}
+
+function writeStarts() {
   fs.mkdirSync(DEMO_DATA.programs, { recursive: true });
   for (const [name, file] of Object.entries(NEEDED)) writeStart(name, file);
 }

@@ -4,7 +4,7 @@
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
-const { CACHE } = require('./package-tree.js');
+const { CACHE, inCache } = require('./package-tree.js');
 const { GUEST_TREE } = require('./guest-packages.js');
 const { ROOT } = require('./project.js');
 const { attempt, excerpt, fail, moveToPlace, say } = require('./steps.js');
@@ -25,6 +25,15 @@ function efiSecretModules() {
 function buildEfiSecret() {
   const wanted = efiSecretModules();
   if (wanted === undefined || fs.existsSync(wanted.folder)) return;
+  const problem = inCache(() => buildInto(wanted));
+  if (problem === undefined) return;
+  const { message, hint } = problem;
+  if (process.env['CI'] === 'true') fail(message, hint);
+  say(`${message}; the tests that need it are skipped`);
+  say(`hint: ${hint}`);
+}
+
+function buildInto(wanted) {
   const part = fs.mkdtempSync(path.join(CACHE, 'part-'));
   const remove = () => fs.rmSync(part, { recursive: true, force: true });
   process.on('exit', remove);
@@ -34,13 +43,9 @@ function buildEfiSecret() {
   if (problem === undefined) {
     moveToPlace(path.join(part, 'modules'), wanted.folder);
     say(`built in ${((Date.now() - start) / 1000).toFixed(1)} s`);
-  } else {
-    const message = 'the driver efi_secret could not be built';
-    if (process.env['CI'] === 'true') fail(message, problem);
-    say(`${message}; the tests that need it are skipped`);
-    say(`hint: ${problem}`);
   }
   remove();
+  return problem === undefined ? undefined : { message: 'the driver efi_secret could not be built', hint: problem };
 }
 
 /** Returns what went wrong; undefined when nothing did. */

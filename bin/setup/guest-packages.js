@@ -40,12 +40,13 @@ const GUEST_TREE = treeOf('guest', PACKAGES);
 
 /** Brings the tree into the cache, unless it is there; without it the tests that need it are skipped, and nothing else works. */
 function fetchGuestPackages(isNeeded = process.env['CI'] === 'true') {
-  const problem = fetchTree(GUEST_TREE, PACKAGES, 'guests (65 MB, once)');
+  const failed = 'what guests are made of could not be downloaded with apt-get';
+  const problem = fetchTree(GUEST_TREE, PACKAGES, 'guests (65 MB, once)', failed);
   if (problem === undefined) return;
-  const message = 'what guests are made of could not be downloaded with apt-get';
-  if (isNeeded) fail(message, problem);
+  const { message, hint } = problem;
+  if (isNeeded) fail(message, hint);
   say(`${message}; the tests that need it are skipped`);
-  say(`hint: ${problem}`);
+  say(`hint: ${hint}`);
 }
 
 module.exports = { GUEST_TREE, fetchGuestPackages };

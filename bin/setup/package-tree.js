@@ -21,10 +21,34 @@ function treeOf(name, packages) {
   return path.join(CACHE, `${name}-${version}`);
 }
 
-/** Brings packages into `tree`, unless it is there. `what` says for whom, and how much; returns what went wrong. */
-function fetchTree(tree, packages, what) {
+/**
+ * Runs `work`, which writes into the cache and returns what went wrong: `{ message, hint }`, or undefined. Where the cache cannot be
+ * written, that is what went wrong.
+ */
+function inCache(work) {
+  try {
+    fs.mkdirSync(CACHE, { recursive: true });
+    return work();
+  } catch (error) {
+    if (error.syscall === undefined) throw error;
+    const [reason] = error.message.split(', ');
+    return {
+      message: `cannot write ${CACHE}: ${reason}`,
+      hint: 'set XDG_CACHE_HOME to a folder of yours that has room',
+    };
+  }
+}
+
+/** Brings packages into `tree`, unless it is there. `what` says for whom, and how much; returns what went wrong, with `message` about it. */
+function fetchTree(tree, packages, what, message) {
   if (fs.existsSync(tree)) return undefined;
-  fs.mkdirSync(CACHE, { recursive: true });
+  return inCache(() => {
+    const hint = fetchNewTree(tree, packages, what);
+    return hint === undefined ? undefined : { message, hint };
+  });
+}
+
+function fetchNewTree(tree, packages, what) {
   const part = fs.mkdtempSync(path.join(CACHE, 'part-'));
   const remove = () => fs.rmSync(part, { recursive: true, force: true });
   process.on('exit', remove);
@@ -99,4 +123,4 @@ function inTree(tree, program, name) {
   return [loader, '--library-path', libraries, '--argv0', name, path.join(tree, program)];
 }
 
-module.exports = { CACHE, fetchTree, inTree, treeOf };
+module.exports = { CACHE, fetchTree, inCache, inTree, treeOf };

@@ -2,6 +2,7 @@
 'use strict';
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
+const path = require('node:path');
 
 /** Prints one line for the person at the terminal. */
 function say(text) {
@@ -24,7 +25,21 @@ function attempt(program, args, options = {}) {
     ...options,
   });
   const printed = ran.error === undefined ? `${ran.stdout}${ran.stderr}` : ran.error.message;
-  return { ok: ran.status === 0, printed, missing: ran.error?.code === 'ENOENT' };
+  return { ok: ran.status === 0, printed, missing: ran.error !== undefined && !isProgram(program) };
+}
+
+/** Says whether there is a program of this name that may be run: in one of `folders`, which are separated by colons. */
+function isProgram(name, folders = process.env['PATH'] ?? '') {
+  return folders.split(':').some((folder) => {
+    if (folder === '') return false;
+    const file = path.join(folder, name);
+    try {
+      fs.accessSync(file, fs.constants.X_OK);
+      return fs.statSync(file).isFile();
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** Says what is being done, runs it, and ends the set-up with the program's last lines when it fails. */
@@ -52,4 +67,4 @@ function excerpt(text) {
   return `it printed\n${shown.join('\n')}`;
 }
 
-module.exports = { attempt, fail, excerpt, moveToPlace, say, step };
+module.exports = { attempt, excerpt, fail, isProgram, moveToPlace, say, step };

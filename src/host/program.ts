@@ -205,7 +205,8 @@ async function outcome(program: Program, { stop }: Run, child: PromiseLike<Ended
   const ended = await child;
   stop?.throwIfAborted();
   if (!ended.failed) return { stdout: `${ended.stdout ?? ''}`, stderr: `${ended.stderr ?? ''}` };
-  if (ended.code === 'ENOENT') throw notInstalled(program);
+  // Of a PATH with a folder that may not be searched the system says EACCES when it finds nothing.
+  if (ended.code === 'ENOENT' || (ended.code === 'EACCES' && !isInstalled(program))) throw notInstalled(program);
   const words = lastWords(`${ended.stderr ?? ''}`);
   if (!ended.isTerminated && ended.exitCode !== undefined) throw new FailedProgram(program.name, ended.exitCode, words);
   const why = ended.isTerminated ? `ended by ${ended.signal}` : ended.code;
@@ -239,7 +240,16 @@ const MAX_WORDS = 600;
 export function isInstalled({ name }: Program): boolean {
   return programPath()
     .split(':')
-    .some((folder) => folder !== '' && fs.existsSync(path.join(folder, name)));
+    .some((folder) => folder !== '' && mayRun(path.resolve(folder, name)));
+}
+
+function mayRun(file: string): boolean {
+  try {
+    fs.accessSync(file, fs.constants.X_OK);
+    return fs.statSync(file).isFile();
+  } catch {
+    return false;
+  }
 }
 
 function programPath(): string {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   FailedProgram,
   feedProgram,
@@ -94,6 +94,18 @@ describe('runProgram', () => {
       message: 'no-such-program is not installed',
       hint: 'on Debian: apt-get install coreutils',
     });
+  });
+
+  it('also where PATH has a file of that name that may not be run, or a folder that may not be searched', async () => {
+    fs.writeFileSync(path.join(folder, 'no-such-program'), '#!/bin/sh\n', { mode: 0o644 });
+    vi.stubEnv('PATH', folder);
+    await expect(runProgram(program('no-such-program'), { args: [] })).rejects.toMatchObject({
+      message: 'no-such-program is not installed',
+    });
+    expect(() => needProgram(program('no-such-program'))).toThrow(/not installed/);
+    fs.chmodSync(path.join(folder, 'no-such-program'), 0o755);
+    expect(await runProgram(program('no-such-program'), { args: [] })).toMatchObject({ stdout: '' });
+    vi.unstubAllEnvs();
   });
 
   it('tells the status of what failed and its last words', async () => {
