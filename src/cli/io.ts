@@ -3,6 +3,7 @@ import { randomFillSync } from 'node:crypto';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { ioError, readBounded, readSmallFile, streamLargeFile, tooLarge } from '../host/files.ts';
+import { unlessStopped } from '../host/signals.ts';
 import { standardStream } from './standard-stream.ts';
 
 /** Where text goes. */
@@ -57,10 +58,18 @@ function takeStdin(io: Io): AsyncIterable<Uint8Array | string> {
 
 /** Yields standard input, which can be read only once; throws `usage` the second time, `io` when it cannot be read. */
 export async function* streamStdin(io: Io): AsyncGenerator<Uint8Array> {
+  const pieces = takeStdin(io)[Symbol.asyncIterator]();
   try {
-    for await (const chunk of takeStdin(io)) yield typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    for (;;) {
+      const next = await unlessStopped(pieces.next());
+      if (next.done === true) return;
+      yield typeof next.value === 'string' ? Buffer.from(next.value) : next.value;
+    }
   } catch (cause) {
     throw ioError(cause, 'standard input', 'read');
+  } finally {
+    // Not waited for: it would wait for the bytes that were asked for last.
+    pieces.return?.().catch(() => undefined);
   }
 }
 
@@ -70,7 +79,7 @@ export async function* streamStdin(io: Io): AsyncGenerator<Uint8Array> {
  */
 export async function readInput(io: Io, file: string, limit: number, shown?: string): Promise<Uint8Array> {
   if (file !== '-') return readSmallFile(resolvePath(io, file), limit, shown);
-  return readBounded(takeStdin(io), limit, 'standard input');
+  return unlessStopped(readBounded(takeStdin(io), limit, 'standard input'));
 }
 
 /**

@@ -1,4 +1,5 @@
 /** @module Disk images and block devices, read at any place. */
+import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { BootsealError } from '../core/errors.ts';
 import { type Disk, slice } from '../core/luks/disk.ts';
@@ -12,7 +13,7 @@ export interface OpenDisk extends Disk {
 /** Opens an image or block device for reading. Throws `io` when it is neither or cannot be read. */
 export async function openDisk(file: string): Promise<OpenDisk> {
   try {
-    const handle = await fs.open(file, 'r');
+    const handle = await openAtOnce(file);
     try {
       return { size: await sizeOf(handle, file), read: reader(handle, file), close: () => handle.close() };
     } catch (cause) {
@@ -22,6 +23,11 @@ export async function openDisk(file: string): Promise<OpenDisk> {
   } catch (cause) {
     throw ioError(cause, file, 'read');
   }
+}
+
+/** Opens a file for reading; a pipe that nobody writes to too, which else would be waited for. Throws as open(2). */
+export function openAtOnce(file: string): Promise<fs.FileHandle> {
+  return fs.open(file, constants.O_RDONLY | constants.O_NONBLOCK);
 }
 
 /** Returns part of an open file as a disk; `name` is for messages. */

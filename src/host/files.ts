@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 // Not node:fs/promises, which is loaded at once: a measurement needs none of it.
 import { closeSync, createReadStream, promises as fs, openSync, read, readSync, type Stats, statSync } from 'node:fs';
 import { BootsealError } from '../core/errors.ts';
-import { withSignals } from './signals.ts';
+import { unlessStopped, withSignals } from './signals.ts';
 
 /** Turns a system error into an `io` error that names the file. */
 export function ioError(cause: unknown, file: string, doing: string): BootsealError {
@@ -66,7 +66,7 @@ export async function readSmallFile(file: string, limit: number, shown = file): 
     if (stat.isFile() && stat.size > limit) throw tooLarge(shown, limit);
     // Files that say how long they are come in one piece; pipes and /proc do not say.
     if (stat.isFile() && stat.size > 0) return plain(readWhole(file, stat.size, limit, shown));
-    return await readBounded(createReadStream(file), limit, shown);
+    return await unlessStopped(readBounded(createReadStream(file), limit, shown));
   } catch (cause) {
     throw ioError(cause, shown, 'read');
   }

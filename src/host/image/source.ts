@@ -1,8 +1,8 @@
 /** @module The raw image that a disk is made from. */
-import * as fs from 'node:fs/promises';
+import type * as fs from 'node:fs/promises';
 import { BootsealError } from '../../core/errors.ts';
 import type { Disk } from '../../core/luks/disk.ts';
-import { reader } from '../disk.ts';
+import { openAtOnce, reader } from '../disk.ts';
 import { ioError } from '../files.ts';
 
 /** What changes when somebody writes to a file. */
@@ -25,12 +25,12 @@ export interface RawSource {
 
 /** Runs `use` with an open raw image and closes it after; throws `io` when it is no file or cannot be read. */
 export async function withSource<T>(file: string, use: (source: RawSource) => Promise<T>): Promise<T> {
-  const handle = await fs.open(file, 'r').catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
+  const handle = await openAtOnce(file).catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
   try {
     const stat = await handle.stat();
     if (!stat.isFile()) {
       throw new BootsealError('io', `cannot read ${file}: it is no regular file`, {
-        hint: 'two threads read at many places: write a stream or a device to a file first',
+        hint: 'it is read at many places: write a device to a file first; a stream goes to standard input, with --from -',
       });
     }
     return await use({ file, handle, size: stat.size });
