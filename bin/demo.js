@@ -12,7 +12,7 @@ const child = spawn(process.execPath, [path.join(__dirname, 'bootseal.js'), ...a
   env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:${programs}` },
 });
 // The terminal sends Ctrl-C to both; what is sent to this process alone goes on to the one that has to clean up.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal));
 child.on('exit', (status, signal) => {
   if (signal === null) process.exit(status);
   process.removeAllListeners(signal);

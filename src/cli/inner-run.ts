@@ -1,6 +1,8 @@
 /** @module A command of bootseal's that another one runs, in the same process: what it prints is kept instead of shown. */
+import type { ErrorKind } from '../core/errors.ts';
 import type { Io, Out } from './io.ts';
 import type { run as runCommand } from './main.ts';
+import { STATUS } from './status.ts';
 
 /** The command line; given by the caller, as `main.ts` loads every command. */
 export type Run = typeof runCommand;
@@ -36,6 +38,11 @@ export function runInside(
   });
   // Another world for each command: standard input can be read once in each.
   return run(words, { ...io, stdout: out('stdout'), stderr: out('stderr') });
+}
+
+/** Returns the kind of the failure of a command that should not have ended so: no room for a file is not the program's fault. */
+export function kindOf(status: number): ErrorKind {
+  return status === STATUS.io ? 'io' : 'tool';
 }
 
 /** Returns the one line in which a command said why it failed. */

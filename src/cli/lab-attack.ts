@@ -1,7 +1,4 @@
 /** @module `bootseal lab attack`: the host's moves against a launch, each made for real, and what stopped it. */
-import * as fs from 'node:fs/promises';
-import * as os from 'node:os';
-import * as path from 'node:path';
 import { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { lintFirmware } from '../core/firmware/lint.ts';
@@ -11,6 +8,7 @@ import { readFirmware } from './firmware-input.ts';
 import { type Io, printable, resolvePath } from './io.ts';
 import { Ground } from './lab-ground.ts';
 import { MOVES, type Move } from './lab-moves.ts';
+import { withTemporaryFolder } from './temporary-folder.ts';
 
 interface Options {
   readonly firmware?: string;
@@ -47,23 +45,23 @@ async function labAttack(io: Io, options: Options): Promise<void> {
       hint: 'give --firmware the image that it was made of',
     });
   }
+  const lint = lintFirmware(image).class;
   const { run } = await import('./main.ts');
-  await withSignals(async (stop) => {
-    const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'bootseal-attack-'));
-    const lint = lintFirmware(image).class;
-    const ground = new Ground(io, folder, run, lint === 'enforcing' ? [] : ['--accept-firmware', lint]);
-    stop.addEventListener('abort', () => void ground.clear());
-    try {
-      await ground.prepare(image);
-      await makeMoves(io, ground, MOVES, { stop, json: options.json === true });
-    } catch (error) {
-      // What a signal ended is no failure of its own.
-      if (!stop.aborted) throw error;
-    } finally {
-      await ground.clear();
-      await fs.rm(folder, { recursive: true, force: true });
-    }
-  });
+  await withSignals((stop) =>
+    withTemporaryFolder('bootseal-attack-', async (folder) => {
+      const ground = new Ground(io, folder, run, lint === 'enforcing' ? [] : ['--accept-firmware', lint]);
+      stop.addEventListener('abort', () => void ground.clear());
+      try {
+        await ground.prepare(image);
+        await makeMoves(io, ground, MOVES, { stop, json: options.json === true });
+      } catch (error) {
+        // What a signal ended is no failure of its own.
+        if (!stop.aborted) throw error;
+      } finally {
+        await ground.clear();
+      }
+    }),
+  );
 }
 
 /** Letters of the longest name, and of what is shown of a reason. */

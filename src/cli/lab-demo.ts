@@ -1,10 +1,11 @@
 /** @module `bootseal lab demo`: a whole launch on this machine, from a folder to a guest that runs on the encrypted disk made of it, and three attacks. */
 import * as fs from 'node:fs/promises';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import { Command, Option } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { ADVICE, lintFirmware } from '../core/firmware/lint.ts';
+import { ioError } from '../host/files.ts';
+import { checkNewFolder } from '../host/new-folder.ts';
 import { withSignals } from '../host/signals.ts';
 import { GUEST_SAYS, MESSAGE, writeBaseInitrd, writeRoot } from '../lab/demo-guest.ts';
 import { type DemoParts, findDemoParts } from '../lab/demo-parts.ts';
@@ -13,6 +14,7 @@ import { readFirmware } from './firmware-input.ts';
 import { type Io, resolvePath } from './io.ts';
 import { QMP, startGuest } from './lab-host.ts';
 import { Stage } from './lab-stage.ts';
+import { withTemporaryFolder } from './temporary-folder.ts';
 
 interface Options {
   readonly platform: 'sev' | 'sev-es';
@@ -62,21 +64,21 @@ async function labDemo(io: Io, options: Options): Promise<void> {
   if (keep !== undefined && (await fs.lstat(keep).catch(() => undefined)) !== undefined) {
     throw new BootsealError('io', `${options.keep} exists already`, { hint: 'give the name of a new folder' });
   }
+  if (keep !== undefined) await checkNewFolder(keep, []);
   const { run } = await import('./main.ts');
-  await withSignals(async (stop) => {
-    const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'bootseal-demo-'));
-    try {
-      const stage = new Stage(io, folder, run, options.json === true);
-      await show(io, stage, { parts, folder, stop, platform: options.platform });
-      if (keep !== undefined) await keepFiles(folder, keep);
-      stage.end('every command ended as it should. In a real launch the memory would be encrypted.');
-    } catch (error) {
-      // What a signal ended is no failure of its own.
-      if (!stop.aborted) throw error;
-    } finally {
-      await fs.rm(folder, { recursive: true, force: true });
-    }
-  });
+  await withSignals((stop) =>
+    withTemporaryFolder('bootseal-demo-', async (folder) => {
+      try {
+        const stage = new Stage(io, folder, run, options.json === true);
+        await show(io, stage, { parts, folder, stop, platform: options.platform });
+        if (keep !== undefined) await keepFiles(folder, keep);
+        stage.end('every command ended as it should. In a real launch the memory would be encrypted.');
+      } catch (error) {
+        // What a signal ended is no failure of its own.
+        if (!stop.aborted) throw error;
+      }
+    }),
+  );
 }
 
 /** Complete or not at all. */
@@ -85,6 +87,8 @@ async function keepFiles(folder: string, keep: string): Promise<void> {
   try {
     await fs.cp(folder, part, { recursive: true, filter: (file) => path.basename(file) !== QMP });
     await fs.rename(part, keep);
+  } catch (cause) {
+    throw ioError(cause, keep, 'write');
   } finally {
     await fs.rm(part, { recursive: true, force: true });
   }

@@ -9,7 +9,7 @@ import { QmpClient } from '../host/qmp/client.ts';
 import { type FrontCommands, openFront } from '../lab/front.ts';
 import { type LabGuest, type LabMachine, readRam, startLab } from '../lab/machine.ts';
 import { readLabPlatform } from '../lab/psp/platform.ts';
-import { errorOf, OWN_COMMAND, type Run, runInside } from './inner-run.ts';
+import { errorOf, kindOf, OWN_COMMAND, type Run, runInside } from './inner-run.ts';
 import type { Io } from './io.ts';
 
 const CPU = 'EPYC-v4';
@@ -102,11 +102,11 @@ export class Ground {
     return { status, error: errorOf(printed) ?? '' };
   }
 
-  /** Runs a command that has to succeed; throws `tool` when it does not. */
+  /** Runs a command that has to succeed; throws `io` when it could not read or write a file, else `tool`. */
   async must(...words: readonly string[]): Promise<void> {
     const { status, error } = await this.run(...words);
     if (status === 0) return;
-    throw new BootsealError('tool', `bootseal ${words.join(' ')} ended with ${status}: ${error}`, {
+    throw new BootsealError(kindOf(status), `bootseal ${words.join(' ')} ended with ${status}: ${error}`, {
       hint: OWN_COMMAND,
     });
   }

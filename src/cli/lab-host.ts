@@ -2,6 +2,7 @@
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { QmpClient } from '../host/qmp/client.ts';
+import { kindOf } from './inner-run.ts';
 import type { Stage } from './lab-stage.ts';
 
 /** A guest that waits for its owner. */
@@ -29,9 +30,13 @@ export function startGuest(
     const lines: string[] = [];
     let measurement = '';
     const failure = (status: number) =>
-      new BootsealError('tool', `the guest of the lab ended with status ${status}: ${lastError(shown.stderr)}`, {
-        hint: `its console ended with: ${lines.slice(-5).join(' | ')}`,
-      });
+      new BootsealError(
+        kindOf(status),
+        `the guest of the lab ended with status ${status}: ${lastError(shown.stderr)}`,
+        {
+          hint: `its console ended with: ${lines.slice(-5).join(' | ')}`,
+        },
+      );
     const take = (text: string) => {
       const event = JSON.parse(text) as { event: string; line?: string; measurement?: string };
       if (event.event === 'paused') measurement = event.measurement ?? '';

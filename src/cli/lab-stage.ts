@@ -1,6 +1,6 @@
 /** @module How `lab demo` shows what it does: each command as it would be typed, really run, with what it prints and how it ends. */
 import { BootsealError } from '../core/errors.ts';
-import { errorOf, OWN_COMMAND, type Printed, type Run, runInside } from './inner-run.ts';
+import { errorOf, kindOf, OWN_COMMAND, type Printed, type Run, runInside } from './inner-run.ts';
 import type { Io, Out } from './io.ts';
 import { printable } from './io.ts';
 
@@ -48,7 +48,7 @@ export class Stage {
     this.#show({ event: 'guest', line, encrypted: false }, `   | ${line}`);
   }
 
-  /** Runs a command and shows it. Throws `tool` when it ends otherwise than expected. */
+  /** Runs a command and shows it. Throws `io` when it could not read or write a file, `tool` when it ends otherwise than expected. */
   async run(words: readonly string[], { status = 0, show = /(?!)/ }: Expected = {}): Promise<Readonly<Printed>> {
     if (!this.#json) this.typed(words);
     const shown = await this.quietly(words, status);
@@ -73,7 +73,7 @@ export class Stage {
     const ended = await this.start(words, shown);
     if (ended === status) return shown;
     throw new BootsealError(
-      'tool',
+      kindOf(ended),
       `bootseal ${words.join(' ')} ended with ${ended}, not ${status}: ${errorOf(shown)}`,
       { hint: OWN_COMMAND },
     );

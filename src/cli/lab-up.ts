@@ -1,6 +1,5 @@
 /** @module `bootseal lab up`: a whole launch on this machine: prepared, started, verified, injected, and its console shown. */
 import * as fs from 'node:fs/promises';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import { Command } from 'commander';
 import { base64ToBytes, bytesToBase64 } from '../core/base64.ts';
@@ -22,6 +21,7 @@ import { type ReadDescription, readDescription } from './launch-description.ts';
 import { prepareLaunch } from './launch-prepare.ts';
 import { parseUnsigned } from './numbers.ts';
 import { parseSecretArgument } from './secret-argument.ts';
+import { withTemporaryFolder } from './temporary-folder.ts';
 
 interface Options {
   readonly lab?: string;
@@ -72,14 +72,9 @@ async function labUp(io: Io, file: string, options: Options): Promise<void> {
       { hint: 'give --lab the folder that launch prepare was given' },
     );
   }
-  await withSignals(async (stop) => {
-    const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'bootseal-lab-'));
-    try {
-      await up(io, file, options, { folder, deadline, stop });
-    } finally {
-      await fs.rm(folder, { recursive: true, force: true });
-    }
-  });
+  await withSignals((stop) =>
+    withTemporaryFolder('bootseal-lab-', (folder) => up(io, file, options, { folder, deadline, stop })),
+  );
 }
 
 interface Place {

@@ -20,5 +20,5 @@ export const STATUS_MEANINGS: readonly (readonly [status: string, meaning: strin
   [`${STATUS.io}`, 'a file could not be read or written'],
   [`${STATUS.tool}`, 'an external program is missing or failed'],
   [`${STATUS_BUG}`, 'a mistake in bootseal: please report it'],
-  ['130, 143', 'interrupted or terminated'],
+  ['130, 131, 143', 'interrupted, quit or terminated'],
 ];

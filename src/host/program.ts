@@ -210,10 +210,14 @@ async function outcome(program: Program, { stop }: Run, child: PromiseLike<Ended
   const words = lastWords(`${ended.stderr ?? ''}`);
   if (!ended.isTerminated && ended.exitCode !== undefined) throw new FailedProgram(program.name, ended.exitCode, words);
   const why = ended.isTerminated ? `ended by ${ended.signal}` : ended.code;
-  const hint = ended.isTerminated
-    ? 'look what ended it: a person, too little memory (the kernel log says so), or more output than is taken here'
-    : `look whether ${program.name} runs by hand`;
-  throw new BootsealError('tool', `${program.name} failed (${why})${words}`, { hint });
+  throw new BootsealError('tool', `${program.name} failed (${why})${words}`, { hint: hintOf(program, ended) });
+}
+
+function hintOf({ name }: Program, { isTerminated, signal }: Ended): string {
+  if (!isTerminated) return `look whether ${name} runs by hand`;
+  return signal === 'SIGBUS'
+    ? 'the folder of a file that it had mapped may be full: make room there, or set TMPDIR to one that has more'
+    : 'look what ended it: a person, too little memory (the kernel log says so), or more output than is taken here';
 }
 
 function notInstalled(program: Program): BootsealError {

@@ -1,13 +1,17 @@
 /** @module Ctrl-C and `kill` during work that must clean up after itself. */
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+
+/** As a shell has it for a process that SIGQUIT has ended. */
+const STATUS_QUIT = 131;
 
 /** Those of the work that is going on. */
 const running = new Set<AbortSignal>();
 
 /**
  * Runs `work`. A signal aborts its `stop`; when the work has ended, clean, the process ends by that same signal, as its parent
- * expects (status 130 or 143 in a shell).
+ * expects (status 130 or 143 in a shell), but for SIGQUIT: that would write a core, with all keys that were in
+ * memory, so the process ends with status 131 instead.
  */
 export async function withSignals<T>(work: (stop: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
@@ -23,6 +27,7 @@ export async function withSignals<T>(work: (stop: AbortSignal) => Promise<T>): P
   } finally {
     running.delete(controller.signal);
     for (const signal of SIGNALS) process.off(signal, onSignal);
+    if (received === 'SIGQUIT' && process.listenerCount(received) === 0) process.exit(STATUS_QUIT);
     // Without a handler the signal does what it always does.
     if (received !== undefined) process.kill(process.pid, received);
   }

@@ -12,7 +12,7 @@ import { kernelHashTable, usableHashArea } from '../core/measurement/hash-table.
 import type { Profile } from '../core/measurement/profiles.ts';
 import { vcpuPages } from '../core/measurement/vcpus.ts';
 import { ioError, streamFile } from '../host/files.ts';
-import { QmpClient } from '../host/qmp/client.ts';
+import { QmpClient, QmpRefusal } from '../host/qmp/client.ts';
 import { type Front, openFront } from './front.ts';
 import { loadGuest, type MemoryPiece } from './load.ts';
 import { PspGuest } from './psp/guest.ts';
@@ -182,11 +182,16 @@ async function connect(socket: string, stop: AbortSignal, onEvent: (name: string
   }
 }
 
+const FULL = 'the folder of temporary files may be full: make room there, or set TMPDIR to one that has more';
+
 /** Returns the firmware as it lies in the guest, below 4 GiB. */
 async function readFirmware(control: QmpClient, image: string, copy: string): Promise<MemoryPiece> {
   const { size } = await fsp.stat(image).catch((cause: unknown) => Promise.reject(ioError(cause, image, 'read')));
   const gpa = 2 ** 32 - size;
-  await control.execute('pmemsave', { val: gpa, size, filename: copy });
+  await control.execute('pmemsave', { val: gpa, size, filename: copy }).catch((cause: unknown) => {
+    if (!(cause instanceof QmpRefusal)) throw cause;
+    throw new BootsealError('io', `QEMU cannot write ${copy}: ${cause.words}`, { hint: FULL, cause });
+  });
   const bytes = await fsp.readFile(copy);
   await fsp.rm(copy);
   return { gpa, bytes };

@@ -129,6 +129,15 @@ describeWith(GUEST, 'lab demo', () => {
     );
   });
 
+  it('says before its work that the folder to keep cannot be written', async () => {
+    const words = ['lab', 'demo', '--system', GUEST_TREE, '--firmware', 'fw', '--keep', 'nowhere/kept'];
+    expect(await bootseal(words, at('.'))).toMatchObject({
+      status: 5,
+      stdout: '',
+      stderr: expect.stringMatching(/cannot write .*nowhere\/kept: no such file or directory/),
+    });
+  });
+
   it('refuses a firmware that checks nothing, and one that is not there', async () => {
     fs.writeFileSync(at('none'), Buffer.alloc(4096));
     const run = (firmware: string) =>

@@ -130,6 +130,13 @@ describe('runProgram', () => {
     });
   });
 
+  it('says of SIGBUS what it is about: a file that was to grow, where no room is', async () => {
+    await expect(runProgram(program('sh'), { args: ['-c', 'kill -BUS $$'] })).rejects.toMatchObject({
+      message: 'sh failed (ended by SIGBUS)',
+      hint: expect.stringContaining('TMPDIR'),
+    });
+  });
+
   it('ends it when told to stop, and throws the reason', async () => {
     const controller = new AbortController();
     const ran = runProgram(program('sleep'), { args: ['60'], stop: controller.signal });

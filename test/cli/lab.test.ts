@@ -1,0 +1,45 @@
+/** The lab's commands where nothing is started: places that cannot be written, and what is refused before. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { fixture } from '../fixtures.ts';
+import { bootseal, scratch } from './script.ts';
+
+let folder: string;
+let remove: () => void;
+const at = (name: string) => path.join(folder, name);
+beforeEach(() => {
+  ({ folder, remove } = scratch());
+  fs.mkdirSync(at('tmp'));
+  vi.stubEnv('TMPDIR', at('tmp'));
+  // QEMU as far as it is looked for.
+  fs.mkdirSync(at('bin'));
+  fs.writeFileSync(at('bin/qemu-system-x86_64'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+  vi.stubEnv('PATH', `${at('bin')}:${process.env['PATH']}`);
+  fs.writeFileSync(at('fw'), fixture('debian-ovmf/OVMF.amdsev_2026.08.fd'));
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  remove();
+});
+const lab = (...args: readonly string[]) => bootseal(['lab', ...args], folder);
+
+it.each([
+  ['up', ['up', 'launch.yaml']],
+  ['attack', ['attack', '--firmware', 'fw']],
+] as const)('%s says that its temporary files have no place', async (_, args) => {
+  vi.stubEnv('TMPDIR', at('nowhere'));
+  const { status, stderr } = await lab(...args);
+  expect(stderr).toMatch(
+    new RegExp(`^bootseal: error: cannot write ${at('nowhere')}: no such file or directory\nbootseal: hint: .*TMPDIR`),
+  );
+  expect(status).toBe(5);
+});
+
+it('attack leaves nothing when the firmware is none', async () => {
+  fs.writeFileSync(at('vmlinuz'), Buffer.alloc(1 << 20, 'kernel'));
+  const ran = await lab('attack', '--firmware', 'vmlinuz');
+  expect(ran.status, ran.stderr).not.toBe(0);
+  expect(ran.status).not.toBe(70);
+  expect(fs.readdirSync(at('tmp'))).toEqual([]);
+});
