@@ -12,6 +12,7 @@ import { readSmallFile } from '../host/files.ts';
 import { qmpHost } from '../host/qmp/launch-host.ts';
 import { readRecord } from '../host/record.ts';
 import { withSignals } from '../host/signals.ts';
+import { checkSocketPath } from '../host/socket-path.ts';
 import { followConsole } from '../lab/console.ts';
 import { type LabGuest, type LabMachine, startLab } from '../lab/machine.ts';
 import { openLabPlatform } from '../lab/psp/platform.ts';
@@ -72,6 +73,7 @@ async function labUp(io: Io, file: string, options: Options): Promise<void> {
       { hint: 'give --lab the folder that launch prepare was given' },
     );
   }
+  if (options.qmp !== undefined) checkSocketPath(resolvePath(io, options.qmp));
   await withSignals((stop) =>
     withTemporaryFolder('bootseal-lab-', (folder) => up(io, file, options, { folder, deadline, stop })),
   );
@@ -179,7 +181,6 @@ async function guestOf({ description, io }: ReadDescription, launch: string): Pr
   };
 }
 
-/** Sockets have names of at most 107 bytes. */
 function qmpPath(io: Io, { qmp }: Options, folder: string): string {
   return qmp === undefined ? path.join(folder, 'qmp.sock') : resolvePath(io, qmp);
 }

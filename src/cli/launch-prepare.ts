@@ -14,7 +14,8 @@ import { TableHead } from '../core/secret/table.ts';
 import { type LaunchRecord, printConfiguration } from '../core/session/record.ts';
 import { ioError } from '../host/files.ts';
 import { type NewFile, writeNewFolder } from '../host/new-folder.ts';
-import { type Io, resolvePath } from './io.ts';
+import { MAX_SOCKET_PATH, socketPathSize } from '../host/socket-path.ts';
+import { type Io, remark, resolvePath } from './io.ts';
 import { describedCmdline, type ReadDescription, readDescription, sessionOptions } from './launch-description.ts';
 import { outFolder } from './out-folder.ts';
 import { parseSecretArgument } from './secret-argument.ts';
@@ -151,6 +152,7 @@ async function hostFiles(
     },
     description.hostFolder,
   );
+  warnOfSocket(io, names.qmp ?? '');
   const guest = { description, files: names as unknown as HostFiles, cmdline, godh, session };
   const lines = qemuLaunchArguments(guest);
   return [
@@ -159,6 +161,14 @@ async function hostFiles(
     { name: 'domain.xml', bytes: domainXml(guest), mode: 0o644 },
     { name: 'firmware.json', bytes: await verdict(io, description.firmware, record), mode: 0o644 },
   ];
+}
+
+/** Whether the folder stays where it is, the owner knows alone. */
+function warnOfSocket(io: Io, qmp: string): void {
+  const size = socketPathSize(qmp);
+  if (size <= MAX_SOCKET_PATH) return;
+  const why = `has ${size} bytes, and a socket at most ${MAX_SOCKET_PATH}`;
+  remark(io, 'warning', `QEMU cannot make its socket: ${qmp} ${why}; give --out or host-folder a shorter name`);
 }
 
 /** What lint says, or that it can say nothing: the owner has accepted the class by then. */

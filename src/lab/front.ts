@@ -5,6 +5,7 @@
 import * as net from 'node:net';
 import { BootsealError } from '../core/errors.ts';
 import { JsonStream, parseObject } from '../host/qmp/json-stream.ts';
+import { checkSocketPath } from '../host/socket-path.ts';
 
 /** A secret in base64 has 22 KiB; bytes. */
 const COMMAND_LIMIT = 1 << 20;
@@ -12,7 +13,7 @@ const ANSWER_LIMIT = 1 << 24;
 /** Commands that a client may send ahead. */
 const AHEAD = 64;
 
-const SOCKET = 'choose a path of at most 107 bytes, in a folder of yours, that does not exist yet';
+const SOCKET = 'choose a path in a folder of yours, that does not exist yet';
 
 /** Why a command fails, in QEMU's words. */
 export class QmpFailure extends Error {}
@@ -36,8 +37,9 @@ export interface Front {
   close(): Promise<void>;
 }
 
-/** Listens; like QEMU it serves one client after another. Throws `io` when the socket cannot be made. */
+/** Listens; like QEMU it serves one client after another. Throws `usage` for a path that no socket can have, `io` when it cannot be made. */
 export async function openFront(options: FrontOptions): Promise<Front> {
+  checkSocketPath(options.path);
   const server = net.createServer({ allowHalfOpen: false });
   const clients = new Set<net.Socket>();
   let turn: Promise<void> = Promise.resolve();

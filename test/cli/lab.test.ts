@@ -36,6 +36,12 @@ it.each([
   expect(status).toBe(5);
 });
 
+it('up opens no socket whose path is too long, before it does anything', async () => {
+  const { status, stderr } = await lab('up', 'nowhere.yaml', '--qmp', 'x'.repeat(108));
+  expect(stderr).toMatch(/^bootseal: error: the path of a socket has at most 107 bytes, not /);
+  expect(status).toBe(2);
+});
+
 it('attack leaves nothing when the firmware is none', async () => {
   fs.writeFileSync(at('vmlinuz'), Buffer.alloc(1 << 20, 'kernel'));
   const ran = await lab('attack', '--firmware', 'vmlinuz');

@@ -4,6 +4,7 @@
  */
 import * as net from 'node:net';
 import { BootsealError } from '../../core/errors.ts';
+import { checkSocketPath } from '../socket-path.ts';
 import { JsonStream, NOT_QEMU, parseObject } from './json-stream.ts';
 
 /** Answers to what is asked here have some KiB. */
@@ -51,7 +52,7 @@ export class QmpClient {
   }
 
   /**
-   * Connects and negotiates. Throws `io` when nobody answers, `format` when it is no QMP.
+   * Connects and negotiates. Throws `usage` for a path that no socket can have, `io` when nobody answers, `format` when it is no QMP.
    *
    * @param onEvent is told of QEMU's events, such as SHUTDOWN
    */
@@ -165,7 +166,8 @@ function wordsOf(error: unknown): string {
   return typeof desc === 'string' ? desc.slice(0, WORDS) : 'no reason is given';
 }
 
-function open(path: string): Promise<net.Socket> {
+async function open(path: string): Promise<net.Socket> {
+  checkSocketPath(path);
   return new Promise((resolve, reject) => {
     const socket = net.createConnection({ path });
     const refused = (cause: NodeJS.ErrnoException) => {

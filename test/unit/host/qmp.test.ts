@@ -21,6 +21,19 @@ async function serve(talk: Parameters<typeof listen>[1]): Promise<string> {
   close = await listen(name, talk);
   return name;
 }
+it('connects to no other socket when the path is longer than a socket can have', async () => {
+  const at = (size: number) => `${folder}/${'x'.repeat(size - folder.length - 1)}`;
+  close = await listen(
+    at(107),
+    fakeQemu(() => ({ return: {} })),
+  );
+  (await QmpClient.connect(at(107))).close();
+  await expect(QmpClient.connect(at(108))).rejects.toMatchObject({
+    kind: 'usage',
+    message: expect.stringContaining('not 108'),
+  });
+});
+
 const failure = async (work: Promise<unknown>) => work.then(() => Promise.reject(new Error('it did not fail')), hinted);
 
 describe('JsonStream', () => {

@@ -48,6 +48,15 @@ afterEach(async () => {
   await closeQemu();
 });
 
+it('does not listen where the path is longer than a socket can have, in bytes', async () => {
+  const open = (name: string) =>
+    openFront({ path: name, upstream: 'x', commands: new Map(), beforeCont: () => undefined });
+  const at = (size: number) => `${folder}/${'x'.repeat(size - folder.length - 1)}`;
+  await (await open(at(107))).close();
+  await expect(open(at(108))).rejects.toMatchObject({ kind: 'usage', message: expect.stringContaining('not 108') });
+  await expect(open(at(106).replace(/..$/, 'éé'))).rejects.toMatchObject({ kind: 'usage' });
+});
+
 /** Sends texts and returns the lines that come back, up to `count` or the end of the connection. */
 function talk(texts: readonly string[], count: number): Promise<unknown[]> {
   return new Promise((resolve, reject) => {
