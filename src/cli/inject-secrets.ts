@@ -44,6 +44,8 @@ export interface Injected {
   readonly secrets: readonly string[];
   /** Whether the packet was there from an earlier run. */
   readonly again: boolean;
+  /** Whether it was sent in this one: not to a guest that runs with it already. */
+  readonly sent: boolean;
   readonly resumed: boolean;
 }
 
@@ -74,9 +76,11 @@ const UNTOLD = 'the host does not say which API version it has';
 const NOTHING_LEFT = 'no secret has left, and the record is as it was: run the command again';
 const SAME_AGAIN = 'run the same command again: the same packet is sent to the same launch, and no other is made';
 
+const SPENT = `the record is spent: ${SAME_AGAIN}`;
+
 /**
  * Returns the host, which when it is lost (`io`) says what `next` says: only then is it open what became of the secret, and that counts
- * for more than how it could be reached again.
+ * for more than how it could be reached again. When it will not do what it is told, the record is spent, and it says that too.
  */
 function withNext(host: LaunchHost, next: () => Promise<string>): LaunchHost {
   const heard = <T>(answer: Promise<T>): Promise<T> =>
@@ -84,13 +88,18 @@ function withNext(host: LaunchHost, next: () => Promise<string>): LaunchHost {
       if (!(error instanceof BootsealError) || error.kind !== 'io') throw error;
       throw new BootsealError('io', error.message, { hint: await next(), cause: error });
     });
+  const done = (answer: Promise<void>): Promise<void> =>
+    heard(answer).catch((error: unknown) => {
+      if (!(error instanceof BootsealError) || error.kind === 'io' || error.kind === 'mismatch') throw error;
+      throw new BootsealError(error.kind, error.message, { hint: `${error.hint}; ${SPENT}`, cause: error });
+    });
   return {
     name: host.name,
     standing: () => heard(host.standing()),
     measurement: () => heard(host.measurement()),
     api: () => heard(host.api()),
-    inject: (packet) => heard(host.inject(packet)),
-    resume: () => heard(host.resume()),
+    inject: (packet) => done(host.inject(packet)),
+    resume: () => done(host.resume()),
     close: () => host.close(),
   };
 }
@@ -156,6 +165,9 @@ async function converse(io: Io, host: LaunchHost, options: InjectOptions, owner:
       // From here on the record is spent, also when the rest fails: a second packet must never be possible.
       await useRecord(recordFile, resolvePath(io, options.tk ?? besideRecord(options.record)), measurement, io.now());
       await savePacket(beside('packet.json'), packet);
+    }
+    // Written down before it leaves; an earlier run may have ended in between.
+    if (saved === undefined || (await auditedAt(audit, 'sealed', measurement)) === undefined) {
       await note('sealed', { digest: verified.expected.digest, secrets: packet.secrets });
     }
     await host.inject(packet);
@@ -164,7 +176,7 @@ async function converse(io: Io, host: LaunchHost, options: InjectOptions, owner:
       await host.resume();
       await note('resumed');
     }
-    return { ...done(verified, packet), again: saved !== undefined, resumed: options.resume };
+    return { ...done(verified, packet), again: saved !== undefined, sent: true, resumed: options.resume };
   } finally {
     wipe(keys.tek, keys.tik, table, ...secrets.map(({ value }) => value));
   }
@@ -199,7 +211,8 @@ async function alreadyRuns(
   saved: SavedPacket | undefined,
 ): Promise<Injected> {
   const at = saved === undefined ? undefined : await auditedAt(audit, 'injected', measurement);
-  if (saved !== undefined && at !== undefined) return { ...done(verified, saved), again: true, resumed: true };
+  if (saved !== undefined && at !== undefined)
+    return { ...done(verified, saved), again: true, sent: false, resumed: true };
   const what = saved === undefined ? 'without waiting for a secret' : 'and nobody knows whether with the secret';
   throw new BootsealError('tool', `the guest runs already, ${what}`, {
     hint: 'a secret can only be given to a paused guest: prepare a new launch and start the guest paused',

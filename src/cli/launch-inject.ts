@@ -59,8 +59,8 @@ async function inject(io: Io, options: Options): Promise<void> {
   const connect = await host(io, options);
   const injected = await injectSecrets(io, connect, options);
   if (options.json === true) {
-    const { launch, secrets, again, resumed } = injected;
-    io.stdout.write(`${JSON.stringify({ launch, secrets, again, resumed })}\n`);
+    const { launch, secrets, again, sent, resumed } = injected;
+    io.stdout.write(`${JSON.stringify({ launch, secrets, again, sent, resumed })}\n`);
     return;
   }
   io.stdout.write(`${lines(injected, options).join('\n')}\n`);
@@ -80,11 +80,11 @@ async function host(io: Io, { qmp, virsh, connect }: Options): Promise<() => Pro
   return async () => virshHost({ domain: virsh, connect });
 }
 
-function lines({ verified, secrets, again, resumed }: Injected, { record }: Options): string[] {
+function lines({ verified, secrets, again, sent, resumed }: Injected, { record }: Options): string[] {
   return [
     ...printLaunch(verified),
     ...secrets.map((guid) => `secret         ${guid}`),
-    `packet         ${again ? 'sent again, the same as before' : 'injected'}`,
+    `packet         ${!sent ? 'in the guest from an earlier run' : again ? 'sent again, the same as before' : 'injected'}`,
     `guest          ${resumed ? 'runs' : 'is still paused'}`,
     `audit          ${path.join(path.dirname(record), 'audit.jsonl')}`,
   ];

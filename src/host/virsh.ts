@@ -6,7 +6,7 @@ import { BootsealError } from '../core/errors.ts';
 import type { ApiVersion } from '../core/measurement/api-version.ts';
 import { ioError, writeNewFile } from './files.ts';
 import { type GuestStanding, type InjectedPacket, type LaunchHost, OTHER_LAUNCH } from './launch-host.ts';
-import { runProgram } from './program.ts';
+import { FailedProgram, runProgram } from './program.ts';
 
 const TIME = 60_000;
 
@@ -116,6 +116,12 @@ const KEPT = [
   'LIBVIRT_AUTH_FILE',
 ];
 
+const ANSWERS = 'look whether libvirt answers at all: virsh list, with the same --connect';
+
+/** What virsh says of a connection that it has not, or not any more (libvirt tools/virsh.c, src/rpc/virnetclient.c, virnetsocket.c). */
+const LOST =
+  /\b(?:Disconnected from|failed to connect to the hypervisor|[Ee]nd of file while reading|[Cc]annot (?:recv|write) data|client socket is closed|connection closed due to|keepalive timeout)\b/;
+
 async function run(name: string, args: readonly string[]): Promise<string> {
   const env = Object.fromEntries(
     KEPT.flatMap((key) => (process.env[key] === undefined ? [] : [[key, process.env[key]]])),
@@ -124,9 +130,12 @@ async function run(name: string, args: readonly string[]): Promise<string> {
   try {
     return (await runProgram({ name, package: 'libvirt-clients' }, { args, env, stop })).stdout;
   } catch (error) {
+    if (error instanceof FailedProgram && LOST.test(error.words)) {
+      throw new BootsealError('io', `virsh has lost its host${error.words}`, { hint: ANSWERS, cause: error });
+    }
     if (!stop.aborted) throw error;
     throw new BootsealError('io', `virsh did not answer in ${TIME / 1000} s`, {
-      hint: 'look whether libvirt answers at all: virsh list, with the same --connect',
+      hint: ANSWERS,
       cause: error,
     });
   }

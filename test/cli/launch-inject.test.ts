@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { injectSecrets } from '../../src/cli/inject-secrets.ts';
 import { parseSecretArgument } from '../../src/cli/secret-argument.ts';
 import { virshHost } from '../../src/host/virsh.ts';
+import { fakeQemu, listen } from '../fake-qmp.ts';
 import { Owner, PASSPHRASE, type QmpGuest, SECRET_AREA, serveGuest } from '../inject-host.ts';
 import type { LaunchedGuest } from '../lab-guest.ts';
 import { scratch } from './script.ts';
@@ -44,6 +45,7 @@ describe('launch inject', () => {
       launch: { profile: 'qemu', vcpus: 2, api: { major: 1, minor: 55, build: 255 } },
       secrets: ['736869e5-84f0-4973-92ec-06879ce3da0b'],
       again: false,
+      sent: true,
       resumed: true,
     });
     expect(inMemory(launched)).toBe(true);
@@ -71,7 +73,11 @@ describe('launch inject', () => {
     expect(again).toMatchObject({ status: 0, stdout: expect.stringContaining('sent again, the same as before') });
     expect(launched.guest.state).toBe('running');
     // And once more, when there is nothing left to do.
-    expect(await owner.inject('launch', qmp)).toMatchObject({ status: 0 });
+    const done = await owner.inject('launch', qmp);
+    expect(done).toMatchObject({ status: 0, stdout: expect.stringContaining('in the guest from an earlier run') });
+    expect(done.stdout).not.toContain('sent again');
+    const said = JSON.parse((await owner.inject('launch', qmp, '--json')).stdout);
+    expect(said).toMatchObject({ again: true, sent: false, resumed: true });
     expect(owner.audit('launch')).toEqual(['sealed', 'injected', 'injected', 'resumed']);
   });
 
@@ -164,15 +170,42 @@ describe('launch inject', () => {
   });
 
   it('says of its own files what is wrong with them, host or no host', async () => {
-    const { qmp } = await serve(owner.launch('launch'));
+    const launched = owner.launch('launch');
+    const { qmp } = await serve(launched);
     fs.mkdirSync(path.join(owner.folder, 'launch/audit.jsonl'));
     expect(await owner.inject('launch', qmp)).toMatchObject({
       status: 5,
       stderr: expect.stringMatching(/audit\.jsonl: is a directory\n.*hint: a file is needed there, not a folder\n$/),
     });
     expect(used()).toBe(true);
+    // Nor does the packet that is there now leave before that is written down.
+    expect(await owner.inject('launch', qmp)).toMatchObject({ status: 5 });
+    expect(inMemory(launched)).toBe(false);
     fs.rmdirSync(path.join(owner.folder, 'launch/audit.jsonl'));
-    expect(await owner.inject('launch', qmp)).toMatchObject({ status: 0 });
+    expect(await owner.inject('launch', qmp, '--no-resume')).toMatchObject({ status: 0 });
+    expect(owner.audit('launch')).toEqual(['sealed', 'injected']);
+    const sealed = JSON.parse(owner.read('launch/audit.jsonl').split('\n')[0] ?? '');
+    expect(sealed).toMatchObject({ digest: expect.stringMatching(/^[0-9a-f]{64}$/), secrets: [expect.any(String)] });
+  });
+
+  it.each([
+    ['sev-inject-launch-secret', "SEV: failed to inject secret ret=-5 fw_error=9 'Invalid address'"],
+    ['cont', 'the guest cannot be resumed'],
+  ])('says of a refusal of %s that the record is spent and the same command safe', async (command, desc) => {
+    const { measurement } = owner.launch('launch');
+    const sev = { enabled: true, state: 'launch-secret', 'api-major': 1, 'api-minor': 55, 'build-id': 255 };
+    const close = await listen(
+      path.join(owner.folder, 'refusing'),
+      fakeQemu((asked) => {
+        if (asked === command) return { error: desc };
+        return { return: asked === 'query-sev' ? sev : { data: measurement } };
+      }),
+    );
+    const ran = await owner.inject('launch', 'refusing');
+    await close();
+    expect(ran).toMatchObject({ status: 6, stderr: expect.stringContaining(desc) });
+    expect(ran.stderr).toMatch(/hint: .*QEMU's log.*; the record is spent: run the same command again/);
+    expect(used()).toBe(true);
   });
 
   it('does not ask for --force where a packet stands in the way: the record is spent', async () => {
@@ -239,6 +272,7 @@ describe('launch inject --virsh', () => {
 # Stands in for virsh: answers from files, and says what it was told.
 here=$(dirname "$0")
 echo "$*" >> "$here/said"
+if [ -e "$here/lost" ]; then cat "$here/lost" >&2; exit 1; fi
 case "$*" in
   *domstate*) cat "$here/state" ;;
   *domlaunchsecinfo*) cat "$here/info" ;;
@@ -274,7 +308,7 @@ esac
     };
     return injectSecrets(io, host, options).then(
       () => 'done',
-      (error) => `${error.kind}: ${error.message}`,
+      (error) => `${error.kind}: ${error.message}; hint: ${error.hint}`,
     );
   }
   const ready = (measurement: string) => {
@@ -305,6 +339,34 @@ esac
     ready(owner.launch('launch').measurement);
     vi.stubEnv('TMPDIR', path.join(owner.folder, 'nowhere'));
     expect(await inject().finally(() => vi.unstubAllEnvs())).toMatch(/^io: cannot write .*nowhere: no such file/);
+  });
+
+  it.each([
+    'error: Disconnected from qemu+ssh://host/system due to end of file',
+    'error: Disconnected from qemu+ssh://host/system due to keepalive timeout',
+    'error: failed to connect to the hypervisor\nerror: Cannot recv data: ssh: connect to host host port 22',
+    'error: End of file while reading data: Input/output error',
+    'error: internal error: client socket is closed',
+  ])('knows a host that is lost: %s', async (words) => {
+    const launched = owner.launch('launch');
+    ready(launched.measurement);
+    write('lost', words);
+    expect(await inject()).toMatch(/^io: virsh has lost its host: error: .*; hint: no secret has left, and the record/);
+    expect(used()).toBe(false);
+    fs.rmSync(path.join(bin, 'lost'));
+    write('refuse', words);
+    expect(await inject()).toMatch(/^io: .*; hint: run the same command again: the same packet is sent/);
+    expect(used()).toBe(true);
+    fs.rmSync(path.join(bin, 'refuse'));
+    expect(await inject()).toBe('done');
+  });
+
+  it('says of other failures, once the record is spent, that the same command is safe', async () => {
+    ready(owner.launch('launch').measurement);
+    write('refuse', 'error: something else\n');
+    expect(await inject()).toMatch(
+      /^tool: .*something else; hint: .*\(man .*; the record is spent: run the same command again/,
+    );
   });
 
   it('says what libvirt says', async () => {
