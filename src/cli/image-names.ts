@@ -2,7 +2,7 @@
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import type { NewPart } from '../host/part-file.ts';
-import { checkOutputs } from './image-outputs.ts';
+import { checkOutputs, outputFile } from './image-outputs.ts';
 import { type Io, resolvePath } from './io.ts';
 
 /** Options that name files. */
@@ -25,9 +25,16 @@ export interface ImageNames {
   baseName(file: string): string;
 }
 
-/** Returns the files; throws `usage` when two of them are the same, and when one is read as well. */
+/** Returns the files; throws `usage` when two of them are the same, when one is read as well, and for `-`. */
 export async function imageNames(io: Io, options: NameOptions): Promise<ImageNames> {
   const { out, detachedHeader, newKey, force: replace = false } = options;
+  for (const [option, file] of Object.entries({
+    '--out': out,
+    '--detached-header': detachedHeader,
+    '--new-key': newKey,
+  })) {
+    if (file !== undefined) outputFile(option, file);
+  }
   const part = (file: string, mode: number): NewPart => ({ file: resolvePath(io, file), mode, replace });
   const manifest = `${out}.json`;
   const read = [options.from, options.keyFile, ...(options.recoveryKeyFile ?? [])];

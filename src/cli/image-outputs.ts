@@ -4,6 +4,14 @@ import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { type Io, resolvePath } from './io.ts';
 
+/** Returns a name under which a file is made; throws `usage` for standard output, which would be a file named `-`. */
+export function outputFile(option: string, name: string): string {
+  if (name !== '-') return name;
+  throw new BootsealError('usage', `${option} - would be standard output, and a file is made`, {
+    hint: `give ${option} the name of a file`,
+  });
+}
+
 /**
  * Throws `usage` when a file that is written is also one that is read, or when two of them are the same: by their names, with
  * links on the way followed, or by device and inode of what is there. `-` among those that are read is standard input.

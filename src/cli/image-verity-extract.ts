@@ -4,7 +4,7 @@ import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
 import { streamNewFile } from '../host/files.ts';
 import { blockDigest } from '../host/image/verity-hash.ts';
-import { checkOutputs } from './image-outputs.ts';
+import { checkOutputs, outputFile } from './image-outputs.ts';
 import { neitherKeyNorTree, type VerityInputOptions, wantedRootHash, withVerity } from './image-verity-input.ts';
 import { type Io, resolvePath } from './io.ts';
 
@@ -16,7 +16,7 @@ interface Options extends VerityInputOptions {
 
 /** Writes the data to a new file; leaves none when a block does not match. Throws `mismatch`, as withVerity and wantedRootHash. */
 export async function extractVerity(io: Io, file: string, options: Options): Promise<void> {
-  await checkOutputs(io, [options.out], [file, `${file}.json`]);
+  await checkOutputs(io, [outputFile('--out', options.out)], [file, `${file}.json`]);
   const done = await withVerity(io, file, options, async (input) => {
     const { verity } = input;
     const rootHash = wantedRootHash(input, options);

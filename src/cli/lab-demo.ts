@@ -58,6 +58,11 @@ const KEY_SIZE = 44;
 const MEMORY = '512M';
 
 async function labDemo(io: Io, options: Options): Promise<void> {
+  if (options.keep === '-') {
+    throw new BootsealError('usage', '--keep names a new folder, and - would be standard output', {
+      hint: 'give the folder a name, such as --keep demo',
+    });
+  }
   const firmware = options.firmware === undefined ? undefined : resolvePath(io, options.firmware);
   const parts = findDemoParts(resolvePath(io, options.system), firmware);
   const keep = options.keep === undefined ? undefined : resolvePath(io, options.keep);

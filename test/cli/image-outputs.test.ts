@@ -41,6 +41,25 @@ beforeAll(async () => {
   fs.linkSync(at('disk.img'), at('disk-2.img'));
 });
 
+describe('no file is named -', () => {
+  it.each([
+    'image build --from raw --key-file keys/key --out -',
+    'image build --from raw --verity --out -',
+    'image build --from raw --new-key - --out new.img',
+    'image build --from raw --key-file keys/key --detached-header - --out new.img',
+    'image extract disk.img --key-file keys/key --out -',
+    'image extract verity.img --out -',
+    'image add-key disk.img --key-file keys/key --new-key -',
+    'image rekey disk.img --key-file keys/key --new-key -',
+    'lab demo --keep -',
+  ])('%s', async (line) => {
+    const before = everything();
+    const ran = await bootseal(line.split(' '), folder);
+    expect(ran, ran.stderr).toMatchObject({ status: 2, stderr: expect.stringMatching(/standard output/) });
+    expect(everything()).toEqual(before);
+  });
+});
+
 describe('a file that is read is never written', () => {
   const EXTRACT = 'image extract disk.img --key-file keys/key --force --out';
   const APART = 'image extract apart.img --header apart.hdr --key-file keys/key --force --out';
