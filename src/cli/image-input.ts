@@ -38,6 +38,8 @@ export interface ImageInput {
   readonly partition: Partition | undefined;
   /** Of the file. */
   readonly format: 'raw' | 'qcow2';
+  /** Bytes of the whole disk. */
+  readonly diskSize: number;
   /** Where the header is: the image itself, unless it is detached. */
   readonly headerDisk: Disk;
   readonly header: LuksHeader;
@@ -73,8 +75,8 @@ export async function withImage<T>(
   }
   return withDisk(resolvePath(io, file), async (disk) => {
     const detached = headerFile !== undefined;
-    const { disk: image, partition, format } = await findImage(disk, { partition: wanted, detached });
-    const found = { image, partition, format };
+    const { disk: image, partition, format, diskSize } = await findImage(disk, { partition: wanted, detached });
+    const found = { image, partition, format, diskSize };
     if (headerFile === undefined) {
       return use({ ...found, headerDisk: image, header: await readHeader(image), detached: false });
     }

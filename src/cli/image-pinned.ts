@@ -13,6 +13,7 @@ import {
   type PinVerdict,
   parsePinnedHeader,
 } from '../core/luks/manifest-change.ts';
+import { type Claims, readClaims } from '../core/luks/manifest-claims.ts';
 import { readSmallFile, syncFolder, writeNewFile } from '../host/files.ts';
 import { type Io, resolvePath } from './io.ts';
 
@@ -45,13 +46,35 @@ export async function readPinned(io: Io, image: string, disk: Disk, header: Luks
   return { ...pinned, name, file, verdict: judgeHeader(pinned, found) };
 }
 
-/** Says what is wrong when the header is not the one of the manifest; nothing when there is no manifest. Throws as readPinned. */
-export async function pinProblems(io: Io, image: string, disk: Disk, header: LuksHeader): Promise<readonly string[]> {
-  const pinned = await readPinned(io, image, disk, header);
-  if (pinned === undefined || pinned.verdict === 'pinned') return [];
-  return pinned.verdict === 'another'
-    ? [`the header is not the one that ${pinned.name} pins`]
+/** What a manifest says of disk and data, and its name. */
+export interface NamedClaims extends Claims {
+  readonly name: string;
+}
+
+/** Says what of header and disk is not as the manifest says, and what else that says; nothing when there is none. Throws as readPinned. */
+export async function holdAgainstManifest(
+  io: Io,
+  image: string,
+  { headerDisk, header, diskSize }: { headerDisk: Disk; header: LuksHeader; diskSize: number },
+): Promise<{ readonly problems: readonly string[]; readonly claims: NamedClaims | undefined }> {
+  const pinned = await readPinned(io, image, headerDisk, header);
+  if (pinned === undefined) return { problems: [], claims: undefined };
+  const { name } = pinned;
+  const claims = { ...readClaims(pinned.manifest, name), name };
+  return { problems: [...pinProblems(pinned), ...sizeProblems('disk', diskSize, claims.diskBytes, name)], claims };
+}
+
+function pinProblems({ verdict, name }: Pinned): readonly string[] {
+  if (verdict === 'pinned') return [];
+  return verdict === 'another'
+    ? [`the header is not the one that ${name} pins`]
     : ['a change of keys was interrupted: image repair brings it to an end'];
+}
+
+/** Says that a size is not the one of the manifest; bytes. */
+export function sizeProblems(what: string, size: number, claimed: number | undefined, name: string): readonly string[] {
+  if (claimed === undefined || claimed === size) return [];
+  return [`the size of the ${what} is ${size} bytes, and ${name} says ${claimed}`];
 }
 
 /** Returns the SHA-256 of the first `size` bytes of a disk, or of all where it ends before, in hexadecimal. */

@@ -14,6 +14,10 @@ export interface Contents {
   readonly integrity: TagsVerdict | null;
   /** What the decrypted data start as; null when that is nothing known. */
   readonly filesystem: string | null;
+  /** Whether superblock and what follows it were looked at. */
+  readonly filesystemChecked: boolean;
+  /** What is no reason to mistrust the image, and good to know. */
+  readonly remarks: readonly string[];
 }
 
 /** What was found of the tags. */
@@ -28,19 +32,28 @@ export interface TagsVerdict {
 /** Of an image that was not opened. */
 export const NOT_OPENED: Contents = {
   ...{ keyslot: null, dataBytes: null, sectorSize: null },
-  ...{ integrity: null, filesystem: null },
+  ...{ integrity: null, filesystem: null, filesystemChecked: false, remarks: [] },
 };
 
 /** Returns the verdict as lines of text. */
 export function verdictText(verdict: Verdict): string {
-  const { problems } = verdict;
+  const { problems, remarks } = verdict;
   const lines = [
     ...contentsText(verdict),
-    ...(problems.length === 0
-      ? ['verdict: header, key and data are right']
-      : problems.map((problem) => `problem: ${problem}`)),
+    ...remarks.map((remark) => `remark: ${remark}`),
+    ...(problems.length === 0 ? [`verdict: ${rightText(verdict)}`] : problems.map((problem) => `problem: ${problem}`)),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** Says no more than was seen. */
+function rightText({ integrity, filesystem, filesystemChecked }: Verdict): string {
+  if (integrity !== null) return 'header, key and data are right';
+  const seen = 'header and key are right';
+  if (filesystem === null) return `${seen}; of the data nothing is known but their size`;
+  return filesystemChecked
+    ? `${seen}, and the ${filesystem} begins as it must`
+    : `${seen}; the data start as ${filesystem}`;
 }
 
 function contentsText({ keyslot, dataBytes, sectorSize, integrity, filesystem }: Contents): readonly string[] {

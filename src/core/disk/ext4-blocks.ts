@@ -39,7 +39,8 @@ const DescriptorHigh = layout('ext4 group descriptor, 64bit', {
 /** EXT4_BG_BLOCK_UNINIT: the group has no bitmap, since nothing but its own tables is in it. */
 const BLOCK_UNINIT = 0x2;
 
-interface Group {
+/** A group, as its descriptor says. */
+export interface Group {
   readonly number: number;
   readonly first: number;
   readonly blocks: number;
@@ -67,27 +68,30 @@ export async function ext4Units(disk: Disk): Promise<Units> {
   mark(0, ext4.firstDataBlock + 1);
   markUnits(units, ext4.blocks * ext4.blockSize, disk.size);
   for await (const group of readGroups(disk, ext4)) {
-    const { blockBitmap, inodeBitmap, inodeTable, first } = group;
+    const { first } = group;
     if (ext4.hasSuperblock(group.number)) {
       const copies = 1 + ext4.descriptorBlocks + ext4.reservedDescriptorBlocks;
       mark(first, Math.min(copies, group.blocks));
     }
-    for (const [at, count] of [
-      [blockBitmap, 1],
-      [inodeBitmap, 1],
-      [inodeTable, ext4.inodeTableBlocks],
-    ] as const) {
-      if (at <= ext4.firstDataBlock || at + count > ext4.blocks)
-        throw broken(`group ${group.number} has tables outside of the file system`);
-      mark(at, count);
-    }
+    for (const [at, count] of tablesOf(ext4, group)) mark(at, count);
     if (!group.uninitialised) await markUsed(disk, ext4, group, mark);
   }
   return units;
 }
 
-/** Yields the groups, a block of descriptors at a time. */
-async function* readGroups(disk: Disk, ext4: Ext4): AsyncGenerator<Group> {
+/** Returns first block and number of blocks of a group's tables. Throws `format` when they are not in the file system. */
+export function tablesOf(ext4: Ext4, group: Group): readonly (readonly [first: number, count: number])[] {
+  const { blockBitmap, inodeBitmap, inodeTable } = group;
+  const tables = [[blockBitmap, 1] as const, [inodeBitmap, 1] as const, [inodeTable, ext4.inodeTableBlocks] as const];
+  for (const [at, count] of tables) {
+    if (at <= ext4.firstDataBlock || at + count > ext4.blocks)
+      throw broken(`group ${group.number} has tables outside of the file system`);
+  }
+  return tables;
+}
+
+/** Yields the groups, a block of descriptors at a time. Throws `format` when the checksum of one is wrong, `io`. */
+export async function* readGroups(disk: Disk, ext4: Ext4): AsyncGenerator<Group> {
   const { blockSize, descriptorSize, groups, firstDataBlock, blocksPerGroup, blocks } = ext4;
   const perBlock = Math.floor(blockSize / descriptorSize);
   for (let number = 0; number < groups; number += perBlock) {

@@ -74,6 +74,8 @@ export interface Ext4 {
   readonly mayBeUninitialised: boolean;
   /** What checksums begin with; undefined where there are none. */
   readonly checksumSeed: number | undefined;
+  /** Whether descriptors of all groups follow the superblock, and blocks are what bitmaps count. */
+  readonly hasPlainGroups: boolean;
   /** Says whether a group begins with a copy of superblock and descriptors. */
   hasSuperblock(group: number): boolean;
 }
@@ -84,8 +86,14 @@ const STATE_CLEAN = 1;
 const DESCRIPTOR_SIZE = 32;
 
 const COMPATIBLE = { sparseSuper2: 0x200 };
-const INCOMPATIBLE = { recover: 0x4, bits64: 0x80, checksumSeed: 0x2000 };
-const READ_ONLY = { sparseSuper: 0x1, gdtChecksum: 0x10, metadataChecksum: 0x400, orphanPresent: 0x10000 };
+const INCOMPATIBLE = { recover: 0x4, journalDevice: 0x8, metaGroups: 0x10, bits64: 0x80, checksumSeed: 0x2000 };
+const READ_ONLY = {
+  sparseSuper: 0x1,
+  gdtChecksum: 0x10,
+  bigAlloc: 0x200,
+  metadataChecksum: 0x400,
+  orphanPresent: 0x10000,
+};
 
 /** filetype, extents, 64bit, flex_bg, ea_inode, csum_seed, largedir, inline_data, encrypt, casefold: block bitmaps stay what they are. */
 const KNOWN_INCOMPATIBLE = 0x2 | 0x40 | 0x80 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000;
@@ -94,20 +102,33 @@ const KNOWN_READ_ONLY = 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | 0x40 | 0x100 | 0x400 | 0
 
 /** Reads the superblock; throws `format` when it is no clean ext4 whose bitmaps can be read, or breaks a rule; `io`. */
 export async function readSuperblock(disk: Disk): Promise<Ext4> {
-  const raw = await readExactly(disk, SUPERBLOCK_AT, Superblock.size, 'the superblock of ext4');
-  const fields = Superblock.unpack(raw);
-  const { logBlockSize, blocksPerGroup, firstDataBlock, inodesPerGroup, inodeSize } = fields;
+  const { raw, fields } = await readFields(disk);
   if (fields.magic !== MAGIC) throw another(await disk.read(0, PAYLOAD_START));
   checkFeatures(fields);
   if (fields.state !== STATE_CLEAN) throw unclean('it was not unmounted, or has errors');
   if (fields.lastOrphan !== 0) throw unclean('it has files that were deleted while they were open');
-  if (logBlockSize > 6 || fields.logClusterSize !== logBlockSize) throw broken('the size of its blocks is wrong');
+  return shapeOf(raw, fields, disk);
+}
+
+/** Reads the superblock of any ext4, clean or not and whatever its features; throws `format` when it breaks a rule, `io`. */
+export async function readAnySuperblock(disk: Disk): Promise<Ext4> {
+  const { raw, fields } = await readFields(disk);
+  return shapeOf(raw, fields, disk);
+}
+
+async function readFields(disk: Disk): Promise<{ raw: Uint8Array; fields: Fields }> {
+  const raw = await readExactly(disk, SUPERBLOCK_AT, Superblock.size, 'the superblock of ext4');
+  return { raw, fields: Superblock.unpack(raw) };
+}
+
+function shapeOf(raw: Uint8Array, fields: Fields, disk: Disk): Ext4 {
+  const { logBlockSize, blocksPerGroup, firstDataBlock, inodesPerGroup, inodeSize } = fields;
+  const { journalDevice, metaGroups } = INCOMPATIBLE;
+  const clustered = (fields.readOnlyCompatible & READ_ONLY.bigAlloc) !== 0;
+  const hasPlainGroups = !clustered && (fields.incompatible & (journalDevice | metaGroups)) === 0;
+  if (logBlockSize > 6) throw broken('the size of its blocks is wrong');
   const blockSize = 1024 << logBlockSize;
-  if (blocksPerGroup === 0 || blocksPerGroup % 8 !== 0 || blocksPerGroup > blockSize * 8) {
-    throw broken(`groups of ${blocksPerGroup} blocks`);
-  }
-  if (fields.clustersPerGroup !== blocksPerGroup) throw broken('its groups have two sizes');
-  if (firstDataBlock !== (blockSize === 1024 ? 1 : 0)) throw broken('it begins at another block than it must');
+  if (hasPlainGroups) checkGroups(fields, blockSize);
   const bits64 = (fields.incompatible & INCOMPATIBLE.bits64) !== 0;
   const blocks = fields.blocksLow + (bits64 ? fields.blocksHigh * 2 ** 32 : 0);
   if (blocks * blockSize > disk.size) throw broken(`it has ${blocks} blocks, which is more than the image holds`);
@@ -130,11 +151,21 @@ export async function readSuperblock(disk: Disk): Promise<Ext4> {
   const groups = Math.ceil((blocks - firstDataBlock) / blocksPerGroup);
   return {
     ...{ blockSize, blocks, firstDataBlock, blocksPerGroup, groups, descriptorSize, inodeTableBlocks, checksumSeed },
+    hasPlainGroups,
     descriptorBlocks: Math.ceil((groups * descriptorSize) / blockSize),
     reservedDescriptorBlocks: fields.reservedGdtBlocks,
     mayBeUninitialised: (fields.readOnlyCompatible & (READ_ONLY.gdtChecksum | READ_ONLY.metadataChecksum)) !== 0,
     hasSuperblock: (group) => hasSuperblock(fields, group),
   };
+}
+
+function checkGroups({ blocksPerGroup, firstDataBlock, ...fields }: Fields, blockSize: number): void {
+  if (fields.logClusterSize !== fields.logBlockSize) throw broken('the size of its blocks is wrong');
+  if (blocksPerGroup === 0 || blocksPerGroup % 8 !== 0 || blocksPerGroup > blockSize * 8) {
+    throw broken(`groups of ${blocksPerGroup} blocks`);
+  }
+  if (fields.clustersPerGroup !== blocksPerGroup) throw broken('its groups have two sizes');
+  if (firstDataBlock !== (blockSize === 1024 ? 1 : 0)) throw broken('it begins at another block than it must');
 }
 
 const WITHOUT = 'leave --sparse out: every sector is then encrypted';

@@ -8,6 +8,8 @@ import { openQcow2 } from './read-qcow2.ts';
 export interface FoundImage extends Found {
   /** Of the file. */
   readonly format: 'raw' | 'qcow2';
+  /** Bytes of the disk that the file is. */
+  readonly diskSize: number;
   /** Where the image can be overwritten. */
   readonly places: Places;
 }
@@ -20,6 +22,7 @@ export async function findImage(file: Disk, wanted: Wanted): Promise<FoundImage>
   const places = inner?.places ?? filePlaces;
   return {
     ...found,
+    diskSize: (inner ?? file).size,
     format: inner === undefined ? 'raw' : 'qcow2',
     places: partition === undefined ? places : placesWithin(places, partition.at, partition.size),
   };

@@ -1,5 +1,6 @@
 /** @module The data of an image: as large as their plaintext, read and decrypted a piece at a time. */
 
+import { wipe } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import { type Disk, readExactly } from './disk.ts';
 import { type Journal, readJournal, readJournalSector } from './integrity/journal.ts';
@@ -33,6 +34,8 @@ export interface Piece {
   /** Place among the data, bytes. */
   readonly at: number;
   readonly plain: Uint8Array;
+  /** What it was decrypted from; undefined for data with tags. */
+  readonly cipher: Uint8Array | undefined;
   /** Places of the sectors that do not match their tags; in `plain` they are zeros. */
   readonly wrong: readonly number[];
 }
@@ -66,12 +69,45 @@ export async function* readPieces(
     throw new BootsealError('format', `the data ${lengths}`, OWN_COPY);
   }
   for (let at = 0; at < data.size; ) {
-    const piece = await ('layout' in data
-      ? readTagged(disk, data, at, volumeKey, crypto)
-      : readPlain(disk, data, at, volumeKey, crypto));
+    const piece = await readPiece(disk, data, at, volumeKey, crypto);
     yield piece;
     at += piece.plain.length;
   }
+}
+
+/** Returns the plaintext as a disk, with zeros in place of sectors that do not match their tags; its reading throws as {@link readPieces}. */
+export function plainDisk(disk: Disk, data: ImageData, volumeKey: Uint8Array, crypto: SectorCrypto): Disk {
+  const { sectorSize } = data.segment;
+  return {
+    size: data.size,
+    async read(from, length) {
+      const end = Math.min(from + length, data.size);
+      const out = new Uint8Array(Math.max(0, end - from));
+      for (let at = from - (from % sectorSize); at < end; ) {
+        const most = Math.min(PIECE, Math.ceil((end - at) / sectorSize) * sectorSize);
+        const { plain } = await readPiece(disk, data, at, volumeKey, crypto, most);
+        const skipped = Math.max(0, from - at);
+        out.set(plain.subarray(skipped, end - at), at + skipped - from);
+        at += plain.length;
+        wipe(plain);
+      }
+      return out;
+    },
+  };
+}
+
+/** Reads the sectors from `at`, a whole number of them: up to `most` bytes. */
+function readPiece(
+  disk: Disk,
+  data: ImageData,
+  at: number,
+  volumeKey: Uint8Array,
+  crypto: SectorCrypto,
+  most = PIECE,
+): Promise<Piece> {
+  return 'layout' in data
+    ? readTagged(disk, data, at, volumeKey, crypto, most)
+    : readPlain(disk, data, at, volumeKey, crypto, most);
 }
 
 /**
@@ -108,9 +144,10 @@ async function readPlain(
   at: number,
   key: Uint8Array,
   crypto: SectorCrypto,
+  most: number,
 ): Promise<Piece> {
-  const cipher = await readExactly(disk, segment.offset + at, Math.min(PIECE, size - at), 'the data');
-  return { at, plain: cryptSectors('decrypt', { ...segment, key }, cipher, at / 512, crypto), wrong: [] };
+  const cipher = await readExactly(disk, segment.offset + at, Math.min(most, size - at), 'the data');
+  return { at, plain: cryptSectors('decrypt', { ...segment, key }, cipher, at / 512, crypto), cipher, wrong: [] };
 }
 
 async function readTagged(
@@ -119,11 +156,12 @@ async function readTagged(
   at: number,
   key: Uint8Array,
   crypto: SectorCrypto,
+  most: number,
 ): Promise<Piece> {
   const { segment, layout, size } = data;
   const { sectorSize, interleave, tagSize } = layout;
   // Data and tags are each contiguous only up to the end of a run.
-  const length = Math.min(PIECE, size - at, interleave - (at % interleave));
+  const length = Math.min(most, size - at, interleave - (at % interleave));
   const cipher = await readExactly(disk, segment.offset + dataPlace(layout, at), length, 'the data');
   const tagsLength = (length / sectorSize) * tagSize;
   const tags = await readExactly(disk, segment.offset + tagPlace(layout, at), tagsLength, 'the tags');
@@ -143,5 +181,5 @@ async function readTagged(
     if (opened === undefined) wrong.push(place);
     else plain.set(opened, sector * sectorSize);
   }
-  return { at, plain, wrong };
+  return { at, plain, cipher: undefined, wrong };
 }

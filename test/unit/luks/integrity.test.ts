@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { openData, readPieces, readPlaintext } from '../../../src/core/luks/data.ts';
+import { openData, plainDisk, readPieces, readPlaintext } from '../../../src/core/luks/data.ts';
 import { readHeader, unlock } from '../../../src/core/luks/image.ts';
 import { freshJournal, readJournal } from '../../../src/core/luks/integrity/journal.ts';
 import {
@@ -110,6 +110,24 @@ describe.each(KERNEL_DATA)('data of a kernel, $name', (data) => {
         expect(Buffer.compare(plain, wanted)).toBe(0);
       }
     }
+  });
+
+  it('are read at any place, and not beyond their end', async () => {
+    const disk = memoryDisk(image);
+    const plain = plainDisk(disk, await openData(disk, segment), key, nodeSectorCrypto);
+    expect(plain.size).toBe(PLAIN.length);
+    const sector = layout.sectorSize;
+    for (const [at, size] of [
+      [0, PLAIN.length],
+      [1, 1],
+      [sector - 1, 2],
+      [sector, sector],
+      [3 * sector + 5, 2 * sector],
+      [PLAIN.length - 3, 10],
+      [PLAIN.length, 1],
+      [PLAIN.length + sector + 1, 1],
+    ] as const)
+      expect(Buffer.compare(await plain.read(at, size), PLAIN.subarray(at, at + size))).toBe(0);
   });
 
   it('do not come out of another place, or under another key', async () => {

@@ -1,0 +1,43 @@
+/** @module What a manifest says of disk and data, besides the header that it pins. */
+import { BootsealError } from '../errors.ts';
+
+/** What the owner's disk was when it was made; undefined for what an older manifest does not say. */
+export interface Claims {
+  /** Bytes of the disk that the guest sees. */
+  readonly diskBytes: number | undefined;
+  /** Bytes of the plaintext. */
+  readonly dataBytes: number | undefined;
+  /** Bytes of the data that were never written; none where every sector was encrypted. */
+  readonly skippedBytes: number | undefined;
+  /** What the data are, as identifyPayload says it; null for unknown. */
+  readonly payload: string | null | undefined;
+}
+
+/** Reads them out of a manifest; throws `format` when a value is of another kind, `where` in the message. */
+export function readClaims(manifest: Readonly<Record<string, unknown>>, where: string): Claims {
+  const [data, payload] = [objectAt(manifest['data']), objectAt(manifest['payload'])];
+  const what = payload['what'];
+  if (what !== undefined && what !== null && typeof what !== 'string') throw broken(where, 'payload.what is no text');
+  return {
+    diskBytes: sizeAt(manifest['diskBytes'] ?? manifest['imageBytes'], `${where}: diskBytes`),
+    dataBytes: sizeAt(data['bytes'], `${where}: data.bytes`),
+    skippedBytes: data['everySector'] === true ? 0 : sizeAt(data['skippedBytes'], `${where}: data.skippedBytes`),
+    payload: what,
+  };
+}
+
+function sizeAt(value: unknown, where: string): number | undefined {
+  if (value === undefined) return undefined;
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
+  throw broken(where, 'is no size');
+}
+
+function objectAt(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function broken(where: string, what: string): BootsealError {
+  return new BootsealError('format', `${where} ${what}`, {
+    hint: 'take the manifest that bootseal wrote, from a copy that you made yourself',
+  });
+}
