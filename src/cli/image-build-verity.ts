@@ -10,7 +10,7 @@ import { writeVerity } from '../host/image/write-verity.ts';
 import { type ImageNames, imageNames, type NameOptions } from './image-names.ts';
 import { seededBySource, seededIo } from './image-seed.ts';
 import { gptOptions, partitionLines, type ShapeOptions } from './image-shape.ts';
-import { type SourceOptions, withImageSource } from './image-source.ts';
+import { remarkUnknown, type SourceOptions, withImageSource } from './image-source.ts';
 import type { Io } from './io.ts';
 import { progressOf } from './progress.ts';
 
@@ -45,6 +45,7 @@ export async function buildVerity(io: Io, options: VerityOptions, stop: AbortSig
   await withImageSource(there, options, stop, async (found) => {
     const payload = identifyPayload(await readStart(found, PAYLOAD_START));
     checkPayload(payload);
+    remarkUnknown(there, options, payload);
     const { io: seeded, source } = await seededBySource(there, options, found, stop);
     const plan = planVerity(source.size, gpt, seeded.randomBytes);
     const testOnly = options.seed !== undefined;

@@ -24,7 +24,7 @@ import {
 import { type ImageNames, imageNames } from './image-names.ts';
 import { addSeedOption, seededBySource, seededIo } from './image-seed.ts';
 import { addShapeOptions, type ShapeOptions, shapeDisk } from './image-shape.ts';
-import { addSourceOptions, type SourceOptions, withImageSource } from './image-source.ts';
+import { addSourceOptions, remarkUnknown, type SourceOptions, withImageSource } from './image-source.ts';
 import { type Io, remark } from './io.ts';
 import { progressOf } from './progress.ts';
 
@@ -126,6 +126,7 @@ interface Building {
 async function buildFrom(io: Io, options: BuildOptions, { names, source, keys, stop }: Building): Promise<void> {
   const payload = identifyPayload(await readStart(source, PAYLOAD_START));
   const wanted = planOptions(io, options, keys, source.size, payload);
+  remarkUnknown(io, options, payload);
   const planned = await plan(wanted, io.randomBytes, nodeLuksCrypto);
   try {
     const disk = await shapeDisk(io, options, planned, source);

@@ -3,6 +3,7 @@ import * as fs from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { type Packing, packingOf } from '../core/archive/packing.ts';
 import { isTar, TAR_BLOCK } from '../core/archive/tar-header.ts';
+import { PAYLOAD_START, type Payload } from '../core/disk/payload.ts';
 import { BootsealError } from '../core/errors.ts';
 import type { Region } from '../host/archive/stream.ts';
 import type { TarFile } from '../host/archive/tar-file.ts';
@@ -107,7 +108,11 @@ async function fromTar<T>(
     ]);
   const archive = tarInRegion(region, packing, stop);
   const open = await archive.open();
-  const isContainer = await looksLikeContainer(open.source, region.name).finally(() => open.close());
+  const look = async (): Promise<boolean> => {
+    if (packing !== 'none') checkPacked(await open.source.peek(PAYLOAD_START), region.name);
+    return looksLikeContainer(open.source, region.name);
+  };
+  const isContainer = await look().finally(() => open.close());
   if (!isContainer) return withFilesystem(io, options, stop, [archive], false, use);
   // Layers are read at many places.
   const kept =
@@ -120,6 +125,21 @@ async function fromTar<T>(
   } finally {
     if (kept !== region) await kept.handle.close();
   }
+}
+
+/** Throws `format` for what is packed and no archive, such as a raw image; zeros alone are an archive of nothing. */
+function checkPacked(start: Uint8Array, name: string): void {
+  if (isTar(start) || start.every((byte) => byte === 0)) return;
+  throw new BootsealError('format', `${name}: what is packed in it is no tar archive`, {
+    hint: 'raw images are not read packed: unpack it first, into a file or into --from - with --size',
+  });
+}
+
+/** Says of a raw image, which is taken as it is, that nobody knows what it is. */
+export function remarkUnknown(io: Io, { from }: SourceOptions, payload: Payload | undefined): void {
+  if (payload !== undefined) return;
+  const what = from === '-' ? 'standard input' : from;
+  remark(io, 'warning', `${what} starts as no archive and no file system that is known here: it is taken as it is`);
 }
 
 /** Where a build keeps what is in the clear. */

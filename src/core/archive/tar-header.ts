@@ -44,12 +44,14 @@ export interface TarHeader {
   readonly device: { readonly major: number; readonly minor: number };
 }
 
-/** Says whether these bytes begin with a header whose checksum is right. */
+/** Says whether these bytes begin with a header, which has the magic or the right checksum; {@link decodeTarHeader} says what is wrong with one that lacks the other. */
 export function isTar(start: Uint8Array): boolean {
   if (start.length < TAR_BLOCK) return false;
+  const block = start.subarray(0, TAR_BLOCK);
+  const fields = Fields.unpack(block);
+  if (latin1(fields.magic).startsWith('ustar')) return true;
   try {
-    decodeTarHeader(start.subarray(0, TAR_BLOCK), 'tar');
-    return true;
+    return decodeNumber(fields.checksum, 'checksum') === checksum(block);
   } catch {
     return false;
   }

@@ -343,4 +343,12 @@ describe('decodeTarHeader', () => {
     expect(isTar(tarEntry({ name: 'x' }).subarray(0, 511))).toBe(false);
     expect(isTar(Buffer.alloc(512))).toBe(false);
   });
+
+  it('is told by its magic where its checksum is wrong, and by its checksum where it has no magic', () => {
+    expect(isTar(tarEntry({ name: 'x', checksum: 1 }))).toBe(true);
+    expect(isTar(tarEntry({ name: 'x', checksum: 1, magic: 'ustar  \0' }))).toBe(true);
+    expect(isTar(tarEntry({ name: 'x', magic: '' }))).toBe(true);
+    expect(isTar(tarEntry({ name: 'x', checksum: 1, magic: '' }))).toBe(false);
+    expect(isTar(tarEntry({ name: 'x', checksum: 1, magic: 'star' }))).toBe(false);
+  });
 });
