@@ -107,13 +107,20 @@ function inputs(io: Io, { firmware, kernel, initrd, disk, secrets, platformCerts
 
 const SECRET_FILE = 'under secrets stands a file with the bytes of the secret, never the secret itself';
 
+const ONE_NAME =
+  'leave one of them out: a name and its GUID are one secret, and so is a GUID in small and capital letters';
+
 /** A secret that is missing or does not fit would be found out when the guest waits; none is read here. */
 async function checkSecrets(io: Io, secrets: readonly string[], { firmware }: LaunchRecord): Promise<void> {
   if (secrets.length === 0) return;
   let size = TableHead.size;
+  const seen = new Set<string>();
   for (const text of secrets) {
     const { path: file, guid, form } = parseSecretArgument(text);
     const name = secretName(guid) ?? guid;
+    if (seen.has(guid))
+      throw new BootsealError('usage', `secrets: the secret ${name} stands there twice`, { hint: ONE_NAME });
+    seen.add(guid);
     const stat = await fs.stat(resolvePath(io, file)).catch((cause: unknown) => {
       // What stands there may be the secret itself.
       const { message } = ioError(cause, `the file of the secret ${name}`, 'read');
@@ -149,6 +156,8 @@ async function hostFiles(
         session: inOut('session'),
         qmp: inOut('qmp.sock'),
       },
+      // Not named to QEMU, but in the same folder.
+      ...{ cmdline: inOut('cmdline'), arguments: inOut('qemu.args'), domain: inOut('domain.xml') },
     },
     description.hostFolder,
   );
