@@ -8,6 +8,7 @@ import { bytesToHex } from '../core/hex.ts';
 import type { LaunchDescription } from '../core/launch/description.ts';
 import { cpuModel, cpuSignature } from '../core/measurement/cpu-models.ts';
 import { findProfile } from '../core/measurement/profiles.ts';
+import { allowsDebugging } from '../core/session/policy.ts';
 import { readSmallFile } from '../host/files.ts';
 import { qmpHost } from '../host/qmp/launch-host.ts';
 import { readRecord } from '../host/record.ts';
@@ -15,7 +16,7 @@ import { withSignals } from '../host/signals.ts';
 import { checkSocketPath } from '../host/socket-path.ts';
 import { followConsole } from '../lab/console.ts';
 import { type LabGuest, type LabMachine, startLab } from '../lab/machine.ts';
-import { openLabPlatform } from '../lab/psp/platform.ts';
+import { openLabPlatform, readMadePlatform } from '../lab/psp/platform.ts';
 import { injectSecrets } from './inject-secrets.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 import { type ReadDescription, readDescription } from './launch-description.ts';
@@ -66,6 +67,9 @@ const MAX_DEADLINE = 86_400;
 
 async function labUp(io: Io, file: string, options: Options): Promise<void> {
   const deadline = 1000 * parseUnsigned(options.deadline, '--deadline', MAX_DEADLINE);
+  if (deadline === 0) {
+    throw new BootsealError('usage', '--deadline 0 gives the guest no time', { hint: 'give it at least a second' });
+  }
   if (options.launch !== undefined && options.lab === undefined) {
     throw new BootsealError(
       'usage',
@@ -88,7 +92,8 @@ interface Place {
 async function up(io: Io, file: string, options: Options, { folder, deadline, stop }: Place): Promise<void> {
   const say = speaker(io, options.json === true);
   const lab = options.lab === undefined ? path.join(folder, 'platform') : resolvePath(io, options.lab);
-  const platform = await openLabPlatform(lab);
+  // Another platform than the one that it was prepared for cannot start a launch.
+  const platform = await (options.launch === undefined ? openLabPlatform(lab) : readMadePlatform(lab));
   const { read, launch } = await preparedLaunch(io, file, options, lab, folder);
   const record = path.join(launch, 'record.json');
   const guest = { ...(await guestOf(read, launch)), platform };
@@ -143,6 +148,12 @@ async function preparedLaunch(
   folder: string,
 ): Promise<{ readonly read: ReadDescription; readonly launch: string }> {
   if (launch !== undefined) return { read: await readDescription(io, file), launch: resolvePath(io, launch) };
+  const { policy, policyText } = (await readDescription(io, file)).description;
+  if (allowsDebugging(policy)) {
+    throw new BootsealError('usage', `policy ${policyText} lets the host read and change the guest's memory`, {
+      hint: 'add nodbg to the policy of the description; or prepare the launch yourself, and give --launch',
+    });
+  }
   const out = path.join(folder, 'launch');
   const { read } = await prepareLaunch(io, file, {
     out,

@@ -52,7 +52,7 @@ export function findDemoParts(root: string, firmware: string | undefined): DemoP
     ...(kernel === undefined ? [{ name: 'a kernel with its modules', package: 'linux-image-cloud-amd64' }] : []),
   ];
   if (image === undefined || !isWhole || cryptsetup === undefined || kernel === undefined || missing.length > 0) {
-    throw notThere(missing, root, image === undefined);
+    throw notThere('the demonstration needs', missing, root, image === undefined);
   }
   return { firmware: image, root, kernel, busybox, cryptsetup };
 }
@@ -62,7 +62,12 @@ export function findDemoFirmware(firmware: string | undefined): string {
   const missing = isInstalled(QEMU) ? [] : [QEMU];
   const image = firmware ?? packagedFirmware();
   if (image !== undefined && missing.length === 0) return image;
-  throw notThere([...missing, ...(image === undefined ? [OVMF] : [])], '/', image === undefined);
+  throw notThere(
+    'the attacks need',
+    [...missing, ...(image === undefined ? [OVMF] : [])],
+    undefined,
+    image === undefined,
+  );
 }
 
 function packagedFirmware(): string | undefined {
@@ -74,11 +79,17 @@ function hasApplets(root: string, busybox: SystemPath): boolean {
   return APPLETS.every((applet) => bytes.includes(`\0${applet}\0`));
 }
 
-function notThere(missing: readonly Program[], root: string, isFirmware: boolean): BootsealError {
+function notThere(
+  who: string,
+  missing: readonly Program[],
+  root: string | undefined,
+  isFirmware: boolean,
+): BootsealError {
   const names = [...new Set(missing.map(({ name }) => name))].join(', ');
   const packages = [...new Set(missing.map((program) => program.package))].join(' ');
   const firmware = isFirmware ? '; where Debian has no ovmf-amdsev yet, give such a build with --firmware' : '';
-  return new BootsealError('tool', `the demonstration needs what is not on this machine, or not in ${root}: ${names}`, {
+  const where = root === undefined ? '' : `, or not in ${root}`;
+  return new BootsealError('tool', `${who} what is not on this machine${where}: ${names}`, {
     hint: `on Debian: apt-get install --no-install-recommends ${packages}${firmware}`,
   });
 }

@@ -1,5 +1,6 @@
 /** The lab's commands where nothing is started: places that cannot be written, and what is refused before. */
 import * as fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import * as path from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { fixture } from '../fixtures.ts';
@@ -40,6 +41,45 @@ it('up opens no socket whose path is too long, before it does anything', async (
   const { status, stderr } = await lab('up', 'nowhere.yaml', '--qmp', 'x'.repeat(108));
   expect(stderr).toMatch(/^bootseal: error: the path of a socket has at most 107 bytes, not /);
   expect(status).toBe(2);
+});
+
+it('up makes no platform for a launch that was prepared for another', async () => {
+  const { status, stderr } = await lab('up', 'launch.yaml', '--lab', 'typo', '--launch', 'launch');
+  expect(stderr).toMatch(
+    new RegExp(`^bootseal: error: there is no platform in ${at('typo')}\nbootseal: hint: give --lab the folder`),
+  );
+  expect(status).toBe(5);
+  expect(fs.existsSync(at('typo'))).toBe(false);
+});
+
+it('up advises what it has when the policy lets the host read the guest', async () => {
+  fs.writeFileSync(at('kernel'), 'kernel');
+  fs.writeFileSync(at('launch.yaml'), 'platform: sev\npolicy: noks\nfirmware: fw\nkernel: kernel\n');
+  const { status, stderr } = await lab('up', 'launch.yaml', '--accept-firmware', 'enforcing-some-unverified');
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/error: policy noks lets the host read and change the guest's memory\n.*hint: add nodbg /);
+  expect(stderr).not.toContain('--insecure-allow-debug');
+});
+
+it('up refuses to end a guest at once', async () => {
+  expect(await lab('up', 'launch.yaml', '--deadline', '0')).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/--deadline 0 .*\n.*hint: give it at least a second/),
+  });
+});
+
+it('attack says what it needs itself', async () => {
+  // No program can be run.
+  const none = vi.spyOn(process.getBuiltinModule('node:fs'), 'accessSync').mockImplementation(() => {
+    throw new Error('EACCES');
+  });
+  syncBuiltinESMExports();
+  const { status, stderr } = await lab('attack', '--firmware', 'fw').finally(() => {
+    none.mockRestore();
+    syncBuiltinESMExports();
+  });
+  expect(status).toBe(6);
+  expect(stderr).toContain('the attacks need what is not on this machine: qemu-system-x86_64');
 });
 
 it('attack leaves nothing when the firmware is none', async () => {

@@ -66,6 +66,18 @@ export async function readLabPlatform(folder: string): Promise<LabPlatform> {
   };
 }
 
+/** Reads a platform that must be there already. Throws `io`, naming the folder when there is none; else as {@link readLabPlatform}. */
+export async function readMadePlatform(folder: string): Promise<LabPlatform> {
+  await fs.access(path.join(folder, 'pdh.key')).catch((cause: unknown) => {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') return;
+    throw new BootsealError('io', `there is no platform in ${folder}`, {
+      hint: 'give --lab the folder that launch prepare was given',
+      cause,
+    });
+  });
+  return readLabPlatform(folder);
+}
+
 /** Reads the platform in `folder`, which is made when there is none. Throws as {@link readLabPlatform}. */
 export async function openLabPlatform(folder: string): Promise<LabPlatform> {
   const there = await fs.access(folder).then(
