@@ -1,13 +1,15 @@
 /** @module `bootseal image extract`: the decrypted data of an image, as a raw file. */
 import { Command } from 'commander';
 import { wipe } from '../core/bytes.ts';
+import { BootsealError } from '../core/errors.ts';
 import { readPlaintext } from '../core/luks/data.ts';
 import { checkHeaderPolicy } from '../core/luks/policy.ts';
 import { streamNewFile } from '../host/files.ts';
 import { nodeSectorCrypto } from '../host/node-luks.ts';
-import { type OpeningOptions, openImage, withImage } from './image-input.ts';
+import { type ImageInput, type OpeningOptions, openImage, withImage } from './image-input.ts';
 import { addOpeningOptions } from './image-opening-options.ts';
 import { checkOutputs } from './image-outputs.ts';
+import { holdAgainstManifest } from './image-pinned.ts';
 import { checkVerityOptions, type VerityInputOptions } from './image-verity-input.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 import { secretFile } from './secret-file.ts';
@@ -55,6 +57,7 @@ async function extractEncrypted(io: Io, file: string, options: OpeningOptions & 
   await checkOutputs(io, [options.out], [file, `${file}.json`, options.header, options.keyFile]);
   const done = await withImage(io, file, options, async (input) => {
     for (const { message } of checkHeaderPolicy(input.header)) remark(io, 'warning', message);
+    for (const problem of await pinWarnings(io, file, input)) remark(io, 'warning', problem);
     const { data, volumeKey, keyslot } = await openImage(io, input, options);
     try {
       await streamNewFile(out, 0o600, options.force === true, async (write) => {
@@ -73,4 +76,14 @@ async function extractEncrypted(io: Io, file: string, options: OpeningOptions & 
       ? `${JSON.stringify(done)}\n`
       : `${done.bytes} bytes decrypted with the key of keyslot ${done.keyslot}\n`,
   );
+}
+
+/** A manifest that cannot be read keeps nobody from the data. */
+async function pinWarnings(io: Io, file: string, input: ImageInput): Promise<readonly string[]> {
+  try {
+    return (await holdAgainstManifest(io, file, input)).problems;
+  } catch (error) {
+    if (error instanceof BootsealError) return [error.message];
+    throw error;
+  }
 }

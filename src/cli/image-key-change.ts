@@ -107,6 +107,9 @@ export async function changeKeys(
         const after = await readBack(file, change);
         const sha256 = await hashHeader(file.disk, size);
         await pin(pinned, after, sha256, wanted, change);
+        if (pinned === undefined && apart === undefined && change.stages.length > 0) {
+          remarkDetached(io, image, before, file.disk.size);
+        }
         const removed = [...finished, ...change.removed];
         return {
           ...{ added: change.added ?? null, removed, header: { bytes: size, sha256, previousSha256 } },
@@ -193,6 +196,13 @@ async function pin(
     pinned,
     pinAnew(pinned, header, sha256, added === undefined ? undefined : { keyslot: added, purpose }),
   );
+}
+
+/** The manifest has the name of the file with the data, which a header does not tell. */
+function remarkDetached(io: Io, name: string, header: LuksHeader, fileSize: number): void {
+  if (regionSize(header, fileSize) < fileSize) return;
+  const how = `where a manifest pins this header, the next time name the file with the data, and --header ${name}`;
+  remark(io, 'warning', `no manifest is beside ${name}, and none was changed: ${how}`);
 }
 
 /** Returns the bytes of headers and keyslots: all before the data, or all of a file that has nothing else. */

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { equalInConstantTime, wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
-import { type ChosenKdf, chooseKdf, type KdfWish } from '../core/luks/key-strength.ts';
+import { type ChosenKdf, chooseKdf, type KdfWish, LUKS1_KDF } from '../core/luks/key-strength.ts';
 import type { KeyPurpose } from '../core/luks/manifest.ts';
 import type { PlanOptions, Random } from '../core/luks/plan.ts';
 import { SECRET_NAMES } from '../core/secret/names.ts';
@@ -61,8 +61,7 @@ export function addKeyslotOptions(command: Command): Command {
 
 /** Reads the keys that are given, which are the caller's to wipe. Throws as readGivenKey, `usage` for a key twice. */
 export async function readKeys(io: Io, options: KeyslotOptions): Promise<ReadKeys> {
-  // LUKS1 has only this one, so that nobody need ask for it.
-  const wish = kdfWish(options) ?? (options.luks1 === true ? ({ type: 'pbkdf2' } satisfies KdfWish) : undefined);
+  const wish = kdfWish(options) ?? (options.luks1 === true ? LUKS1_KDF : undefined);
   const read: Uint8Array[] = [];
   try {
     const launchKey = await readGivenKey(io, options);

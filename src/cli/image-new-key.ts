@@ -3,12 +3,12 @@ import type { Command } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import type { LuksHeader } from '../core/luks/image.ts';
-import { type ChosenKdf, chooseKdf } from '../core/luks/key-strength.ts';
+import { type ChosenKdf, chooseKdf, LUKS1_KDF } from '../core/luks/key-strength.ts';
 import { checkGrubKey } from '../core/luks/plan-luks1.ts';
 import { writeNewFile } from '../host/files.ts';
 import { newImageKey, readNewKey } from './image-key.ts';
 import { checkOutputs } from './image-outputs.ts';
-import { type Io, readInput, remark, resolvePath } from './io.ts';
+import { type Io, readInput, resolvePath } from './io.ts';
 import { addKdfOptions, type KdfOptions, kdfWish } from './kdf-options.ts';
 import { secretFile } from './secret-file.ts';
 
@@ -61,7 +61,7 @@ export async function checkNewKeyOptions(
   }
 }
 
-/** Runs `use` with the new key and wipes it. Throws as readNewKey and chooseKdf. */
+/** Runs `use` with the new key and wipes it. Throws as readNewKey, chooseKdf and, for LUKS1, checkGrubKey. */
 export async function withNewKey<T>(
   io: Io,
   options: NewKeyOptions,
@@ -73,8 +73,9 @@ export async function withNewKey<T>(
   const passphrase =
     newKeyFile === undefined ? newImageKey(io.randomBytes) : await readNewKey(io, newKeyFile, keepNewline);
   try {
-    const wish = kdfWish(options) ?? (header.version === 1 ? ({ type: 'pbkdf2' } as const) : undefined);
-    if (header.version === 1) warnOfGrub(io, passphrase);
+    const wish = kdfWish(options) ?? (header.version === 1 ? LUKS1_KDF : undefined);
+    // As `image build` has it: what opens such a disk is a GRUB.
+    if (header.version === 1) checkGrubKey(passphrase, 'the new key');
     const save = async () => {
       if (file !== undefined) await writeNewFile(file, passphrase, 0o600);
     };
@@ -91,15 +92,5 @@ export async function withKeyFile<T>(io: Io, file: string, use: (key: Uint8Array
     return await use(key);
   } finally {
     wipe(key);
-  }
-}
-
-/** Another program may open the disk, so that this is no error. */
-function warnOfGrub(io: Io, passphrase: Uint8Array): void {
-  try {
-    checkGrubKey(passphrase, 0);
-  } catch (error) {
-    if (!(error instanceof BootsealError)) throw error;
-    remark(io, 'warning', `this disk is LUKS1, and a GRUB could not open it with the new key: ${error.message}`);
   }
 }

@@ -19,7 +19,12 @@ export interface KdfWish {
   readonly memory?: number | undefined;
   /** Of Argon2id. */
   readonly lanes?: number | undefined;
+  /** Why, where it is not the owner who wants it; no full stop. */
+  readonly because?: string;
 }
+
+/** What a LUKS1 header wants, so that nobody need ask for it. */
+export const LUKS1_KDF: KdfWish = { type: 'pbkdf2', because: 'LUKS1 has no other' };
 
 const LEAST = { type: 'pbkdf2', iterations: 1000 } as const;
 
@@ -60,7 +65,7 @@ export function chooseKdf(key: Uint8Array, wish?: KdfWish): ChosenKdf {
       hint: 'give other costs with --kdf-iterations, --kdf-memory and --kdf-lanes, or none',
     });
   }
-  return { kdf, why: `as it was asked for; ${why}` };
+  return { kdf, why: `${wish.because ?? 'as it was asked for'}; ${why}` };
 }
 
 function wishedPbkdf2({ iterations, memory, lanes }: KdfWish, isPassphrase: boolean): KdfChoice {

@@ -87,21 +87,21 @@ function checkLuks1Options(options: PlanOptions, end: number): void {
         hint: 'leave it out, or make a LUKS2 header, without --luks1',
       });
     }
-    checkGrubKey(passphrase, id);
+    checkGrubKey(passphrase, `key ${id}`);
   }
 }
 
 /**
  * Refuses a passphrase that GRUB cannot take: a C string of one line.
  *
- * @throws `usage` naming the key by its number
+ * @throws `usage` naming the key as `what`
  */
-export function checkGrubKey(passphrase: Uint8Array, id: number): void {
+export function checkGrubKey(passphrase: Uint8Array, what: string): void {
   const hint = 'take a key of text, such as 32 random bytes written in base64, without a newline';
   if (passphrase.length > GRUB_MAX_PASSPHRASE) {
-    throw new BootsealError('usage', `key ${id}: GRUB takes at most ${GRUB_MAX_PASSPHRASE} bytes`, { hint });
+    throw new BootsealError('usage', `${what}: GRUB takes at most ${GRUB_MAX_PASSPHRASE} bytes`, { hint });
   }
   if ([0x00, 0x0a, 0x0d].some((byte) => passphrase.includes(byte))) {
-    throw new BootsealError('usage', `key ${id}: GRUB takes no NUL and no line break in a key`, { hint });
+    throw new BootsealError('usage', `${what}: GRUB takes no NUL and no line break in a key`, { hint });
   }
 }
