@@ -78,5 +78,7 @@ credential_erase() {
 
 # Removes all of them, when they are ours.
 credentials_forget() {
-  [ -z "$stored" ] || remove "$store"
+  [ -n "$stored" ] || return 0
+  remove "$store"
+  [ ! -e "$store" ]
 }

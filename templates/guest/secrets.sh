@@ -15,8 +15,11 @@ MAX_AREA=16384
 MIN_AREA=20
 
 securityfs=/sys/kernel/security
+driver=/sys/module/efi_secret
 # Where the secrets are: the folder of the driver's files, or `memory`.
 source=
+# What the command line says of their place, and whether all of them were seen to be erased.
+area_word='' all_erased=''
 
 # Finds where the secrets are; sets $source. On failure $problem says why there are none.
 # $1: the value of bootseal.secret on the command line, or nothing
@@ -28,7 +31,7 @@ secrets_find() {
     source=$securityfs/$source
     if [ -d "$source" ]; then return 0; fi
   done
-  source=memory
+  source=memory area_word=$1
   area_find "$1" && table_read
 }
 
@@ -100,23 +103,52 @@ secret_erase() {
   area_zero $((value_at - 20)) 16 && area_is_zero $((value_at - 20)) 16
 }
 
-# Erases everything there is: all entries, or in memory all of the area, whatever is in it.
+# Erases everything there is: all entries, or in memory all of the area, whatever is in it. Status 0 means that nothing was seen to be left;
+# otherwise $not_erased says why, and the status is 2 where nothing tells that secrets are there: no driver, and no word for their place.
 secrets_erase_all() {
+  not_erased='the secrets could not be erased'
   case $source in
-    '') return 0 ;;
+    '') [ -n "$all_erased" ] ;;
     memory)
-      if [ -z "${area_size:-}" ]; then return 0; fi
-      area_zero 0 "$area_size" && area_is_zero 0 "$area_size"
+      if [ -z "${area_size:-}" ]; then
+        not_erased="no secret was erased, since nobody could look for them"
+        [ -n "$area_word" ] || return 2
+        return 1
+      fi
+      area_zero 0 "$area_size" && area_is_zero 0 "$area_size" || return 1
+      all_erased=yes
       ;;
-    *)
-      set +f
-      rm -f "$source"/*
-      # Where nothing is left, the pattern stays as it is.
-      set -- "$source"/*
-      set -f
-      [ ! -e "$1" ]
-      ;;
+    *) entries_erase_all && all_erased=yes ;;
   esac
+}
+
+# Linux's driver shows no more than so many entries. It looks at what is left when it is loaded again.
+entries_erase_all() {
+  rounds=0
+  while :; do
+    set +f
+    set -- "$source"/*
+    rm -f "$source"/*
+    shown=$#
+    # Where nothing is left, the pattern stays as it is.
+    set -- "$source"/*
+    set -f
+    [ ! -e "$1" ] || return 1
+    [ "$shown" -ge $MAX_ENTRIES ] || return 0
+    not_erased='more secrets may be left than the driver shows'
+    rounds=$((rounds + 1))
+    [ $rounds -le $MAX_ENTRIES ] && driver_reload && [ -d "$source" ] || return 1
+  done
+}
+
+driver_reload() {
+  modprobe -r efi_secret 2>/dev/null || rmmod efi_secret 2>/dev/null || return 1
+  modprobe efi_secret 2>/dev/null && return 0
+  # One that `bootseal initrd add` brought along.
+  set +f
+  set -- "${BOOTSEAL_LIB:-/usr/lib/bootseal}"/modules/*efi_secret.ko
+  set -f
+  insmod "$1" 2>/dev/null
 }
 
 # --- the table in memory
@@ -125,6 +157,9 @@ secrets_erase_all() {
 area_find() {
   if [ -z "$1" ]; then
     problem="no secrets in $securityfs (no driver efi_secret), and no bootseal.secret=ADDRESS,SIZE on the command line"
+    if [ -d "$driver" ]; then
+      problem='the driver efi_secret shows no secrets: none were injected, or it refused their table; bootseal.secret=ADDRESS,SIZE would say why'
+    fi
     return 1
   fi
   problem="bootseal.secret=$1 is not of the form 0x810000,0xc00"

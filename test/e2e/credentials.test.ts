@@ -150,7 +150,7 @@ describeWith(WITH_COMPILER, 'credentials for services, on real firmware', () => 
     for (const text of [console, report.join('\n')]) expect(text).not.toContain(SERVICE_SECRET.value.toString());
   }, 900_000);
 
-  async function withoutDisk(name: string, secret: { guid: string; value: Buffer }): Promise<string> {
+  async function withoutDisk(name: string, secret: { guid: string; value: Buffer }, words = ''): Promise<string> {
     const { status, stderr } = await bootseal(
       [
         'initrd',
@@ -188,7 +188,7 @@ ExecStart=systemctl --no-block start emergency.target
       path.join(folder, name),
     );
     const secrets = buildSecretTable([{ ...secret, form: 'raw' }], { room: 0xc00 });
-    const { end, console } = await run(initrd, { words: 'root=/dev/vda rd.timeout=0', secrets });
+    const { end, console } = await run(initrd, { words: `root=/dev/vda rd.timeout=0 ${words}`, secrets });
     expect(end, console).toBe('ended');
     expect(console).not.toContain(secret.value.toString());
     return console;
@@ -196,7 +196,7 @@ ExecStart=systemctl --no-block start emergency.target
 
   it('are given where there is no disk to open, and are gone when the emergency mode comes', async () => {
     const secret = { guid: SERVICE_SECRET.guid, value: Buffer.from(randomBytes(40).toString('hex')) };
-    const console = await withoutDisk('given', secret);
+    const console = await withoutDisk('given', secret, 'bootseal.on-failure=emergency');
     expect(console).toMatch(new RegExp(`consumer: ${sha256(secret.value)} `));
     expect(console).toMatch(new RegExp(`consumer: ${NAME.replace('.', '\\.')}\r?$`, 'm'));
     expect(console).toMatch(/emergency: *\r?$/m);

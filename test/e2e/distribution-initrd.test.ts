@@ -30,6 +30,7 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
   let tree: string;
   /** UUID of a disk that the host attaches, and knows the passphrase of. */
   let host: string;
+  let hosts: { readonly file: string; readonly serial: string };
   beforeAll(async () => {
     ({ folder, remove } = scratch());
     root = await makeRoot(folder);
@@ -37,6 +38,7 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
     fs.writeFileSync(path.join(folder, 'raw'), Buffer.alloc(1 << 16));
     fs.writeFileSync(path.join(folder, 'pass'), 'known to the host');
     const words = ['image', 'build', '--from', 'raw', '--key-file', 'pass', '--out', 'host.disk', '--json'];
+    hosts = { file: path.join(folder, 'host.disk'), serial: 'host' };
     host = JSON.parse((await bootseal(words, folder)).stdout).luks.uuid;
   }, 120_000);
   afterAll(() => remove(), 60_000);
@@ -46,7 +48,6 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
       credential === undefined
         ? ''
         : `bootseal.credentials=${credential}:${SERVICE_SECRET.guid} systemd.import_credentials=no`;
-    const hosts = withHosts ? [{ file: path.join(folder, 'host.disk'), serial: 'host' }] : [];
     const words = 'root=/dev/mapper/root rootfstype=ext4 ro console=ttyS0 panic=-1';
     const { end, report, console } = await runMeasured(
       folder,
@@ -54,7 +55,7 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
         initrd,
         cmdline: `${words} ${SECRET_WORD} ${root.words} ${forServices}`,
         secrets: root.secrets,
-        disks: [{ file: root.file, serial: 'root' }, ...hosts],
+        disks: [{ file: root.file, serial: 'root' }, ...(withHosts ? [hosts] : [])],
       },
       GUEST_DEADLINE,
     );
@@ -76,15 +77,44 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
     expect(report[3]).toBe(`store 700 600 ${credential} ${digest}  -`);
   }
 
+  /** The host breaks a sector behind the header, in the file system: the disk is opened, and then nothing goes on. */
+  async function endsWithoutShell(initrd: string, withHosts = false): Promise<void> {
+    const broken = path.join(folder, 'broken.disk');
+    fs.copyFileSync(root.file, broken);
+    const bytes = Number(/bootseal\.header=[0-9a-f]+,(\d+)/.exec(root.words)?.[1]);
+    const fd = fs.openSync(broken, 'r+');
+    // Not the superblock: systemd would wait for a file system for ever, and show no shell either.
+    fs.writeSync(fd, Buffer.alloc(4096, 'x'), 0, 4096, bytes + 4096);
+    fs.closeSync(fd);
+    const { end, console } = await runMeasured(
+      folder,
+      {
+        initrd,
+        cmdline: `root=/dev/mapper/root rootfstype=ext4 ro console=ttyS0 ${SECRET_WORD} ${root.words}`,
+        secrets: root.secrets,
+        disks: [{ file: broken, serial: 'root' }, ...(withHosts ? [hosts] : [])],
+      },
+      GUEST_DEADLINE,
+    );
+    expect(end, console).toBe('ended');
+    expect(console).toMatch(/bootseal: no shell is opened: powering off/);
+    expect(console).not.toMatch(/could not be erased|no secret was erased|a disk is open/);
+    expect(console).not.toMatch(/\(initramfs\)|:\/# |Press Enter|Repair filesystem\):/);
+  }
+
   it('of initramfs-tools opens its root, with the devmem of busybox, and leaves a secret for a service', async () => {
-    await boots(initramfsTools(tree), false, 'db.password');
+    const initrd = initramfsTools(tree);
+    await boots(initrd, false, 'db.password');
+    await endsWithoutShell(initrd);
   }, 600_000);
 
   it("of dracut opens its root, with our own devmem, and not the host's disk for dracut's module crypt", async () => {
     const devmem = path.join(tree, 'usr/lib/bootseal/bootseal-devmem');
     buildDevmem(devmem);
     expect(fs.statSync(devmem).size).toBeLessThan(2048);
-    await boots(dracut(tree, host), true);
+    const initrd = dracut(tree, host);
+    await boots(initrd, true);
+    await endsWithoutShell(initrd, true);
   }, 600_000);
 
   it.each([
@@ -115,6 +145,7 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
       expect(status, stderr).toBe(0);
       expect(stdout).toMatch(/^0755 {2}usr\/lib\/dracut\/hooks\/initqueue\/settled\/10-bootseal-open\.sh, /m);
       await boots(path.join(folder, 'with'), true);
+      await endsWithoutShell(path.join(folder, 'with'), true);
     },
     600_000,
   );
@@ -122,13 +153,17 @@ describeWith(WITH_COMPILER, "initrds of Debian's own programs, on real firmware"
   it("of dracut with systemd opens its root with our unit, and not the host's disk for a line of crypttab", async () => {
     buildDevmem(path.join(tree, 'usr/lib/bootseal/bootseal-devmem'));
     const crypttab = `root UUID=${root.uuid} none luks\ndata UUID=${host} none luks\n`;
-    await boots(dracutWithSystemd(tree, crypttab), true);
+    const initrd = dracutWithSystemd(tree, crypttab);
+    await boots(initrd, true);
+    await endsWithoutShell(initrd, true);
   }, 900_000);
 
   it('of dracut with systemd lets crypttab open the root, with the checked header and the key that we leave for it', async () => {
     const { stdout } = await bootseal(['initrd', 'hooks', '--for', 'systemd-crypttab', '--out', 'said'], folder);
     const line = /crypttab: (root UUID=)…( .*)$/m.exec(stdout);
-    await boots(dracutWithCrypttab(tree, `${line?.[1]}${root.uuid}${line?.[2]}\n`));
+    const initrd = dracutWithCrypttab(tree, `${line?.[1]}${root.uuid}${line?.[2]}\n`);
+    await boots(initrd);
+    await endsWithoutShell(initrd);
   }, 900_000);
 
   it('as mkinitcpio would make one opens its root, where our install file and hook are run as it documents', async () => {

@@ -45,7 +45,7 @@ const CRYPTSETUP = `#!/bin/busybox sh
 case "$*" in luksDump* | *--test-passphrase*) exec /usr/sbin/cryptsetup "$@" ;; esac
 case $1 in
   status) [ -f /opened ] && echo '  cipher:  aes-xts-plain64' ;;
-  close) rm -f /opened ;;
+  close) rm -f /opened /dev/mapper/$2 ;;
   open)
     cp /area /area-when-opened
     header= way='asks' name=
@@ -90,11 +90,13 @@ export interface GuestInput {
   readonly area: Uint8Array;
   readonly disk: Uint8Array;
   /** Argument of `unlock`. */
-  readonly task?: 'disk' | 'crypttab' | 'credentials' | 'forget' | 'forget-credentials';
+  readonly task?: 'disk' | 'crypttab' | 'credentials' | 'forget' | 'forget-credentials' | 'end';
   /** What is typed at the console. */
   readonly typed?: string;
   /** Whether memory cannot be written. */
   readonly isStuck?: boolean;
+  /** Lines of /proc/iomem besides those of the area. */
+  readonly iomem?: string;
   /** More shell before `unlock`. */
   readonly before?: string;
 }
@@ -133,19 +135,21 @@ export function makeGuestRoot(root: string): void {
   write('usr/lib/bootseal/cryptsetup', CRYPTSETUP);
   write('dev/null', '');
   for (const name of ['random', 'urandom']) fs.writeFileSync(path.join(root, 'dev', name), randomBytes(4096));
-  write('proc/iomem', `00000000-0000ffff : System RAM\n${BASE.toString(16).padStart(8, '0')}-0001ffff : Reserved\n`);
 }
 
 /** Runs `unlock` there. */
 export function unlockIn(
   root: string,
-  { shell, words, area, disk, task, typed = '', before = '', isStuck }: GuestInput,
+  { shell, words, area, disk, task, typed = '', iomem = '', before = '', isStuck }: GuestInput,
 ): Outcome {
   const at = (name: string) => path.join(root, name);
   const old = [
     'opened',
     'calls',
     'area-when-opened',
+    'dev/mapper',
+    'sys/kernel',
+    'sys/module',
     ...(task?.startsWith('forget') ? [] : ['run/bootseal', 'run/credstore']),
   ];
   for (const name of old) {
@@ -155,6 +159,8 @@ export function unlockIn(
   if (isStuck === true) fs.writeFileSync(at('stuck'), '');
   fs.writeFileSync(at('area'), area);
   fs.writeFileSync(at('disk'), disk);
+  const reserved = `${BASE.toString(16).padStart(8, '0')}-0001ffff : Reserved\n`;
+  fs.writeFileSync(at('proc/iomem'), `00000000-0000ffff : System RAM\n${reserved}${iomem}`);
   fs.writeFileSync(at('dev/kmsg'), '');
   fs.writeFileSync(at('dev/console'), typed);
   fs.writeFileSync(at('dev/zero'), Buffer.alloc(4096));

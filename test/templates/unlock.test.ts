@@ -9,7 +9,7 @@ import { bootseal, scratch } from '../cli/script.ts';
 import { GUEST } from '../e2e/guest-tree.ts';
 import { describeWith } from '../needs.ts';
 import { withoutCipher } from '../null-cipher.ts';
-import { type GuestInput, makeGuestRoot, type Outcome, unlockIn } from './guest-root.ts';
+import { BASE, type GuestInput, makeGuestRoot, type Outcome, unlockIn } from './guest-root.ts';
 
 const KEY = 'the key of the disk, given at launch';
 const PASSPHRASE = 'for the console';
@@ -296,6 +296,111 @@ describeWith(GUEST, 'unlock, in a folder', () => {
         expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false });
         expect(outcome.said).toMatch(/is not encrypted: its header says cipher_null/);
         nothingIsLeft(outcome);
+      },
+      SLOW,
+    );
+  });
+
+  // A device of the host's ACPI tables in the area: Linux lists it inside of what is reserved.
+  const device = `  ${BASE.toString(16).padStart(8, '0')}-${(BASE + 0xfff).toString(16).padStart(8, '0')} : pnp 00:06\n`;
+
+  describe('when secrets cannot be erased', () => {
+    it.each<[string, Partial<GuestInput>]>([
+      ['memory cannot be written', { isStuck: true }],
+      ['the host has put a device where the area is', { iomem: device }],
+      ['nobody says where they are', { before: "sed -i 's/bootseal.secret=[^ ]*//' /proc/cmdline" }],
+    ])(
+      'leaves nobody a shell when %s',
+      (_, input) => {
+        const area = areaOf([[DISK_PASSPHRASE, 'another'], service]);
+        const outcome = unlockWith({ end: 'emergency', area, ...input });
+        expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false });
+        expect(outcome.said).toMatch(/could not be erased|no secret was erased/);
+        const restarted = unlockWith({ end: 'reboot', area, ...input });
+        expect(restarted, restarted.said).toMatchObject({ status: 91, isOpen: false });
+      },
+      SLOW,
+    );
+
+    it(
+      'asks nobody for a passphrase when the host has put a device where the area is',
+      () => {
+        const outcome = unlockWith({ end: 'prompt', iomem: device, typed: `${PASSPHRASE}\n` });
+        expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false, calls: [] });
+      },
+      SLOW,
+    );
+  });
+
+  describe('with a driver that shows no more than 64 entries', () => {
+    const coco = '/sys/kernel/security/secrets/coco';
+    const entries = (count: number) =>
+      `mkdir -p ${coco}; i=0; while [ $i -lt ${count} ]; do echo secret >${coco}/$i; i=$((i + 1)); done`;
+
+    it.each([
+      ['63 were there', entries(63), 1],
+      ['64 were there, and none comes when it is loaded again', `${entries(64)}; modprobe() { return 0; }`, 1],
+      ['64 were there, and it cannot be loaded again', `${entries(64)}; rmmod() { return 1; }`, 90],
+      [
+        'six more come when it is loaded again',
+        `${entries(64)}; more=yes; modprobe() { [ "$1" = efi_secret ] && [ -n "$source" ] && [ $more = yes ] && more=no && ${entries(6)}; return 0; }`,
+        1,
+      ],
+    ])(
+      'leaves a shell only when nothing is left: %s',
+      (_, before, status) => {
+        const outcome = unlockWith({ end: 'emergency', before });
+        expect(outcome, outcome.said).toMatchObject({ status, isOpen: false });
+        expect(fs.readdirSync(path.join(root, coco))).toEqual([]);
+        if (status === 90) expect(outcome.said).toMatch(/more secrets may be left than the driver shows/);
+      },
+      SLOW,
+    );
+
+    it(
+      'says when it is there and shows nothing',
+      () => {
+        const before = "mkdir -p /sys/module/efi_secret; sed -i 's/bootseal.secret=[^ ]*//' /proc/cmdline";
+        const outcome = unlockWith({ before });
+        expect(outcome.said).toMatch(/the driver efi_secret shows no secrets: .* it refused their table/);
+        expect(outcome.said).not.toMatch(/no driver/);
+      },
+      SLOW,
+    );
+  });
+
+  describe('before a shell of the initrd', () => {
+    const task = 'end';
+    const opened = 'mkdir -p /dev/mapper; : >/dev/mapper/control; : >/dev/mapper/root; : >/opened';
+
+    it.each([
+      ['emergency', 0],
+      ['poweroff', 90],
+      ['prompt', 90],
+      ['reboot', 91],
+    ])(
+      'with %s closes the disk and erases what is left',
+      (end, status) => {
+        const outcome = unlockWith({ task, end, before: opened });
+        expect(outcome, outcome.said).toMatchObject({ status, isOpen: false, credentials: {} });
+        expect(fs.existsSync(path.join(root, 'dev/mapper/root'))).toBe(false);
+        if (end === 'emergency') nothingIsLeft(outcome);
+        else expect(outcome.said).toMatch(/the initrd cannot go on/);
+      },
+      SLOW,
+    );
+
+    it.each<[string, Partial<GuestInput>]>([
+      ['the disk is in use', { before: `${opened}; cryptsetup() { return 5; }` }],
+      ['secrets cannot be erased', { isStuck: true }],
+      ['the host has put a device where the secrets are', { iomem: device }],
+      ['credentials cannot be removed', { before: 'mkdir -p /run/credstore; echo x >/run/credstore/x; rm() { :; }' }],
+    ])(
+      'leaves nobody a shell when %s',
+      (_, input) => {
+        const outcome = unlockWith({ task, end: 'emergency', ...input });
+        expect(outcome, outcome.said).toMatchObject({ status: 90 });
+        expect(outcome.said).toMatch(/no shell is opened/);
       },
       SLOW,
     );

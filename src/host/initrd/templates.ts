@@ -40,10 +40,11 @@ const HOOKS: Readonly<Record<Maker, readonly Template[]>> = {
       name: 'etc/initramfs-tools/scripts/local-top/bootseal',
       mode: 0o755,
     },
+    { template: 'initramfs-tools/panic', name: 'etc/initramfs-tools/scripts/panic/bootseal', mode: 0o755 },
     { template: 'initramfs-tools/keyscript', name: 'usr/lib/bootseal/keyscript', mode: 0o755 },
   ],
   dracut: [
-    ...['module-setup.sh', 'bootseal-open.sh'].map((name) => ({
+    ...['module-setup.sh', 'bootseal-open.sh', 'bootseal-end.sh'].map((name) => ({
       template: `dracut/90bootseal/${name}`,
       name: `usr/lib/dracut/modules.d/90bootseal/${name}`,
       mode: 0o755,
@@ -98,6 +99,7 @@ export function additionFiles(addition: Addition, devmem: string | undefined): r
     ...(addition === 'dracut'
       ? [
           { ...fromTemplate(DRACUT_QUEUE), folderOf: 'dracut' },
+          fromTemplate(DRACUT_EMERGENCY),
           // Whether systemd is in it or not: without it these are read by nobody.
           ...[DRACUT_CMDLINE, ...HOOKS.systemd].map(fromTemplate),
         ]
@@ -109,6 +111,13 @@ export function additionFiles(addition: Addition, devmem: string | undefined): r
 const DRACUT_QUEUE: Template = {
   template: 'dracut/90bootseal/bootseal-open.sh',
   name: 'lib/dracut/hooks/initqueue/settled/10-bootseal-open.sh',
+  mode: 0o755,
+};
+
+/** As `inst_hook emergency 00` of dracut would place it. */
+const DRACUT_EMERGENCY: Template = {
+  template: 'dracut/90bootseal/bootseal-end.sh',
+  name: 'lib/dracut/hooks/emergency/00-bootseal-end.sh',
   mode: 0o755,
 };
 
@@ -131,6 +140,7 @@ function systemdUnits({ services, rootDevice, cryptsetup }: SystemdUnits): reado
   const placed = [
     ...services.map((service) => [service, service]),
     [rootDevice, 'initrd-root-device.target.d/bootseal.conf'],
+    ...['emergency', 'rescue'].map((mode) => ['emergency.conf', `${mode}.service.d/bootseal.conf`]),
     ...(cryptsetup === undefined ? [] : [[cryptsetup, 'systemd-cryptsetup@.service.d/bootseal.conf']]),
   ];
   return placed.map(([template, name]) => ({

@@ -4,7 +4,7 @@
 if [ -z "${DRACUT_SYSTEMD:-}" ] && [ ! -e /run/bootseal.done ]; then
   : >/run/bootseal.done
   if ! /usr/lib/bootseal/unlock; then
-    # Only with bootseal.on-failure=emergency. All secrets are erased by now.
+    # With bootseal.on-failure=emergency. Before any shell, bootseal-end.sh sees to it that nothing is left.
     die 'bootseal: the disk was not opened'
   fi
 fi

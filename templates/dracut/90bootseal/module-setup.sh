@@ -35,6 +35,7 @@ install() {
   else
     inst_multiple -o busybox
   fi
+  inst_hook emergency 00 "$moddir/bootseal-end.sh"
   if dracut_module_included systemd; then
     inst_simple "$moddir/bootseal-unlock.service" "$systemdsystemunitdir/bootseal-unlock.service"
     inst_simple "$moddir/bootseal-credentials.service" "$systemdsystemunitdir/bootseal-credentials.service"
