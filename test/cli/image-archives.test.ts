@@ -90,3 +90,22 @@ describe('a raw image that is packed', () => {
     });
   });
 });
+
+describe('an attribute that ext4 has no room for', () => {
+  const tar = (size: number) =>
+    Buffer.concat([
+      tarEntry({ name: 'f', data: 'x', pax: { 'SCHILY.xattr.user.x': 'v'.repeat(size) } }),
+      Buffer.alloc(1024),
+    ]);
+
+  it('is refused with the name of the file, and one byte less is kept', async () => {
+    file('long.tar', tar(4041));
+    expect(await build('long.tar', KEY)).toMatchObject({
+      status: 3,
+      stderr: expect.stringContaining('"f": the attribute "user.x" has 4041 bytes, more than ext4 keeps'),
+    });
+    file('fits.tar', tar(4040));
+    const ran = await build('fits.tar', KEY);
+    expect(ran, ran.stderr).toMatchObject({ status: 0 });
+  });
+});

@@ -209,9 +209,14 @@ function decodeTarget(kind: EntryKind, target: string, where: string): string {
   return target;
 }
 
-/** Linux has 12 bits and 20 (include/linux/kdev_t.h), debugfs takes 16 of the latter. */
+/** Linux has 12 bits and 20 (include/linux/kdev_t.h), debugfs takes 16 of the latter (e2fsprogs, debugfs/debugfs.c, do_mknod). */
 function checkDevice(device: Entry['device'], where: string): Entry['device'] {
   const { major, minor } = device;
+  if (major >= 0 && major <= 0xfff && minor > 0xffff && minor <= 0xfffff) {
+    throw new BootsealError('format', `${where}: device ${major}:${minor}: debugfs takes no minor number above 65535`, {
+      hint: 'leave the device out of the archive; the guest can make it',
+    });
+  }
   if (major < 0 || major > 0xfff || minor < 0 || minor > 0xffff) {
     throw new BootsealError('format', `${where}: device ${major}:${minor} is not possible`, {
       hint: 'leave the device out of the archive',

@@ -1,4 +1,5 @@
 /** @module The files of a tree, made in an empty ext4 file system by debugfs. */
+import { checkExt4Attributes } from '../../core/archive/attributes.ts';
 import { shownPath } from '../../core/archive/entry.ts';
 import { namesOf } from '../../core/archive/names.ts';
 import { type Directory, type Inode, isDirectory } from '../../core/archive/tree.ts';
@@ -47,6 +48,7 @@ export async function fillTree(
   }
   const names = namesOf(tree);
   const talk = conversation(debugfs);
+  for (const [inode, [path = '']] of names) checkExt4Attributes(path, inode);
   for (const [inode, [path = '']] of names) {
     if (inode.kind === 'file' || path === '' || path === LOST_FOUND) continue;
     await talk.say(path, make(path, inode, ''));

@@ -152,7 +152,12 @@ describe('readTar', () => {
     ['a.tar: "x": a name with a line break', { name: 'x', type: '2', linkname: 'a\nb' }],
     ['a.tar: "x": the other name "/y" is absolute', { name: 'x', type: '1', linkname: '/y' }],
     ['a.tar: "x": device 4096:0 is not possible', { name: 'x', type: '3', major: 4096 }],
-    ['a.tar: "x": device 0:65536 is not possible', { name: 'x', type: '4', minor: 65536 }],
+    ['a.tar: "x": device 0:65536: debugfs takes no minor number above 65535', { name: 'x', type: '4', minor: 65536 }],
+    [
+      'a.tar: "x": device 8:1048575: debugfs takes no minor number above 65535',
+      { name: 'x', type: '4', major: 8, minor: 1048575 },
+    ],
+    ['a.tar: "x": device 0:1048576 is not possible', { name: 'x', type: '4', minor: 1048576 }],
     ['a.tar: "x": owner 4294967295 is not possible', { name: 'x', pax: { uid: '4294967295' } }],
     ['a.tar: "x": group 4294967295 is not possible', { name: 'x', pax: { gid: '4294967295' } }],
     ['a.tar: "x": size 17592186044417 is not possible', { name: 'x', pax: { size: '17592186044417' } }],
