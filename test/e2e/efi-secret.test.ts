@@ -6,6 +6,7 @@ import { readGuestTable } from '../../src/core/guest/table.ts';
 import { hexToBytes } from '../../src/core/hex.ts';
 import { scratch } from '../cli/script.ts';
 import { vectors } from '../fixtures.ts';
+import { secretArea } from '../guest-tree.ts';
 import { describeWith } from '../needs.ts';
 import { makeRoot, type RootDisk, SERVICE_SECRET } from './encrypted-root.ts';
 import { GUEST_DEADLINE, runScript } from './guest-machine.ts';
@@ -24,12 +25,19 @@ const { cases } = vectors<{ linux_efi_secret_conformance: { cases: { id: string;
 const AREA_SIZE = 0xc00;
 const PAGE = 4096;
 
+/** More than the driver shows, and none of them the disk's key. */
+const MANY = Array.from(
+  { length: 70 },
+  (_, i) => [`00000001-0000-0000-0000-0000000000${(i + 16).toString(16)}`, `the secret ${i}`] as const,
+);
+
 const page = (bytes: Uint8Array): Buffer => Buffer.concat([bytes, Buffer.alloc(PAGE - bytes.length)]);
 
 /** Shows each area to the driver, then opens the disk with what the driver gives. provide.c says where things are. */
 const script = (words: string): string => `
-mkdir -p /usr/lib/bootseal
+mkdir -p /usr/lib/bootseal/modules
 cp /templates/* /usr/lib/bootseal/
+cp /efi_secret.ko /usr/lib/bootseal/modules/00-efi_secret.ko
 put() { dd if=$1 of=/dev/mem bs=${PAGE} seek=$2 conv=notrunc 2>/dev/null; }
 put /location $((0x10001))
 insmod /provide.ko
@@ -42,7 +50,7 @@ for name in $(ls /areas); do
 done
 umount /sys/kernel/security
 echo '${words} bootseal.on-failure=emergency' > /run/cmdline
-for name in right wrong; do
+for name in right wrong many; do
   put /tables/$name $((0x10000))
   insmod /efi_secret.ko
   mount --bind /run/cmdline /proc/cmdline
@@ -50,7 +58,7 @@ for name in right wrong; do
   echo "unlock-$name $? $(ls /sys/kernel/security/secrets/coco | tr '\\n' ' ')"
   umount /proc/cmdline
   cryptsetup close root 2>/dev/null
-  echo "area-$name $(dd if=/dev/mem bs=${PAGE} skip=$((0x10000)) count=1 2>/dev/null | head -c 512 | xxd -p -c 512)"
+  echo "area-$name $(dd if=/dev/mem bs=${PAGE} skip=$((0x10000)) count=1 2>/dev/null | head -c ${AREA_SIZE} | xxd -p -c ${AREA_SIZE})"
   rmmod efi_secret
 done
 `;
@@ -74,6 +82,7 @@ describeWith(DRIVER, "Linux's own driver of secrets", () => {
         location: page(location),
         'tables/right': page(root.secrets),
         'tables/wrong': page(root.wrongSecrets),
+        'tables/many': page(secretArea(MANY, AREA_SIZE)),
         ...Object.fromEntries(
           ['unlock', 'secrets.sh', 'credentials.sh'].map((name) => [
             `templates/${name}`,
@@ -105,8 +114,14 @@ describeWith(DRIVER, "Linux's own driver of secrets", () => {
   it('has nothing left after a key that does not open the disk', () => {
     expect(report.get('unlock-wrong')).toBe('1');
     const area = Buffer.from(report.get('area-wrong') ?? '', 'hex');
-    expect(area).toHaveLength(512);
+    expect(area).toHaveLength(AREA_SIZE);
     expect(area.includes('staple')).toBe(false);
     expect(area.includes(SERVICE_SECRET.value)).toBe(false);
+  });
+  it('has nothing left of more secrets than it shows: it is loaded again, and looked at again', () => {
+    expect(report.get('unlock-many')).toBe('1');
+    const area = Buffer.from(report.get('area-many') ?? '', 'hex');
+    expect(area).toHaveLength(AREA_SIZE);
+    expect(area.includes('the secret')).toBe(false);
   });
 });
