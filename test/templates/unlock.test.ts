@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -296,6 +297,73 @@ describeWith(GUEST, 'unlock, in a folder', () => {
         expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false });
         expect(outcome.said).toMatch(/is not encrypted: its header says cipher_null/);
         nothingIsLeft(outcome);
+      },
+      SLOW,
+    );
+  });
+
+  describe('with a header that the owner pinned, and another made', () => {
+    const made = (...options: readonly string[]): Partial<GuestInput> => {
+      const file = path.join(folder, 'made');
+      fs.writeFileSync(file, Buffer.alloc(HEADER + (1 << 20)));
+      const cheap = ['--pbkdf', 'pbkdf2', '--pbkdf-force-iterations', '1000', '--key-file', path.join(folder, 'key')];
+      const args = ['luksFormat', '-q', ...cheap, ...options, file];
+      const { status, stderr } = spawnSync('/usr/sbin/cryptsetup', args, { encoding: 'utf8' });
+      expect(status, stderr).toBe(0);
+      const disk = fs.readFileSync(file);
+      const sha256 = createHash('sha256').update(disk.subarray(0, HEADER)).digest('hex');
+      return { disk, before: `pinned() { sed -i 's/header=[0-9a-f]*/header=${sha256}/' /proc/cmdline; }; pinned` };
+    };
+    const luks2 = ['--type', 'luks2'];
+
+    it.each<[string, readonly string[]]>([
+      ['LUKS2', luks2],
+      ['LUKS2 with a key of 256 bits', [...luks2, '--key-size', '256']],
+      ['LUKS1', ['--type', 'luks1']],
+    ])(
+      'opens %s',
+      (_, options) => {
+        const outcome = unlockWith(made(...options));
+        expect(outcome, outcome.said).toMatchObject({ status: 0, isOpen: true, said: '' });
+      },
+      SLOW,
+    );
+
+    const cbc = ['--cipher', 'aes-cbc-essiv:sha256', '--key-size', '256'];
+    it.each<[string, readonly string[], RegExp]>([
+      ['another cipher', [...luks2, ...cbc], /breaks the header policy: cipher aes-cbc-essiv:sha256/],
+      [
+        'another cipher in LUKS1',
+        ['--type', 'luks1', ...cbc],
+        /breaks the header policy: Cipher mode cbc-essiv:sha256/,
+      ],
+      [
+        'another cipher for its keyslot',
+        [...luks2, '--keyslot-cipher', 'aes-cbc-plain64', '--keyslot-key-size', '256'],
+        /breaks the header policy: Cipher aes-cbc-plain64/,
+      ],
+    ])(
+      'refuses %s',
+      (_, options, why) => {
+        for (const task of ['disk', 'crypttab'] as const) {
+          const outcome = unlockWith({ task, ...made(...options) });
+          expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false, calls: [] });
+          expect(outcome.said).toMatch(why);
+          nothingIsLeft(outcome);
+        }
+      },
+      SLOW,
+    );
+
+    it(
+      'refuses one that cryptsetup cannot read',
+      () => {
+        const disk = Buffer.alloc(HEADER + (1 << 20), 'x');
+        const sha256 = createHash('sha256').update(disk.subarray(0, HEADER)).digest('hex');
+        const before = `pinned() { sed -i 's/header=[0-9a-f]*/header=${sha256}/' /proc/cmdline; }; pinned`;
+        const outcome = unlockWith({ disk, before });
+        expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false, calls: [] });
+        expect(outcome.said).toMatch(/cryptsetup cannot show the header/);
       },
       SLOW,
     );
