@@ -31,7 +31,7 @@ while read -r module; do insmod "$module"; done < /modules
 for word in $(cat /proc/cmdline); do case $word in root=*) root=\${word#root=} ;; esac; done
 launch_interactive_shell() { echo 'the interactive shell'; poweroff -f; }
 for hook in bootseal; do
-  unset -f run_hook
+  unset -f run_hook run_emergencyhook
   . "/hooks/$hook"
   run_hook
 done

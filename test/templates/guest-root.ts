@@ -150,6 +150,7 @@ export function unlockIn(
     'dev/mapper',
     'sys/kernel',
     'sys/module',
+    'sys/block',
     ...(task?.startsWith('forget') ? [] : ['run/bootseal', 'run/credstore']),
   ];
   for (const name of old) {

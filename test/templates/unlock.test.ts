@@ -426,6 +426,16 @@ describeWith(GUEST, 'unlock, in a folder', () => {
     );
 
     it(
+      'asks nobody for a passphrase when it is there and shows nothing',
+      () => {
+        const before = "mkdir -p /sys/module/efi_secret; sed -i 's/bootseal.secret=[^ ]*//' /proc/cmdline";
+        const outcome = unlockWith({ before, end: 'prompt', typed: `${PASSPHRASE}\n` });
+        expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false, calls: [] });
+      },
+      SLOW,
+    );
+
+    it(
       'says when it is there and shows nothing',
       () => {
         const before = "mkdir -p /sys/module/efi_secret; sed -i 's/bootseal.secret=[^ ]*//' /proc/cmdline";
@@ -436,6 +446,22 @@ describeWith(GUEST, 'unlock, in a folder', () => {
       SLOW,
     );
   });
+
+  it(
+    'closes a disk that cryptsetup opened before it failed',
+    () => {
+      const before = `cryptsetup() { /usr/lib/bootseal/cryptsetup "$@"; [ "$1" != open ] || return 137; }`;
+      for (const [end, status] of [
+        ['emergency', 1],
+        ['poweroff', 90],
+      ] as const) {
+        const outcome = unlockWith({ end, before });
+        expect(outcome, outcome.said).toMatchObject({ status, isOpen: false });
+        nothingIsLeft(outcome);
+      }
+    },
+    SLOW,
+  );
 
   describe('before a shell of the initrd', () => {
     const task = 'end';
@@ -460,6 +486,7 @@ describeWith(GUEST, 'unlock, in a folder', () => {
 
     it.each<[string, Partial<GuestInput>]>([
       ['the disk is in use', { before: `${opened}; cryptsetup() { return 5; }` }],
+      ['a disk has no name yet', { before: 'mkdir -p /sys/block/dm-0' }],
       ['secrets cannot be erased', { isStuck: true }],
       ['the host has put a device where the secrets are', { iomem: device }],
       ['credentials cannot be removed', { before: 'mkdir -p /run/credstore; echo x >/run/credstore/x; rm() { :; }' }],
