@@ -1,6 +1,7 @@
 /** @module The host's moves against a launch, each made for real; docs/threat-model.md says which others there are, and what nothing stops. */
 import * as fs from 'node:fs/promises';
 import { BootsealError } from '../core/errors.ts';
+import { QmpRefusal } from '../host/qmp/client.ts';
 import type { LabGuest } from '../lab/machine.ts';
 import { createLabPlatform, readLabPlatform } from '../lab/psp/platform.ts';
 import { OWN_COMMAND } from './inner-run.ts';
@@ -88,8 +89,8 @@ function refusedStart(name: string, over: (ground: Ground) => Promise<Partial<La
       try {
         await ground.start(await over(ground));
       } catch (error) {
-        if (!(error instanceof BootsealError)) throw error;
-        return { stopped: error.kind === 'mismatch', seen: error.message };
+        if (!(error instanceof BootsealError) || error.kind !== 'mismatch') throw error;
+        return { stopped: true, seen: error.message };
       }
       return { stopped: false, seen: 'the guest was started' };
     },
@@ -165,6 +166,9 @@ async function oldMeasurement(ground: Ground): Promise<Outcome> {
   return { stopped: status === 1 && isKept, seen: error };
 }
 
+/** What the firmware says of a MAC that is wrong, in QEMU's words (status BAD_MEASUREMENT of the SEV API). */
+const BAD_MEASUREMENT = /\bfw_error=11\b/;
+
 /** A packet that its launch has got, kept by the host for another one with the same session. */
 async function oldPacket(ground: Ground): Promise<Outcome> {
   const launch = await ground.launch();
@@ -173,7 +177,8 @@ async function oldPacket(ground: Ground): Promise<Outcome> {
   try {
     await ground.command(second.qmp, 'sev-inject-launch-secret', packet);
   } catch (error) {
-    if (!(error instanceof BootsealError)) throw error;
+    // Whatever else went wrong says nothing about the packet.
+    if (!(error instanceof QmpRefusal) || !BAD_MEASUREMENT.test(error.words)) throw error;
     return { stopped: ground.isEmpty(second), seen: error.message };
   }
   return { stopped: false, seen: 'the platform has taken it' };
