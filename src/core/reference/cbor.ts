@@ -14,6 +14,7 @@ const [UNSIGNED, BYTES, TEXT, ARRAY, MAP, TAG] = [0, 2, 3, 4, 5, 6];
 
 /** Returns the bytes; keys of maps come in ascending order. Numbers and lengths are below 2^32. */
 export function encodeCbor(value: Cbor): Uint8Array {
+  // Not by concat: a matrix has more pieces than a call can have arguments.
   const pieces = [...piecesOf(value)];
   const out = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0));
   let at = 0;
