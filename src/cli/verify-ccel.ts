@@ -37,7 +37,7 @@ export function verifyCcelCommand(io: Io): Command {
       'Replay the event log of a TDX guest and compare with its quote: the first RTMR that differs is named.',
     )
     .argument('<log>', '/sys/firmware/acpi/tables/data/CCEL of the guest, or -')
-    .requiredOption('--quote <file>', 'TDX quote (version 4) made in the same boot, or -')
+    .requiredOption('--quote <file>', 'TDX quote (version 4 or 5) made in the same boot, or -')
     .option('--mrtd <digest>', 'the MRTD that the quote must have, as measure tdx prints it')
     .option('--events', 'print every event')
     .option('--json', 'print one JSON object')

@@ -39,8 +39,11 @@ export type Report = ReturnType<typeof SnpReport.unpack>;
 
 const VERSIONS = [2, 3, 4, 5];
 
-/** Microsoft Azure's container of a report and the runtime's claims; the report follows its header. */
-const HCL = { magic: [0x48, 0x43, 0x4c, 0x41], header: 32 } as const;
+/**
+ * Microsoft Azure's container of a report and the runtime's claims; the report follows its header. Behind the report the third word
+ * tells its kind (kinvolk/azure-cvm-tooling az-cvm-vtpm/src/hcl/mod.rs: 2 SNP, 4 TDX).
+ */
+const HCL = { magic: [0x48, 0x43, 0x4c, 0x41], header: 32, tdx: 4 } as const;
 
 /** SNP_GET_REPORT's answer of the Linux driver: status, size, and the report after 32 bytes. */
 const RESPONSE_HEADER = 32;
@@ -62,7 +65,7 @@ export function findSnpReport(file: Uint8Array): Report | undefined {
 function placeOf(file: Uint8Array): number | undefined {
   if (file.length === SnpReport.size) return 0;
   if (HCL.magic.every((byte, i) => file[i] === byte)) {
-    if (file.length >= HCL.header + SnpReport.size) return HCL.header;
+    if (file.length >= HCL.header + SnpReport.size) return placeInHcl(file);
     throw new BootsealError('format', `the HCL container has ${file.length} bytes, too few for the report in it`, {
       hint: 'read it again from vTPM index 0x01400001, whole',
     });
@@ -71,4 +74,12 @@ function placeOf(file: Uint8Array): number | undefined {
   const status = u32le.decode(file, 0, 'status');
   const size = u32le.decode(file, 4, 'size');
   return status === 0 && size === SnpReport.size ? RESPONSE_HEADER : undefined;
+}
+
+function placeInHcl(file: Uint8Array): number {
+  const kind = HCL.header + SnpReport.size + 8;
+  if (file.length < kind + u32le.size || u32le.decode(file, kind, 'HCL kind') !== HCL.tdx) return HCL.header;
+  throw new BootsealError('format', 'the HCL container is of a TDX guest: it has a TD report and no SNP report', {
+    hint: 'identify looks for launches of SEV, SEV-ES and SNP; for TDX compare the MRTD of its quote with measure tdx',
+  });
 }

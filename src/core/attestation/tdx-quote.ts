@@ -1,16 +1,23 @@
 /**
- * @module The TDX quote of version 4: what a platform signs about a guest (Intel TDX DCAP Quoting Library API, "Quote Format"; offsets
- * as in google/go-tdx-guest 91f9a52 abi/abi.go).
+ * @module The TDX quote of versions 4 and 5: what a platform signs about a guest (Intel TDX DCAP Quoting Library API, "Quote Format";
+ * offsets as in google/go-tdx-guest 91f9a52 abi/abi.go and Intel's sgx_quote_5.h).
  */
 import { bytes, layout, reserved, u16le, u32le, u64le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 
-/** Header and TD quote body, field by field; the signature follows. */
-const Quote = layout('TDX quote', {
-  version: u16le,
-  keyType: u16le,
-  teeType: u32le,
-  rest_008: reserved(40),
+const Header = layout('TDX quote', { version: u16le, keyType: u16le, teeType: u32le, rest_008: reserved(40) });
+
+/** What version 5 says between header and body. */
+const BodyHead = layout('TDX quote', { bodyType: u16le, bodySize: u32le });
+
+/** Body types of version 5: of TDX 1.0, as in version 4, and of 1.5, which has two fields more behind it. */
+const BODY_SIZES: ReadonlyMap<number, number> = new Map([
+  [2, 584],
+  [3, 648],
+]);
+
+/** The body of TDX 1.0, field by field. */
+const Body = layout('TDX quote', {
   teeTcbSvn: bytes(16),
   mrSeam: bytes(48),
   mrSignerSeam: bytes(48),
@@ -26,7 +33,6 @@ const Quote = layout('TDX quote', {
   rtmr2: bytes(48),
   rtmr3: bytes(48),
   reportData: bytes(64),
-  signatureSize: u32le,
 });
 
 const TEE_TDX = 0x81;
@@ -50,19 +56,33 @@ export interface TdxQuote {
 export function parseTdxQuote(file: Uint8Array): TdxQuote {
   if (file.length < 2) throw refusal(`the TDX quote has ${file.length} bytes`);
   const version = u16le.decode(file, 0, 'TDX quote.version');
-  if (version !== 4) throw refusal(`TDX quote: version ${version} is not known`);
-  const quote = Quote.unpack(file);
-  if (quote.teeType !== TEE_TDX)
-    throw refusal(`TDX quote: it is of another kind of guest (0x${quote.teeType.toString(16)})`);
-  if (quote.signatureSize > file.length - Quote.size) {
-    throw refusal(`TDX quote: its signature of ${quote.signatureSize} bytes is not all there`);
-  }
-  const { mrTd: mrtd, rtmr0, rtmr1, rtmr2, rtmr3, reportData, tdAttributes } = quote;
+  if (version !== 4 && version !== 5) throw refusal(`TDX quote: version ${version} is not known`);
+  const { teeType } = Header.unpack(file);
+  if (teeType !== TEE_TDX) throw refusal(`TDX quote: it is of another kind of guest (0x${teeType.toString(16)})`);
+  const { start, size } = version === 4 ? { start: Header.size, size: Body.size } : placeOfBody(file);
+  const body = Body.unpack(file, start);
+  checkSignature(file, start + size);
+  const { mrTd: mrtd, rtmr0, rtmr1, rtmr2, rtmr3, reportData, tdAttributes } = body;
   return { mrtd, rtmrs: [rtmr0, rtmr1, rtmr2, rtmr3], reportData, debug: (tdAttributes & DEBUG) !== 0n };
+}
+
+function placeOfBody(file: Uint8Array): { readonly start: number; readonly size: number } {
+  const { bodyType, bodySize } = BodyHead.unpack(file, Header.size);
+  if (BODY_SIZES.get(bodyType) !== bodySize) {
+    throw refusal(`TDX quote: a body of type ${bodyType} with ${bodySize} bytes is not known`);
+  }
+  return { start: Header.size + BodyHead.size, size: bodySize };
+}
+
+function checkSignature(file: Uint8Array, at: number): void {
+  const begin = at + u32le.size;
+  if (file.length < begin) throw refusal(`TDX quote: needs ${begin} bytes, only ${file.length} are there`);
+  const size = u32le.decode(file, at, 'TDX quote.signatureSize');
+  if (size > file.length - begin) throw refusal(`TDX quote: its signature of ${size} bytes is not all there`);
 }
 
 function refusal(message: string): BootsealError {
   return new BootsealError('format', message, {
-    hint: 'give the bytes of a TDX quote of version 4, as outblob of configfs-tsm has them',
+    hint: 'give the bytes of a TDX quote of version 4 or 5, as outblob of configfs-tsm has them',
   });
 }

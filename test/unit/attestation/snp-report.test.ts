@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { findSnpReport, SnpReport } from '../../../src/core/attestation/snp-report.ts';
+import { bytesToHex } from '../../../src/core/hex.ts';
+import { failure, HINT } from '../../failure.ts';
+import { fixture } from '../../fixtures.ts';
 
 /** A report whose every field can be told from its neighbours. */
 function report(version = 3): Uint8Array {
@@ -66,5 +69,34 @@ describe('an attestation report', () => {
 
   it.each([0, 3, 48, 1183, 1185])('is not %i bytes of anything', (length) => {
     expect(findSnpReport(new Uint8Array(length))).toBeUndefined();
+  });
+});
+
+describe('reports of real machines', () => {
+  // What must be in them: the policies and TCBs that trustee's tests of these files accept, and what identify cannot make up.
+  it.each([
+    ['snp-milan-report.bin', 2, 0x3001fn, 'a1f3930413247bb3', [0, 0, 0], 0],
+    ['snp-vlek-report.bin', 3, 0x30000n, '8922ebbdd00ec2c5', [0x19, 1, 1], 1],
+    ['azure-snp-milan-hcl.bin', 2, 0x3001fn, '9ac48fcac8a2d88a', [0, 0, 0], 0],
+    ['azure-snp-genoa-hcl.bin', 3, 0x3001fn, 'f57dc09a507c6ecd', [0x19, 0x11, 1], 0],
+  ])('are read: %s', (name, version, policy, measurement, cpu, signingKey) => {
+    const report = findSnpReport(fixture(`trustee/${name}`));
+    expect(report).toMatchObject({ version, policy, signatureAlgorithm: 1 });
+    expect(bytesToHex(report?.measurement ?? new Uint8Array())).toMatch(new RegExp(`^${measurement}`));
+    expect([report?.cpuidFamily, report?.cpuidModel, report?.cpuidStepping]).toEqual(cpu);
+    expect(((report?.flags ?? 0) >> 2) & 7).toBe(signingKey);
+  });
+
+  it('of TDX in Azure’s container are no SNP reports', () => {
+    const container = fixture('trustee/azure-tdx-hcl.bin');
+    expect(failure(() => findSnpReport(container))).toMatchObject({
+      kind: 'format',
+      message: 'the HCL container is of a TDX guest: it has a TD report and no SNP report',
+      hint: HINT,
+    });
+    const cut = container.subarray(0, 32 + 1184 + 11);
+    expect(failure(() => findSnpReport(cut))).toMatchObject({
+      message: 'attestation report: version 129 is not known',
+    });
   });
 });
