@@ -38,9 +38,9 @@ export function searchFloor(launches) {
   return run(process.execPath, ['-e', script, `${launches}`]).stdout;
 }
 
-/** Runs the real command and returns the most memory that it had at once, in MiB. */
-export function peakMemory(args) {
-  const { stderr } = run(process.execPath, ['--require', PRELOAD, COMMAND, ...args]);
+/** Runs the real command, which has to end with `status`, and returns the most memory that it had at once, in MiB. */
+export function peakMemory(args, status = 0) {
+  const { stderr } = run(process.execPath, ['--require', PRELOAD, COMMAND, ...args], status);
   return Number(/^peak memory (\d+) KiB$/m.exec(stderr)[1]) / 1024;
 }
 

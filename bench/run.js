@@ -2,6 +2,7 @@
 // same machine.
 // With BOOTSEAL_PEER_SEV_SNP_MEASURE=path/to/sev-snp-measure.py (virtee/sev-snp-measure, which is no part of this project)
 // it is compared with that as well.
+import { availableParallelism } from 'node:os';
 import { images, memory } from './image.js';
 import { makeInputs } from './inputs.js';
 import { bootseal, floor, peakMemory, peer, peerScript, searchFloor } from './programs.js';
@@ -101,6 +102,20 @@ function search({ firmware }, rounds) {
   row('identify, the default search', median(times.bootseal) / 1000, 3, 's');
   atLeast('its launches a second', tried / (median(times.bootseal) / 1000), 100_000, '/s');
   limit('launches a second that are nothing but their hash', tried / (median(times.floor) / 1000), '/s');
+  scaling(files, rounds);
+}
+
+/** A search in which starting the command and its threads hardly counts: guests with up to so many vCPUs. */
+const LONG = 512;
+
+function scaling(files, rounds) {
+  const long = ['identify', NOWHERE, ...files, '--vcpus', `${LONG}`];
+  const on = (threads) => () => bootseal([...long, '--threads', threads], 1);
+  const times = timed(`identify: guests with up to ${LONG} vCPUs`, Math.min(rounds, 5), { one: on('1'), two: on('2') });
+  const processors = availableParallelism();
+  atLeast('two threads, to one', processors < 2 ? undefined : ratio(times.one, times.two), 1.8);
+  const memory = (vcpus) => peakMemory([...long, '--threads', '2', '--vcpus', vcpus], 1);
+  row(`peak memory for ${LONG} vCPUs, to that for 64`, memory(`${LONG}`) / memory('64'), 1.1, 'x');
 }
 
 /** Times the programs, prints the times, and returns them. */

@@ -68,12 +68,16 @@ async function buildCommand(name, plugins) {
   await compile(name);
 }
 
-/** Bundles the threads that encrypt and hash images, for the command, the library and the tests alike. */
+/** Bundles the threads that encrypt and hash images and that search, for the command, the library and the tests alike. */
 function buildWorker() {
-  const threads = { 'image-worker': 'worker.ts', 'verity-worker': 'verity-worker.ts' };
+  const threads = {
+    'image-worker': 'image/worker.ts',
+    'verity-worker': 'image/verity-worker.ts',
+    'identify-worker': 'identify/worker.ts',
+  };
   return Promise.all(
     Object.entries(threads).map(([name, file]) =>
-      esbuild.build({ ...OPTIONS, entryPoints: [`src/host/image/${file}`], outfile: `dist/${name}.cjs` }),
+      esbuild.build({ ...OPTIONS, entryPoints: [`src/host/${file}`], outfile: `dist/${name}.cjs` }),
     ),
   );
 }

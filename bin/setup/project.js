@@ -41,7 +41,7 @@ function packagesIn(lockFile) {
 /** Compiles src into dist, unless dist was made from these very sources. */
 function build() {
   const stamp = inRoot('dist', '.made-from');
-  const names = ['bootseal', 'quick', 'image-worker', 'verity-worker'];
+  const names = ['bootseal', 'quick', 'image-worker', 'verity-worker', 'identify-worker'];
   const bundles = names.map((name) => inRoot('dist', `${name}.cjs`));
   const sources = hashOf([...filesBelow(inRoot('src')), ...BUILD_FILES.map((name) => inRoot(name))]);
   // The bundles' own hash stands beside the sources': a build by hand in between must not pass for this one.

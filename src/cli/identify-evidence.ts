@@ -1,9 +1,10 @@
 /** @module What a platform said, given to `identify`: a digest, a launch measurement, or an attestation report, in any encoding. */
 import { findSnpReport, type Report } from '../core/attestation/snp-report.ts';
-import { equalInConstantTime, wipe } from '../core/bytes.ts';
+import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
+import type { Wanted } from '../core/identify/wanted.ts';
 import type { ApiVersion } from '../core/measurement/api-version.ts';
-import { computeLaunchMeasurement, parseLaunchMeasurement } from '../core/measurement/launch-measurement.ts';
+import { parseLaunchMeasurement } from '../core/measurement/launch-measurement.ts';
 import type { Platform } from '../core/measurement/measure.ts';
 import { parsePolicy } from '../core/session/policy.ts';
 import { type ApiOptions, apiFromOptions } from './api-options.ts';
@@ -16,7 +17,7 @@ export interface Evidence {
   readonly what: 'digest' | 'launch measurement' | 'attestation report';
   readonly platforms: readonly Platform[];
   readonly report: Report | undefined;
-  matches(digest: Uint8Array): boolean;
+  readonly wanted: Wanted;
   /** Ends its use: the key, if it needed one, is gone. */
   wipe(): void;
 }
@@ -41,7 +42,7 @@ export async function readEvidence(io: Io, text: string, options: MeasurementOpt
   }
   const platforms = PLATFORMS_BY_LENGTH.get(bytes.length);
   if (platforms !== undefined) {
-    return { what: 'digest', platforms, report: undefined, matches: equals(bytes), wipe() {} };
+    return { what: 'digest', platforms, report: undefined, wanted: { kind: 'digest', digest: bytes }, wipe() {} };
   }
   const report = findSnpReport(bytes);
   if (report === undefined) throw noEvidence(bytes.length);
@@ -50,7 +51,7 @@ export async function readEvidence(io: Io, text: string, options: MeasurementOpt
     what: 'attestation report',
     platforms: ['snp'],
     report,
-    matches: equals(measurement),
+    wanted: { kind: 'digest', digest: measurement },
     wipe() {},
   };
 }
@@ -59,8 +60,6 @@ const PLATFORMS_BY_LENGTH: ReadonlyMap<number, readonly Platform[]> = new Map([
   [32, ['sev', 'sev-es']],
   [48, ['snp']],
 ]);
-
-const equals = (wanted: Uint8Array) => (digest: Uint8Array) => equalInConstantTime(digest, wanted);
 
 async function launchMeasurement(
   io: Io,
@@ -75,7 +74,7 @@ async function launchMeasurement(
     what: 'launch measurement',
     platforms: ['sev', 'sev-es'],
     report: undefined,
-    matches: (digest) => equalInConstantTime(computeLaunchMeasurement({ tik, api, policy, digest, nonce }), measure),
+    wanted: { kind: 'measurement', tik, measure, nonce, policy, api },
     wipe: () => wipe(tik),
   };
 }

@@ -9,6 +9,7 @@ import { checkFeatures } from '../core/measurement/features.ts';
 import type { Cpu } from '../core/measurement/measure.ts';
 import { findProfile, PROFILES } from '../core/measurement/profiles.ts';
 import { MAX_VCPUS } from '../core/measurement/vcpus.ts';
+import { MOST_THREADS } from '../host/identify/search-in-threads.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { commandLine, hashInput } from './booted-files.ts';
 import { readFirmware } from './firmware-input.ts';
@@ -27,6 +28,7 @@ export interface ScopeOptions {
   readonly cpuSignature?: string;
   readonly profile?: string;
   readonly vmsaFeatures?: string;
+  readonly threads?: string;
 }
 
 /** Where to search. */
@@ -34,6 +36,8 @@ export interface Scope {
   readonly firmware: readonly FirmwareCandidate[];
   readonly boots: readonly Boot[];
   readonly vcpus: VcpuScope;
+  /** Undefined for one thread on each processor. */
+  readonly threads: number | undefined;
 }
 
 /** Nothing, DebugSwap, SecureTSC, both; with SNP_ACTIVE for SNP (AMD APM volume 2, table B-4). */
@@ -57,7 +61,8 @@ export function addScopeOptions(command: Command): Command {
     .option('--cpu <names>', "QEMU's -cpu models to look at: EPYC-v4,EPYC-Milan (default: all)")
     .option('--cpu-signature <list>', 'CPUID signatures to look at instead')
     .option('--profile <names>', `profiles to look at: ${PROFILES.map(({ name }) => name).join(',')} (default: all)`)
-    .option('--vmsa-features <list>', 'SEV_FEATURES to look at (default: with and without DebugSwap and SecureTSC)');
+    .option('--vmsa-features <list>', 'SEV_FEATURES to look at (default: with and without DebugSwap and SecureTSC)')
+    .option('--threads <n>', 'processors to search on (default: all)');
 }
 
 /** Reads the files and returns where to search; throws `usage`, `io`, and `format` for firmware with broken tables. */
@@ -73,7 +78,12 @@ export async function readScope(io: Io, options: ScopeOptions): Promise<Scope> {
     const { hashed: _, ...measured } = await readFirmware(io, name);
     firmware.push({ name, ...measured });
   }
-  return { firmware: firmwareCandidates(firmware), boots: await believedBoots(io, options), vcpus };
+  return {
+    firmware: firmwareCandidates(firmware),
+    boots: await believedBoots(io, options),
+    vcpus,
+    threads: threads(options),
+  };
 }
 
 /** Bit 0 says which platform the word is for. */
@@ -81,6 +91,15 @@ function parseFeatures(text: string): bigint {
   const word = parseBigUnsigned(text, '--vmsa-features');
   checkFeatures((word & 1n) === 1n ? 'snp' : 'sev-es', word);
   return word;
+}
+
+function threads({ threads: text }: ScopeOptions): number | undefined {
+  if (text === undefined) return undefined;
+  const count = parseUnsigned(text, '--threads', MOST_THREADS);
+  if (count > 0) return count;
+  throw new BootsealError('usage', '--threads 0: a search needs one', {
+    hint: 'leave it out to search on all processors',
+  });
 }
 
 function mostVcpus(text: string): number {

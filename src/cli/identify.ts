@@ -1,16 +1,16 @@
 /** @module `bootseal identify`: which launch gives this digest? */
-import { setImmediate } from 'node:timers/promises';
 import { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
-import { type FoundLaunch, identify, type SearchOutcome } from '../core/identify/identify.ts';
-import { nodeHashes } from '../host/node-hashes.ts';
+import type { FoundLaunch, SearchOutcome } from '../core/identify/identify.ts';
+import { type ThreadedOutcome as Outcome, searchInThreads } from '../host/identify/search-in-threads.ts';
 import { withSignals } from '../host/signals.ts';
 import { addApiOptions } from './api-options.ts';
 import { type Evidence, type MeasurementOptions, readEvidence } from './identify-evidence.ts';
 import { addScopeOptions, readScope, type Scope, type ScopeOptions } from './identify-scope.ts';
 import { describeFinding, differences, findingJson, reproduction } from './identify-text.ts';
 import { type Io, remark } from './io.ts';
+import { ERASE } from './progress.ts';
 
 interface Options extends ScopeOptions, MeasurementOptions {
   readonly json?: boolean;
@@ -54,31 +54,15 @@ export function identifyCommand(io: Io): Command {
     });
 }
 
-/** How long the search goes on before signals and the terminal get a turn; milliseconds. */
-const TURN = 50;
-
-interface Outcome {
-  readonly answer: SearchOutcome;
-  /** Whether a signal ended the search early. */
-  readonly stopped: boolean;
-}
-
-async function search(io: Io, evidence: Evidence, scope: Scope, stop: AbortSignal): Promise<Outcome> {
-  const steps = identify({ ...evidence, ...scope }, nodeHashes);
-  let turn = io.now().getTime();
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return { answer: step.value, stopped: false };
-    if (io.now().getTime() - turn < TURN) continue;
-    if (io.stderr.isTTY) io.stderr.write(`\r\u001b[K${step.value.tried} launches tried`);
-    await setImmediate();
-    if (stop.aborted) return { answer: step.value, stopped: true };
-    turn = io.now().getTime();
-  }
+function search(io: Io, { wanted, platforms }: Evidence, scope: Scope, stop: AbortSignal): Promise<Outcome> {
+  const onProgress = (tried: number) => {
+    if (io.stderr.isTTY) io.stderr.write(`${ERASE}${tried} launches tried`);
+  };
+  return searchInThreads({ wanted, platforms, ...scope }, { threads: scope.threads, onProgress, stop });
 }
 
 function print(io: Io, outcome: Outcome & { evidence: Evidence; scope: Scope }, { json }: Options): void {
-  if (io.stderr.isTTY) io.stderr.write('\r\u001b[K');
+  if (io.stderr.isTTY) io.stderr.write(ERASE);
   const { answer, evidence } = outcome;
   if (json === true) io.stdout.write(`${JSON.stringify(toJson(outcome), null, 2)}\n`);
   else {

@@ -92,6 +92,15 @@ describeWith(BUILT, 'the process', () => {
     }
   }, 60_000);
 
+  it('says what a search covered before it was stopped', () => {
+    const search = `$BOOTSEAL identify ${'00'.repeat(48)} ${'--firmware fw '.repeat(20)} --vcpus 4096`;
+    // Short enough for a busy machine to have started, long enough for the search not to have ended.
+    expect(statusOf(`timeout -s INT --preserve-status 2 ${search} > covered 2>/dev/null; echo $? >&2`)).toBe('130');
+    const said = fs.readFileSync(path.join(folder, 'covered'), 'utf8');
+    expect(said).toMatch(/^no match {3}so far, [1-9][0-9]* launches tried$/m);
+    expect(said).toMatch(/^covered {4}1 to 4096 vCPUs/m);
+  });
+
   it('ends by a signal with 130 or 143', () => {
     const line = (signal: string) =>
       `mkfifo ${signal}; $BOOTSEAL measure snp --firmware - --cpu EPYC < ${signal} & pid=$!; exec 3> ${signal}; sleep 0.5; kill -${signal} $pid; wait $pid; echo $? >&2`;

@@ -1,0 +1,42 @@
+/** @module The search cut into units, in the order in which their launches are looked at: whoever does them, the first that matches is the answer. */
+import type { Platform } from '../measurement/measure.ts';
+import type { Boot } from './boots.ts';
+import type { FirmwareCandidate } from './firmware-candidates.ts';
+import type { Question } from './identify.ts';
+import { type VcpuCandidate, vcpuCandidates } from './vcpu-candidates.ts';
+
+/** A firmware with what it boots. */
+export interface Guest {
+  readonly firmware: FirmwareCandidate;
+  readonly boot: Boot;
+}
+
+/** Launches of one guest on one platform, with some of the states in which its vCPUs may start. */
+export interface Unit {
+  readonly guest: Guest;
+  readonly platform: Platform;
+  /** None for SEV, which measures no CPU state. */
+  readonly candidates: readonly VcpuCandidate[];
+}
+
+/** Launches of a unit, about: a few milliseconds of work. */
+const LAUNCHES = 2048;
+
+/** Returns the units of a search, guests with fewer slips first. */
+export function unitsOf(question: Question): readonly Unit[] {
+  const perUnit = Math.max(1, Math.floor(LAUNCHES / question.vcpus.mostVcpus));
+  const states = new Map(question.platforms.map((platform) => [platform, chunks(platform, question, perUnit)]));
+  const guests = question.boots.flatMap((boot) => question.firmware.map((firmware) => ({ boot, firmware })));
+  const slips = ({ boot, firmware }: Guest) => boot.slips.length + (firmware.leftOut > 0 ? 1 : 0);
+  return guests
+    .sort((a, b) => slips(a) - slips(b))
+    .flatMap((guest) =>
+      [...states].flatMap(([platform, groups]) => groups.map((candidates) => ({ guest, platform, candidates }))),
+    );
+}
+
+function chunks(platform: Platform, { vcpus }: Question, size: number): readonly (readonly VcpuCandidate[])[] {
+  if (platform === 'sev') return [[]];
+  const all = vcpuCandidates(platform, vcpus);
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size));
+}

@@ -1,0 +1,75 @@
+/** @module A search on all processors: this thread works too, alone while the search is short. The answer does not depend on how many do. */
+import { availableParallelism } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
+import type { SearchOutcome } from '../../core/identify/identify.ts';
+import { Search } from '../../core/identify/search.ts';
+import { runThread } from '../image/threads.ts';
+import { nodeHashes } from '../node-hashes.ts';
+import { firstMatch, halt, newSharedSearch, ruledOutUnits, takeUnit, triedUpTo, tryTaken } from './shared-search.ts';
+import { type PlainQuestion, questionOf, workerData } from './worker-data.ts';
+
+/** The most threads that a search takes: each has memory of its own. */
+export const MOST_THREADS = 64;
+
+/** How long this thread works before signals and the terminal get a turn, and before it has others help; milliseconds. */
+const TURN = 50;
+
+const THREAD = { file: 'identify-worker.cjs', does: 'searches' };
+
+/** How a search is done. */
+export interface SearchOptions {
+  /** Default: one for each processor. */
+  readonly threads?: number | undefined;
+  /** Told now and then how many launches were tried. */
+  readonly onProgress?: ((tried: number) => void) | undefined;
+  /** Ends the search early, without an error. */
+  readonly stop?: AbortSignal | undefined;
+}
+
+/** The answer of `identify`, and whether the search was ended early. */
+export interface ThreadedOutcome {
+  readonly answer: SearchOutcome;
+  readonly stopped: boolean;
+}
+
+/** Does what `identify` does. Throws what it throws, and `tool` when a thread cannot be started. */
+export async function searchInThreads(question: PlainQuestion, options: SearchOptions = {}): Promise<ThreadedOutcome> {
+  const search = new Search(questionOf(question), nodeHashes);
+  const shared = newSharedSearch(search.units);
+  const end = () => halt(shared);
+  options.stop?.addEventListener('abort', end);
+  let others: Promise<readonly PromiseSettledResult<void>[]> | undefined;
+  let turn = performance.now();
+  try {
+    for (let unit = takeUnit(shared); unit !== undefined; unit = takeUnit(shared)) {
+      tryTaken(search, unit, shared);
+      if (performance.now() - turn < TURN) continue;
+      others ??= Promise.allSettled(startThreads(question, shared, helpers(options, search.units - unit)));
+      options.onProgress?.(triedUpTo(shared));
+      await setImmediate();
+      turn = performance.now();
+    }
+    for (const outcome of (await others) ?? []) if (outcome.status === 'rejected') throw outcome.reason;
+  } finally {
+    end();
+    options.stop?.removeEventListener('abort', end);
+  }
+  return { answer: answerOf(search, shared), stopped: options.stop?.aborted === true };
+}
+
+/** A thread more than there are units left would have nothing to do. */
+function helpers({ threads = Math.min(availableParallelism(), MOST_THREADS) }: SearchOptions, left: number): number {
+  return Math.max(0, Math.min(threads - 1, left));
+}
+
+function startThreads(question: PlainQuestion, shared: Int32Array, count: number): readonly Promise<void>[] {
+  return Array.from({ length: count }, () => runThread(THREAD, shared, { workerData: workerData(question, shared) }));
+}
+
+/** The threads tell numbers only: what was found, and why something could not be tried, is worked out here once more. */
+function answerOf(search: Search, shared: Int32Array): SearchOutcome {
+  const last = firstMatch(shared);
+  for (const unit of ruledOutUnits(shared, last - 1)) search.explainUnit(unit);
+  const { finding } = search.tryUnit(last);
+  return { finding, tried: triedUpTo(shared, last), ruledOut: search.ruledOutUpTo(last) };
+}

@@ -1,0 +1,60 @@
+/** @module What the threads of one search share: the next unit, the first that matched, and how many launches were tried in each. */
+import type { Search } from '../../core/identify/search.ts';
+import { SHARED } from '../image/worker-data.ts';
+
+/** The first unit that has matched; behind it, one number for each unit. */
+const FIRST_MATCH = 3;
+const COUNTS = 4;
+
+/** Set in a unit's number when some of its launches could not be started; the rest of it counts launches. */
+const RULED_OUT = 1 << 30;
+
+/** Returns the numbers for a search of so many units. */
+export function newSharedSearch(units: number): Int32Array {
+  const shared = new Int32Array(new SharedArrayBuffer(4 * (COUNTS + units)));
+  shared[FIRST_MATCH] = units;
+  return shared;
+}
+
+const unitCount = (shared: Int32Array): number => shared.length - COUNTS;
+
+/** Tells all threads to end after the units at hand. */
+export function halt(shared: Int32Array): void {
+  Atomics.store(shared, SHARED.stop, 1);
+}
+
+/** Returns a unit that nobody has taken; none when all are, when one before them matched, or when the threads are to end. */
+export function takeUnit(shared: Int32Array): number | undefined {
+  if (Atomics.load(shared, SHARED.stop) !== 0) return undefined;
+  const unit = Atomics.add(shared, SHARED.next, 1);
+  return unit < Atomics.load(shared, FIRST_MATCH) ? unit : undefined;
+}
+
+/** Tries a unit that was taken, and tells the others. */
+export function tryTaken(search: Search, unit: number, shared: Int32Array): void {
+  const { finding, tried, ruledOut } = search.tryUnit(unit);
+  Atomics.store(shared, COUNTS + unit, tried | (ruledOut ? RULED_OUT : 0));
+  if (finding === undefined) return;
+  for (let first = firstMatch(shared); unit < first; first = firstMatch(shared)) {
+    Atomics.compareExchange(shared, FIRST_MATCH, first, unit);
+  }
+}
+
+/** Returns the first unit that has matched; the number of units when none has. */
+export function firstMatch(shared: Int32Array): number {
+  return Atomics.load(shared, FIRST_MATCH);
+}
+
+/** Returns how many launches were tried in the units up to `last`. */
+export function triedUpTo(shared: Int32Array, last = unitCount(shared)): number {
+  const counts = shared.subarray(COUNTS, COUNTS + last + 1);
+  return counts.reduce((sum, count) => sum + (count & ~RULED_OUT), 0);
+}
+
+/** Returns the units up to `last` of which some launches could not be started. */
+export function ruledOutUnits(shared: Int32Array, last: number): readonly number[] {
+  const units = Array.from(shared.subarray(COUNTS, COUNTS + last + 1), (count, unit) =>
+    (count & RULED_OUT) === 0 ? [] : [unit],
+  );
+  return units.flat();
+}
