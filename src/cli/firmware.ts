@@ -12,6 +12,7 @@ import { writeNewFile } from '../host/files.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { inspectionJson, inspectionText, lintJson, lintText } from './firmware-text.ts';
 import { type Io, readInput, resolvePath } from './io.ts';
+import { checkOutputs } from './outputs.ts';
 
 /** Builds the command. */
 export function firmwareCommand(io: Io): Command {
@@ -59,6 +60,7 @@ async function inspect(io: Io, file: string, options: InspectOptions): Promise<v
       hint: 'add --descriptor, or send the output to a file',
     });
   }
+  if (options.out !== '-') await checkOutputs(io, [options.out], [file]);
   const image = await readImage(io, file);
   if (options.descriptor === true) return writeDescriptor(io, image, options);
   const inspection = inspectFirmware(image);

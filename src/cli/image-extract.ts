@@ -8,10 +8,10 @@ import { streamNewFile } from '../host/files.ts';
 import { nodeSectorCrypto } from '../host/node-luks.ts';
 import { type ImageInput, type OpeningOptions, openImage, withImage } from './image-input.ts';
 import { addOpeningOptions } from './image-opening-options.ts';
-import { checkOutputs } from './image-outputs.ts';
 import { holdAgainstManifest } from './image-pinned.ts';
 import { checkVerityOptions, type VerityInputOptions } from './image-verity-input.ts';
 import { type Io, remark, resolvePath } from './io.ts';
+import { checkOutputs } from './outputs.ts';
 import { secretFile } from './secret-file.ts';
 
 interface Output {

@@ -2,8 +2,8 @@
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import type { NewPart } from '../host/part-file.ts';
-import { checkOutputs, outputFile } from './image-outputs.ts';
 import { type Io, resolvePath } from './io.ts';
+import { checkOutputs, outputFile } from './outputs.ts';
 
 /** Options that name files. */
 export interface NameOptions {

@@ -7,9 +7,9 @@ import { type ChosenKdf, chooseKdf, LUKS1_KDF } from '../core/luks/key-strength.
 import { checkGrubKey } from '../core/luks/plan-luks1.ts';
 import { writeNewFile } from '../host/files.ts';
 import { newImageKey, readNewKey } from './image-key.ts';
-import { checkOutputs } from './image-outputs.ts';
 import { type Io, readInput, resolvePath } from './io.ts';
 import { addKdfOptions, type KdfOptions, kdfWish } from './kdf-options.ts';
+import { checkOutputs } from './outputs.ts';
 import { secretFile } from './secret-file.ts';
 
 /** What commander makes of the options. */

@@ -4,9 +4,9 @@ import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
 import { streamNewFile } from '../host/files.ts';
 import { blockDigest } from '../host/image/verity-hash.ts';
-import { checkOutputs, outputFile } from './image-outputs.ts';
 import { neitherKeyNorTree, type VerityInputOptions, wantedRootHash, withVerity } from './image-verity-input.ts';
 import { type Io, resolvePath } from './io.ts';
+import { checkOutputs, outputFile } from './outputs.ts';
 
 interface Options extends VerityInputOptions {
   readonly out: string;

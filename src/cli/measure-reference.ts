@@ -9,6 +9,8 @@ import { RVPS_REFERENCE_VALUE, rvpsCorimMessage, rvpsMessage } from '../core/ref
 import { writeNewFile } from '../host/files.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { type Io, remark, resolvePath } from './io.ts';
+import type { MeasureOptions } from './measure-options.ts';
+import { checkOutputs } from './outputs.ts';
 
 const FORMS = ['rvps', 'rvps-corim', 'corim', 'go-sev-guest'] as const;
 
@@ -51,6 +53,12 @@ export function checkReferenceOptions({ reference, guestPolicy, out, force }: Re
       hint: 'leave it out: the other forms have no place for it',
     });
   }
+}
+
+/** Throws `usage` when the file that is written is one of those that are measured. */
+export async function checkReferenceFile(io: Io, options: ReferenceOptions & MeasureOptions): Promise<void> {
+  const { out, firmware, kernel, initrd, cmdlineFile, svsm, varsFile } = options;
+  if (out !== '-') await checkOutputs(io, [out], [firmware, kernel, initrd, cmdlineFile, svsm, varsFile]);
 }
 
 /** Writes the digests in the form that is asked for. */

@@ -11,6 +11,7 @@ import { measureIgvmCommand } from './measure-igvm.ts';
 import { addMeasureOptions, type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 import {
   addReferenceOptions,
+  checkReferenceFile,
   checkReferenceOptions,
   type ReferenceOptions,
   writeReference,
@@ -55,6 +56,7 @@ export function measureCommand(io: Io): Command {
       .addHelpText('after', EXAMPLES)
       .action(async (options: MeasureOptions & PrintOptions & ReferenceOptions) => {
         checkReferenceOptions(options);
+        await checkReferenceFile(io, options);
         const launch = await measureFromOptions(io, platform, options, options.plan);
         if (options.kernel !== undefined) {
           remark(io, 'note', 'kernel hashes bind only with firmware that checks them: see bootseal firmware lint');

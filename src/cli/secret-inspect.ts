@@ -9,6 +9,7 @@ import { parseSecretTable, type SecretTable } from '../core/secret/table.ts';
 import { isFolder, writeNewFile } from '../host/files.ts';
 import { type Io, readInput, remark, resolvePath } from './io.ts';
 import { MEASUREMENT_HELP } from './measurement-input.ts';
+import { checkOutputs } from './outputs.ts';
 import { LEGACY_HELP, type OpeningOptions, openFolder } from './packet-folder.ts';
 import { secretFile } from './secret-file.ts';
 
@@ -50,6 +51,7 @@ async function inspect(io: Io, file: string, options: Options): Promise<void> {
     });
   }
   const out = secretFile(options.out ?? '');
+  await checkOutputs(io, [options.out], [file, options.tk, options.measurement]);
   const area = await readTable(io, file, options);
   let table: SecretTable | undefined;
   try {

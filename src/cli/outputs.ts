@@ -1,4 +1,4 @@
-/** @module The files that a command of `bootseal image` writes, none of which may be one that it reads, under whatever name. */
+/** @module The files that a command writes, none of which may be one that it reads, under whatever name. */
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
@@ -27,7 +27,7 @@ export async function checkOutputs(
     const marks = await marksOf(io, file);
     if (marks.some((mark) => inputs.has(mark))) {
       throw new BootsealError('usage', `${file} would be written, and is one of the files that are read`, {
-        hint: 'choose another name: not that of the key, the image, its header or its manifest',
+        hint: 'choose another name: not that of the key, the image, its header, its manifest or another input',
       });
     }
     if (marks.some((mark) => outputs.has(mark))) {
