@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { brotliDecompressSync } = require('node:zlib');
 const { GUEST_TREE, fetchGuestPackages } = require('./guest-packages.js');
-const { CACHE, fetchTree, inCache, inTree, treeOf } = require('./package-tree.js');
+const { CACHE, fetchTree, inCache, inTree, makePart, treeOf } = require('./package-tree.js');
 const { ROOT } = require('./project.js');
 const { fail, isProgram } = require('./steps.js');
 
@@ -42,16 +42,44 @@ function fetchDemoData() {
 
 /** Brings Debian's OVMF for SEV into the cache. */
 function unpackFirmware() {
-  const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
-  if (fs.existsSync(FIRMWARE.file) && sha256(fs.readFileSync(FIRMWARE.file)) === FIRMWARE.sha256) return;
-  const bytes = brotliDecompressSync(fs.readFileSync(FIRMWARE.fixture));
-  if (sha256(bytes) !== FIRMWARE.sha256) fail(`${FIRMWARE.fixture} is not the firmware it should be`);
+  const isRight = (bytes) => createHash('sha256').update(bytes).digest('hex') === FIRMWARE.sha256;
+  const cached = readOr(FIRMWARE.file, `remove it: the set-up makes it anew (rm -r ${FIRMWARE.file})`);
+  if (cached !== undefined && isRight(cached)) return;
+  const packed = readOr(FIRMWARE.fixture, WHOLE);
+  const bytes = packed === undefined ? undefined : unpacked(packed);
+  if (bytes === undefined || !isRight(bytes)) fail(`${FIRMWARE.fixture} is not the firmware it should be`, WHOLE);
   const problem = inCache(() => {
-    const beside = `${FIRMWARE.file}.${process.pid}.part`;
+    const { part, remove } = makePart();
+    const beside = path.join(part, 'firmware');
     fs.writeFileSync(beside, bytes);
     fs.renameSync(beside, FIRMWARE.file);
+    remove();
   });
   if (problem !== undefined) fail(problem.message, problem.hint);
+}
+
+const WHOLE = 'the clone is not whole: git restore test/fixtures';
+
+/** Returns a file's bytes, undefined where there is none. Ends the set-up when it cannot be read. */
+function readOr(file, hint) {
+  try {
+    const stat = fs.statSync(file, { throwIfNoEntry: false });
+    if (stat === undefined) return undefined;
+    if (stat.isFile()) return fs.readFileSync(file);
+    return fail(`cannot read ${file}: it is no file`, hint);
+  } catch (error) {
+    if (error.code === 'ENOTDIR') return undefined; // that it cannot be written either is told there
+    const [reason] = error.message.split(', ');
+    return fail(`cannot read ${file}: ${reason}`, hint);
+  }
+}
+
+function unpacked(packed) {
+  try {
+    return brotliDecompressSync(packed);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Where bootseal looks for programs. */

@@ -4,7 +4,7 @@
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
-const { CACHE, inCache } = require('./package-tree.js');
+const { CACHE, inCache, makePart } = require('./package-tree.js');
 const { GUEST_TREE } = require('./guest-packages.js');
 const { ROOT } = require('./project.js');
 const { attempt, excerpt, fail, moveToPlace, say } = require('./steps.js');
@@ -34,9 +34,7 @@ function buildEfiSecret() {
 }
 
 function buildInto(wanted) {
-  const part = fs.mkdtempSync(path.join(CACHE, 'part-'));
-  const remove = () => fs.rmSync(part, { recursive: true, force: true });
-  process.on('exit', remove);
+  const { part, remove } = makePart();
   const start = Date.now();
   say("building Linux's driver efi_secret for the guests of the tests (150 MB to download, once) …");
   const problem = build(wanted.kernel, part);

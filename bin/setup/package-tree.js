@@ -27,7 +27,8 @@ function treeOf(name, packages) {
  */
 function inCache(work) {
   try {
-    fs.mkdirSync(CACHE, { recursive: true });
+    makeFolder(CACHE);
+    removeDeadParts();
     return work();
   } catch (error) {
     if (error.syscall === undefined) throw error;
@@ -36,6 +37,48 @@ function inCache(work) {
       message: `cannot write ${CACHE}: ${reason}`,
       hint: 'set XDG_CACHE_HOME to a folder of yours that has room',
     };
+  }
+}
+
+/** As `mkdir -p`. Node's own (24 at least) never returns where a folder is there and takes no other, as /proc. */
+function makeFolder(folder) {
+  if (fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
+  const above = path.dirname(folder);
+  if (above !== folder) makeFolder(above);
+  try {
+    fs.mkdirSync(folder);
+  } catch (error) {
+    // Another set-up may have made it in the meantime.
+    if (error.code !== 'EEXIST' || !fs.statSync(folder).isDirectory()) throw error;
+  }
+}
+
+/** What is not finished says by its name who makes it: a cache may be shared by machines. */
+const PART = `part-${os.hostname()}-`;
+
+/** Makes a folder of the cache for what is not finished. It goes with this process. */
+function makePart() {
+  const part = fs.mkdtempSync(path.join(CACHE, `${PART}${process.pid}-`));
+  const remove = () => fs.rmSync(part, { recursive: true, force: true });
+  process.on('exit', remove);
+  return { part, remove };
+}
+
+/** Removes what set-ups of this machine have left that were killed. */
+function removeDeadParts() {
+  for (const name of fs.readdirSync(CACHE)) {
+    if (!name.startsWith(PART)) continue;
+    const [pid] = name.slice(PART.length).split('-');
+    if (!isAlive(Number(pid))) fs.rmSync(path.join(CACHE, name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code !== 'ESRCH';
   }
 }
 
@@ -49,9 +92,7 @@ function fetchTree(tree, packages, what, message) {
 }
 
 function fetchNewTree(tree, packages, what) {
-  const part = fs.mkdtempSync(path.join(CACHE, 'part-'));
-  const remove = () => fs.rmSync(part, { recursive: true, force: true });
-  process.on('exit', remove);
+  const { part, remove } = makePart();
   const start = Date.now();
   say(`downloading Debian packages for ${what} …`);
   const { debs, problem } = download(part, packages);
@@ -123,4 +164,4 @@ function inTree(tree, program, name) {
   return [loader, '--library-path', libraries, '--argv0', name, path.join(tree, program)];
 }
 
-module.exports = { CACHE, fetchTree, inCache, inTree, treeOf };
+module.exports = { CACHE, fetchTree, inCache, inTree, makePart, treeOf };

@@ -16,14 +16,24 @@ function fail(message, hint) {
   process.exit(1);
 }
 
-/** Runs a program quietly; returns whether it succeeded and everything it printed. */
+/** As a shell has it for what Ctrl-C has ended. */
+const STATUS_INTERRUPTED = 130;
+
+/**
+ * Runs a program quietly; returns whether it succeeded and everything it printed. Ctrl-C, which reaches the program too, ends the
+ * set-up when it has ended the program: only then what is not finished can be removed (`exit`).
+ */
 function attempt(program, args, options = {}) {
+  const later = () => undefined;
+  process.on('SIGINT', later);
   const ran = spawnSync(program, args, {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
     maxBuffer: 1 << 28,
     ...options,
   });
+  process.off('SIGINT', later);
+  if (ran.signal === 'SIGINT' || ran.status === STATUS_INTERRUPTED) process.exit(STATUS_INTERRUPTED);
   const printed = ran.error === undefined ? `${ran.stdout}${ran.stderr}` : ran.error.message;
   return { ok: ran.status === 0, printed, missing: ran.error !== undefined && !isProgram(program) };
 }
