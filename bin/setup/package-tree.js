@@ -40,7 +40,7 @@ function inCache(work) {
   }
 }
 
-/** As `mkdir -p`. Node's own (24 at least) never returns where a folder is there and takes no other, as /proc. */
+/** As `mkdir -p`. Node's own (of 20 at least) never returns where a folder is there and takes no other, as /proc. */
 function makeFolder(folder) {
   if (fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
   const above = path.dirname(folder);

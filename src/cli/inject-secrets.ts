@@ -15,7 +15,7 @@ import { buildSecretTable, type OwnerSecret, secretWarnings } from '../core/secr
 import { allowsDebugging } from '../core/session/policy.ts';
 import type { LaunchRecord } from '../core/session/record.ts';
 import { type AuditEvent, addAuditLine, auditedAt } from '../host/audit.ts';
-import type { GuestStanding, LaunchHost } from '../host/launch-host.ts';
+import { type GuestStanding, type LaunchHost, NoPlace } from '../host/launch-host.ts';
 import { readPacket, type SavedPacket, savePacket } from '../host/packet-file.ts';
 import { readRecord, useRecord } from '../host/record.ts';
 import { type Io, remark, resolvePath } from './io.ts';
@@ -42,7 +42,7 @@ export interface Injected {
   readonly launch: object;
   /** GUIDs. */
   readonly secrets: readonly string[];
-  /** Whether the packet was there from an earlier run. */
+  /** Whether an earlier run had sent the packet already, or tried to. */
   readonly again: boolean;
   /** Whether it was sent in this one: not to a guest that runs with it already. */
   readonly sent: boolean;
@@ -77,31 +77,48 @@ const NOTHING_LEFT = 'no secret has left, and the record is as it was: run the c
 const SAME_AGAIN = 'run the same command again: the same packet is sent to the same launch, and no other is made';
 
 const SPENT = `the record is spent: ${SAME_AGAIN}`;
+const SPENT_ELSEWHERE =
+  'the record is spent, and its one packet is for the guest whose measurement was shown: find that one and run the same command again, or prepare a new launch';
+
+/** What follows when a line of the audit could not be written. */
+const UNWRITTEN = {
+  sealed: `no secret has left, but the record is spent: when that is mended, ${SAME_AGAIN}`,
+  injected: `the guest has its secret and is still paused; the record is spent: when that is mended, ${SAME_AGAIN}`,
+  resumed: 'the guest has its secret and runs: nothing else is left to do',
+} as const;
 
 /**
  * Returns the host, which when it is lost (`io`) says what `next` says: only then is it open what became of the secret, and that counts
- * for more than how it could be reached again. When it will not do what it is told, the record is spent, and it says that too.
+ * for more than how it could be reached again. When it will not do what it is told, the record is spent, and it says that too; so it does
+ * of a packet that the platform refuses.
  */
 function withNext(host: LaunchHost, next: () => Promise<string>): LaunchHost {
   const heard = <T>(answer: Promise<T>): Promise<T> =>
     answer.catch(async (error: unknown) => {
       if (!(error instanceof BootsealError) || error.kind !== 'io') throw error;
-      throw new BootsealError('io', error.message, { hint: await next(), cause: error });
+      const first = error instanceof NoPlace ? `${error.hint}; ` : '';
+      throw new BootsealError('io', error.message, { hint: `${first}${await next()}`, cause: error });
     });
   const done = (answer: Promise<void>): Promise<void> =>
     heard(answer).catch((error: unknown) => {
-      if (!(error instanceof BootsealError) || error.kind === 'io' || error.kind === 'mismatch') throw error;
-      throw new BootsealError(error.kind, error.message, { hint: `${error.hint}; ${SPENT}`, cause: error });
+      if (!(error instanceof BootsealError) || error.kind === 'io') throw error;
+      throw withMore(error, error.kind === 'mismatch' ? SPENT_ELSEWHERE : SPENT);
     });
   return {
     name: host.name,
     standing: () => heard(host.standing()),
     measurement: () => heard(host.measurement()),
     api: () => heard(host.api()),
+    ready: () => heard(host.ready()),
     inject: (packet) => done(host.inject(packet)),
     resume: () => done(host.resume()),
     close: () => host.close(),
   };
+}
+
+/** Returns the error with more to its hint. */
+function withMore(error: BootsealError, more: string): BootsealError {
+  return new BootsealError(error.kind, error.message, { hint: `${error.hint}; ${more}`, cause: error });
 }
 
 const wasUsed = async (recordFile: string): Promise<boolean> => (await readRecord(recordFile)).used !== null;
@@ -134,7 +151,9 @@ async function converse(io: Io, host: LaunchHost, options: InjectOptions, owner:
   const reported = parseLaunchMeasurementText(await host.measurement());
   const measurement = printMeasurement(reported);
   const note = (event: AuditEvent, more: { digest?: string; reason?: string; secrets?: readonly string[] } = {}) =>
-    addAuditLine(audit, { at: io.now().toISOString(), event, host: host.name, measurement, ...more });
+    addAuditLine(audit, { at: io.now().toISOString(), event, host: host.name, measurement, ...more }).catch((error) =>
+      Promise.reject(event === 'refused' ? error : withMore(error, UNWRITTEN[event])),
+    );
   const saved = record.used === null ? undefined : await earlierPacket(record, beside('packet.json'), measurement);
   const keys = await readTransportKeys(io, options.tk, options.record);
   const secrets: OwnerSecret[] = [];
@@ -147,9 +166,12 @@ async function converse(io: Io, host: LaunchHost, options: InjectOptions, owner:
     );
     remarkRecord(io, record);
     if (standing === 'running') return await alreadyRuns(audit, measurement, verified, saved);
+    await host.ready();
+    // It is written down before each first try.
+    const isTried = saved !== undefined && (await auditedAt(audit, 'sealed', measurement)) !== undefined;
     let packet = saved;
     if (packet !== undefined) {
-      remark(io, 'note', 'the packet of the earlier run is sent again: no secret is read anew');
+      remark(io, 'note', `the packet of the earlier run is sent${isTried ? ' again' : ''}: no secret is read anew`);
     } else {
       for (const secret of options.secret) secrets.push(await readSecret(io, secret));
       for (const warning of secretWarnings(secrets)) remark(io, 'warning', warning);
@@ -167,16 +189,14 @@ async function converse(io: Io, host: LaunchHost, options: InjectOptions, owner:
       await savePacket(beside('packet.json'), packet);
     }
     // Written down before it leaves; an earlier run may have ended in between.
-    if (saved === undefined || (await auditedAt(audit, 'sealed', measurement)) === undefined) {
-      await note('sealed', { digest: verified.expected.digest, secrets: packet.secrets });
-    }
+    if (!isTried) await note('sealed', { digest: verified.expected.digest, secrets: packet.secrets });
     await host.inject(packet);
     await note('injected');
     if (options.resume) {
       await host.resume();
       await note('resumed');
     }
-    return { ...done(verified, packet), again: saved !== undefined, sent: true, resumed: options.resume };
+    return { ...done(verified, packet), again: isTried, sent: true, resumed: options.resume };
   } finally {
     wipe(keys.tek, keys.tik, table, ...secrets.map(({ value }) => value));
   }
@@ -227,7 +247,9 @@ async function refusal<T>(work: () => T, note: (reason: string) => Promise<void>
   try {
     return work();
   } catch (error) {
-    if (error instanceof BootsealError && error.kind === 'mismatch') await note(error.message);
-    throw error;
+    if (!(error instanceof BootsealError) || error.kind !== 'mismatch') throw error;
+    // That the guest is another one counts for more than that it could not be written down.
+    const unwritten = await note(error.message).catch((reason: BootsealError) => reason);
+    throw unwritten === undefined ? error : withMore(error, `also, ${unwritten.message}`);
   }
 }

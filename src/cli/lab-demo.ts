@@ -86,9 +86,10 @@ async function labDemo(io: Io, options: Options): Promise<void> {
   );
 }
 
-/** Complete or not at all. */
-async function keepFiles(folder: string, keep: string): Promise<void> {
-  const part = `${keep}.${process.pid}.part`;
+/** Copies the files of a demonstration into a new folder, complete or not at all. Throws `io`. */
+export async function keepFiles(folder: string, keep: string): Promise<void> {
+  // A name that is not longer than any that may be given.
+  const part = path.join(path.dirname(keep), `.${process.pid}.part`);
   try {
     await fs.cp(folder, part, { recursive: true, filter: (file) => path.basename(file) !== QMP });
     await fs.rename(part, keep);

@@ -3,13 +3,10 @@ import * as fs from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
-import { ioError } from '../host/files.ts';
-
-/** What to do when temporary files have no place. */
-export const OTHER_TMPDIR = 'make room there, or set TMPDIR to a folder of yours that has more';
+import { ioError, OTHER_TMPDIR } from '../host/files.ts';
 
 /** What the system says of a place that cannot be written, or not any more. */
-const NO_PLACE = ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EIO'];
+const NO_PLACE = ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EIO', 'EFBIG'];
 
 /**
  * Runs `work` in a new folder where temporary files go (TMPDIR), and removes it. Throws `io` when the folder cannot be made or is full;
@@ -21,7 +18,10 @@ export async function withTemporaryFolder<T>(prefix: string, work: (folder: stri
   try {
     return await work(folder);
   } catch (error) {
-    throw isOfPlace(error, folder) ? full(error) : error;
+    if (isOfPlace(error, folder)) throw full(error);
+    throw saysFull(error, folder)
+      ? new BootsealError('io', error.message, { hint: OTHER_TMPDIR, cause: error })
+      : error;
   } finally {
     await fs.rm(folder, { recursive: true, force: true });
   }
@@ -33,7 +33,19 @@ function isOfPlace(error: unknown, folder: string): boolean {
   return NO_PLACE.includes(code) && file.startsWith(folder);
 }
 
+/** What was told already, by the name of the file. */
+function saysFull(error: unknown, folder: string): error is BootsealError {
+  return (
+    error instanceof BootsealError && error.kind === 'io' && error.message.includes(folder) && FULL.test(error.message)
+  );
+}
+
+/** In the words of ioError. */
+const FULL = /: (?:no space left on the device|EDQUOT)/;
+
 function full(cause: unknown): BootsealError {
-  const { message } = ioError(cause, os.tmpdir(), 'write');
-  return new BootsealError('io', message, { hint: OTHER_TMPDIR, cause });
+  const error = ioError(cause, os.tmpdir(), 'write');
+  // No other folder lifts the limit of the process.
+  if ((cause as NodeJS.ErrnoException).code === 'EFBIG') return error;
+  return new BootsealError('io', error.message, { hint: OTHER_TMPDIR, cause });
 }

@@ -1,6 +1,7 @@
 /** @module The owner's log of a launch: one JSON object a line, nothing secret in it, only ever added to. */
 import * as fs from 'node:fs/promises';
-import { ioError } from './files.ts';
+import * as path from 'node:path';
+import { ioError, syncFolder } from './files.ts';
 
 /** What happened. */
 export type AuditEvent = 'refused' | 'sealed' | 'injected' | 'resumed';
@@ -30,6 +31,8 @@ export async function addAuditLine(file: string, line: AuditLine): Promise<void>
     } finally {
       await handle.close();
     }
+    // The file may be new, or left by a run that did not come this far.
+    await syncFolder(path.dirname(file));
   } catch (cause) {
     throw ioError(cause, file, 'write');
   }

@@ -23,6 +23,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only',
   EFBIG: 'file too large',
   ELOOP: 'too many symbolic links on the way',
+  ENAMETOOLONG: 'the name is too long',
 };
 
 const PERMITTED = 'look who may use it and the folders above it (ls -ld), or run as another user';
@@ -40,8 +41,12 @@ const HINTS: Readonly<Record<string, string>> = {
   EROFS: 'choose a place that can be written to',
   EFBIG: 'choose a file system for larger files, or raise the limit (ulimit -f)',
   ELOOP: 'give the file itself: the links lead in a circle, or from one to the next without end (ls -l)',
+  ENAMETOOLONG: 'choose a shorter name: most file systems take 255 bytes, and some are added while it is written',
   EMFILE: 'raise the limit of open files (ulimit -n)',
 };
+
+/** What to do when temporary files have no place. */
+export const OTHER_TMPDIR = 'make room there, or set TMPDIR to a folder of yours that has more';
 
 /** For all that is rarer. */
 const LOOK = 'look whether another program can use it, and what the kernel log says';
@@ -239,12 +244,13 @@ export function withHint(error: BootsealError, cause: unknown): BootsealError {
   return new BootsealError('io', error.message, { hint: FORCE_HINT, cause });
 }
 
-/** Removes what is there; where a part of the path is a file, nothing is. */
+/** Removes what is there; where a part of the path is a file, or the name too long, nothing is. */
 export async function discard(name: string): Promise<void> {
   try {
     await fs.rm(name, { force: true });
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOTDIR') throw ioError(cause, name, 'remove');
+    const { code = '' } = cause as NodeJS.ErrnoException;
+    if (code !== 'ENOTDIR' && code !== 'ENAMETOOLONG') throw ioError(cause, name, 'remove');
   }
 }
 

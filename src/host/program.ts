@@ -7,6 +7,7 @@ import * as path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { execa, type Options } from 'execa';
 import { BootsealError } from '../core/errors.ts';
+import { OTHER_TMPDIR } from './files.ts';
 
 /** A program and where it comes from. */
 export interface Program {
@@ -20,13 +21,16 @@ export class FailedProgram extends BootsealError {
   readonly status: number;
   /** What it said last, after a colon and a blank; empty for nothing. */
   readonly words: string;
+  /** All that it said; at most 1 MiB. */
+  readonly stderr: string;
 
-  constructor(name: string, status: number, words = '') {
+  constructor(name: string, status: number, words = '', stderr = words) {
     super('tool', `${name} failed (status ${status})${words}`, {
       hint: `the reason is its own: look into its manual (man ${name})`,
     });
     this.status = status;
     this.words = words;
+    this.stderr = stderr;
   }
 }
 
@@ -69,7 +73,8 @@ const FIRST_INHERITED = 3;
  * Runs a program to its end and returns what it printed.
  *
  * @param input for its standard input, which else is empty
- * @throws `tool` when it is missing, fails or prints more than 1 MiB, {@link FailedProgram} when that was its own verdict; `format` for
+ * @throws `tool` when it is missing, fails or prints more than 1 MiB, {@link FailedProgram} when that was its own verdict; `io` when it
+ * was ended because a file of it could not grow; `format` for
  * an argument with a NUL; what `stop` was aborted with
  */
 export async function runProgram(
@@ -207,17 +212,26 @@ async function outcome(program: Program, { stop }: Run, child: PromiseLike<Ended
   if (!ended.failed) return { stdout: `${ended.stdout ?? ''}`, stderr: `${ended.stderr ?? ''}` };
   // Of a PATH with a folder that may not be searched the system says EACCES when it finds nothing.
   if (ended.code === 'ENOENT' || (ended.code === 'EACCES' && !isInstalled(program))) throw notInstalled(program);
-  const words = lastWords(`${ended.stderr ?? ''}`);
-  if (!ended.isTerminated && ended.exitCode !== undefined) throw new FailedProgram(program.name, ended.exitCode, words);
+  const stderr = `${ended.stderr ?? ''}`;
+  const words = lastWords(stderr);
+  if (!ended.isTerminated && ended.exitCode !== undefined)
+    throw new FailedProgram(program.name, ended.exitCode, words, stderr);
   const why = ended.isTerminated ? `ended by ${ended.signal}` : ended.code;
-  throw new BootsealError('tool', `${program.name} failed (${why})${words}`, { hint: hintOf(program, ended) });
+  const room = ended.isTerminated ? NO_ROOM[ended.signal ?? ''] : undefined;
+  const hint = room ?? hintOf(program, ended);
+  throw new BootsealError(room === undefined ? 'tool' : 'io', `${program.name} failed (${why})${words}`, { hint });
 }
 
-function hintOf({ name }: Program, { isTerminated, signal }: Ended): string {
-  if (!isTerminated) return `look whether ${name} runs by hand`;
-  return signal === 'SIGBUS'
-    ? 'the folder of a file that it had mapped may be full: make room there, or set TMPDIR to one that has more'
-    : 'look what ended it: a person, too little memory (the kernel log says so), or more output than is taken here';
+/** What ends a program whose file could not grow: one that it had mapped (SIGBUS), or beyond the limit of the process. */
+const NO_ROOM: Readonly<Record<string, string>> = {
+  SIGBUS: `the folder of temporary files (TMPDIR) may be full: ${OTHER_TMPDIR}`,
+  SIGXFSZ: 'a file would have become larger than the limit for this process: raise it (ulimit -f)',
+};
+
+function hintOf({ name }: Program, { isTerminated }: Ended): string {
+  return isTerminated
+    ? 'look what ended it: a person, too little memory (the kernel log says so), or more output than is taken here'
+    : `look whether ${name} runs by hand`;
 }
 
 function notInstalled(program: Program): BootsealError {

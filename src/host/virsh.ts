@@ -4,8 +4,8 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import type { ApiVersion } from '../core/measurement/api-version.ts';
-import { ioError, writeNewFile } from './files.ts';
-import { type GuestStanding, type InjectedPacket, type LaunchHost, OTHER_LAUNCH } from './launch-host.ts';
+import { writeNewFile } from './files.ts';
+import { type GuestStanding, type InjectedPacket, type LaunchHost, NoPlace, OTHER_LAUNCH } from './launch-host.ts';
 import { FailedProgram, runProgram } from './program.ts';
 
 const TIME = 60_000;
@@ -39,6 +39,7 @@ export function virshHost({ domain, connect, program = 'virsh' }: VirshDomain): 
       return found;
     },
     api: async () => apiOf(await info()),
+    ready: () => withFiles(LARGEST, async () => undefined),
     inject: (packet) => withFiles(packet, (files) => inject(virsh, packet.gpa, files)),
     resume: async () => void (await virsh('resume')),
     close: () => undefined,
@@ -62,6 +63,9 @@ function field(info: string, name: string): string | undefined {
   return new RegExp(`^${name}\\s*:\\s*(\\S+)\\s*$`, 'm').exec(info)?.[1];
 }
 
+/** SEV_RET_BAD_MEASUREMENT, as QEMU prints it: the line. */
+const BAD_MEASUREMENT = /^.*\bfw_error=11\b.*$/m;
+
 async function inject(
   virsh: (command: string, ...more: readonly string[]) => Promise<string>,
   gpa: number,
@@ -78,27 +82,30 @@ async function inject(
       `0x${gpa.toString(16)}`,
     );
   } catch (error) {
-    if (!(error instanceof BootsealError) || !/fw_error=11\b/.test(error.message)) throw error;
-    throw new BootsealError('mismatch', `the platform refuses the packet: ${error.message}`, {
+    const refusal = error instanceof FailedProgram ? BAD_MEASUREMENT.exec(error.stderr)?.[0].trim() : undefined;
+    if (refusal === undefined) throw error;
+    throw new BootsealError('mismatch', `the platform refuses the packet: ${refusal.slice(0, WORDS)}`, {
       hint: OTHER_LAUNCH,
       cause: error,
     });
   }
 }
 
+/** As much as a packet can have: 16 KiB in base64, and its header. */
+const LARGEST = { header: ' '.repeat(72), secret: ' '.repeat(22 << 10) };
+
 /** The packet is encrypted and may lie in files. */
 async function withFiles(
-  { header, secret }: InjectedPacket,
+  { header, secret }: Pick<InjectedPacket, 'header' | 'secret'>,
   use: (files: readonly [string, string]) => Promise<void>,
 ): Promise<void> {
   const at = os.tmpdir();
-  const folder = await fs
-    .mkdtemp(path.join(at, 'bootseal-'))
-    .catch((cause: unknown) => Promise.reject(ioError(cause, at, 'write')));
+  const placed = <T>(work: Promise<T>) => work.catch((cause: unknown) => Promise.reject(new NoPlace(cause, at)));
+  const folder = await placed(fs.mkdtemp(path.join(at, 'bootseal-')));
   try {
     const files = [path.join(folder, 'header'), path.join(folder, 'secret')] as const;
-    await writeNewFile(files[0], header, 0o600);
-    await writeNewFile(files[1], secret, 0o600);
+    await placed(writeNewFile(files[0], header, 0o600));
+    await placed(writeNewFile(files[1], secret, 0o600));
     await use(files);
   } finally {
     await fs.rm(folder, { recursive: true, force: true });
@@ -119,8 +126,12 @@ const KEPT = [
 const ANSWERS = 'look whether libvirt answers at all: virsh list, with the same --connect';
 
 /** What virsh says of a connection that it has not, or not any more (libvirt tools/virsh.c, src/rpc/virnetclient.c, virnetsocket.c). */
+/** The line; ssh may have said much more, before it and after. */
 const LOST =
-  /\b(?:Disconnected from|failed to connect to the hypervisor|[Ee]nd of file while reading|[Cc]annot (?:recv|write) data|client socket is closed|connection closed due to|keepalive timeout)\b/;
+  /^.*\b(?:Disconnected from|failed to connect to the hypervisor|[Ee]nd of file while reading|[Cc]annot (?:recv|write) data|client socket is closed|connection closed due to|keepalive timeout)\b.*$/m;
+
+/** The most of such a line that a message repeats. */
+const WORDS = 300;
 
 async function run(name: string, args: readonly string[]): Promise<string> {
   const env = Object.fromEntries(
@@ -130,8 +141,9 @@ async function run(name: string, args: readonly string[]): Promise<string> {
   try {
     return (await runProgram({ name, package: 'libvirt-clients' }, { args, env, stop })).stdout;
   } catch (error) {
-    if (error instanceof FailedProgram && LOST.test(error.words)) {
-      throw new BootsealError('io', `virsh has lost its host${error.words}`, { hint: ANSWERS, cause: error });
+    const lost = error instanceof FailedProgram ? LOST.exec(error.stderr)?.[0].trim().slice(0, WORDS) : undefined;
+    if (lost !== undefined) {
+      throw new BootsealError('io', `virsh has lost its host: ${lost}`, { hint: ANSWERS, cause: error });
     }
     if (!stop.aborted) throw error;
     throw new BootsealError('io', `virsh did not answer in ${TIME / 1000} s`, {

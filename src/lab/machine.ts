@@ -11,7 +11,7 @@ import { type Firmware, parseFirmware } from '../core/firmware/firmware.ts';
 import { kernelHashTable, usableHashArea } from '../core/measurement/hash-table.ts';
 import type { Profile } from '../core/measurement/profiles.ts';
 import { vcpuPages } from '../core/measurement/vcpus.ts';
-import { ioError, streamFile } from '../host/files.ts';
+import { ioError, OTHER_TMPDIR, streamFile } from '../host/files.ts';
 import { QmpClient, QmpRefusal } from '../host/qmp/client.ts';
 import { type Front, openFront } from './front.ts';
 import { loadGuest, type MemoryPiece } from './load.ts';
@@ -182,7 +182,7 @@ async function connect(socket: string, stop: AbortSignal, onEvent: (name: string
   }
 }
 
-const FULL = 'the folder of temporary files may be full: make room there, or set TMPDIR to one that has more';
+const FULL = `the folder of temporary files may be full: ${OTHER_TMPDIR}`;
 
 /** Returns the firmware as it lies in the guest, below 4 GiB. */
 async function readFirmware(control: QmpClient, image: string, copy: string): Promise<MemoryPiece> {

@@ -3,6 +3,9 @@ import * as fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import * as path from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { keepFiles } from '../../src/cli/lab-demo.ts';
+import { writeNewFile } from '../../src/host/files.ts';
+import { checkNewFolder, writeNewFolder } from '../../src/host/new-folder.ts';
 import { fixture } from '../fixtures.ts';
 import { bootseal, scratch } from './script.ts';
 
@@ -59,6 +62,21 @@ it('up advises what it has when the policy lets the host read the guest', async 
   expect(status).toBe(2);
   expect(stderr).toMatch(/error: policy noks lets the host read and change the guest's memory\n.*hint: add nodbg /);
   expect(stderr).not.toContain('--insecure-allow-debug');
+});
+
+it('demo keeps its files under the longest name that there is, and refuses a longer one at once', async () => {
+  fs.writeFileSync(at('tmp/file'), 'kept');
+  const longest = at('x'.repeat(255));
+  await keepFiles(at('tmp'), longest);
+  expect(fs.readFileSync(path.join(longest, 'file'), 'utf8')).toBe('kept');
+  expect(fs.readdirSync(folder).filter((name) => name.endsWith('.part'))).toEqual([]);
+  const tooLong = { kind: 'io', message: expect.stringMatching(/: the name is too long$/) };
+  await expect(keepFiles(at('tmp'), `${longest}x`)).rejects.toMatchObject(tooLong);
+  await expect(checkNewFolder(`${longest}x`, [])).rejects.toMatchObject(tooLong);
+  await expect(writeNewFile(`${longest}x`, '', 0o600)).rejects.toMatchObject(tooLong);
+  // Beside it another name is needed for a while.
+  await expect(writeNewFile(at('y'.repeat(250)), '', 0o600)).rejects.toMatchObject(tooLong);
+  await expect(writeNewFolder(at('y'.repeat(250)), [])).rejects.toMatchObject(tooLong);
 });
 
 it('up refuses to end a guest at once', async () => {

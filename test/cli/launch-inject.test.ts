@@ -26,6 +26,11 @@ afterEach(async () => {
   remove();
 });
 
+const handle = await fs.promises.open('/dev/null');
+/** What all files that are open in this way do. */
+const fileHandle = Object.getPrototypeOf(handle) as fs.promises.FileHandle;
+await handle.close();
+
 async function serve(launched: LaunchedGuest): Promise<QmpGuest> {
   const served = await serveGuest(owner.folder, owner.platform, launched);
   open.push(served);
@@ -115,6 +120,29 @@ describe('launch inject', () => {
     expect(await owner.inject('next', third.qmp)).toMatchObject({ status: 0 });
   });
 
+  it('writes its audit down for good, the name of the file too', async () => {
+    const { qmp } = await serve(owner.launch('launch'));
+    const synced: string[] = [];
+    const sync = fileHandle.sync;
+    const seeing = vi.spyOn(fileHandle, 'sync').mockImplementation(function (this: fs.promises.FileHandle) {
+      synced.push(path.relative(owner.folder, fs.readlinkSync(`/proc/self/fd/${this.fd}`)));
+      return Reflect.apply(sync, this, []);
+    });
+    const ran = await owner.inject('launch', qmp, '--no-resume').finally(() => seeing.mockRestore());
+    expect(ran.status, ran.stderr).toBe(0);
+    const first = synced.indexOf('launch/audit.jsonl');
+    expect(synced.slice(first, first + 2)).toEqual(['launch/audit.jsonl', 'launch']);
+  });
+
+  it('refuses another guest also where it cannot write that down', async () => {
+    const { qmp } = await serve(owner.launch('launch', { vcpus: 3 }));
+    fs.mkdirSync(path.join(owner.folder, 'launch/audit.jsonl'));
+    expect(await owner.inject('launch', qmp)).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/not the expected one.*\n.*hint: .*; also, cannot write .*audit\.jsonl: is a dir/),
+    });
+  });
+
   it('needs its packet for a second try', async () => {
     const { qmp } = await serve(owner.launch('launch'));
     expect(await owner.inject('launch', qmp, '--no-resume')).toMatchObject({ status: 0 });
@@ -175,17 +203,37 @@ describe('launch inject', () => {
     fs.mkdirSync(path.join(owner.folder, 'launch/audit.jsonl'));
     expect(await owner.inject('launch', qmp)).toMatchObject({
       status: 5,
-      stderr: expect.stringMatching(/audit\.jsonl: is a directory\n.*hint: a file is needed there, not a folder\n$/),
+      stderr: expect.stringMatching(
+        /audit\.jsonl: is a directory\n.*hint: a file is needed there, not a folder; no secret has left, but the record is spent: when that is mended, run the same command again/,
+      ),
     });
     expect(used()).toBe(true);
     // Nor does the packet that is there now leave before that is written down.
     expect(await owner.inject('launch', qmp)).toMatchObject({ status: 5 });
     expect(inMemory(launched)).toBe(false);
     fs.rmdirSync(path.join(owner.folder, 'launch/audit.jsonl'));
-    expect(await owner.inject('launch', qmp, '--no-resume')).toMatchObject({ status: 0 });
+    const sent = await owner.inject('launch', qmp, '--no-resume');
+    expect(sent).toMatchObject({ status: 0, stdout: expect.stringMatching(/^packet +injected$/m) });
+    expect(sent.stderr).toContain('the packet of the earlier run is sent: no secret is read anew');
     expect(owner.audit('launch')).toEqual(['sealed', 'injected']);
     const sealed = JSON.parse(owner.read('launch/audit.jsonl').split('\n')[0] ?? '');
     expect(sealed).toMatchObject({ digest: expect.stringMatching(/^[0-9a-f]{64}$/), secrets: [expect.any(String)] });
+  });
+
+  it.each([
+    ['injected', 'the guest has its secret and is still paused; the record is spent'],
+    ['resumed', 'the guest has its secret and runs: nothing else is left to do'],
+  ])('says where the guest stands when the line that says %s cannot be written', async (event, hint) => {
+    const { qmp } = await serve(owner.launch('launch'));
+    const appendFile = fileHandle.appendFile;
+    const failing = vi.spyOn(fileHandle, 'appendFile').mockImplementation(function (this: unknown, text: unknown) {
+      if (`${text}`.includes(`"event":"${event}"`))
+        return Promise.reject(Object.assign(new Error('x'), { code: 'ENOSPC' }));
+      return Reflect.apply(appendFile, this, [text]);
+    });
+    const ran = await owner.inject('launch', qmp).finally(() => failing.mockRestore());
+    expect(ran).toMatchObject({ status: 5, stderr: expect.stringContaining(`; ${hint}`) });
+    expect(await owner.inject('launch', qmp)).toMatchObject({ status: 0 });
   });
 
   it.each([
@@ -239,7 +287,9 @@ describe('launch inject', () => {
     save({ secret: Buffer.alloc(64).toString('base64') });
     expect(await owner.inject('launch', qmp)).toMatchObject({
       status: 1,
-      stderr: expect.stringContaining('fw_error=11'),
+      stderr: expect.stringMatching(
+        /fw_error=11.*\n.*hint: .*; the record is spent, and its one packet is for the guest/,
+      ),
     });
     save({ gpa: 0x810008 });
     expect(await owner.inject('launch', qmp)).toMatchObject({
@@ -338,7 +388,11 @@ esac
   it('says where the packet could not be put', async () => {
     ready(owner.launch('launch').measurement);
     vi.stubEnv('TMPDIR', path.join(owner.folder, 'nowhere'));
-    expect(await inject().finally(() => vi.unstubAllEnvs())).toMatch(/^io: cannot write .*nowhere: no such file/);
+    expect(await inject().finally(() => vi.unstubAllEnvs())).toMatch(
+      /^io: cannot write .*nowhere: no such file.*; hint: .*set TMPDIR .*; no secret has left, and the record is as it was/,
+    );
+    expect(used()).toBe(false);
+    expect(await inject()).toBe('done');
   });
 
   it.each([
@@ -359,6 +413,21 @@ esac
     expect(used()).toBe(true);
     fs.rmSync(path.join(bin, 'refuse'));
     expect(await inject()).toBe('done');
+  });
+
+  it('finds what counts in all that virsh and its ssh say', async () => {
+    const much = (line: string) => `${'banner\n'.repeat(500)}${line}\n${'more of ssh\n'.repeat(500)}`;
+    ready(owner.launch('launch').measurement);
+    write('lost', much('error: failed to connect to the hypervisor'));
+    expect(await inject()).toMatch(
+      /^io: virsh has lost its host: error: failed to connect to the hypervisor; hint: no/,
+    );
+    expect(used()).toBe(false);
+    fs.rmSync(path.join(bin, 'lost'));
+    write('refuse', much("error: SEV: failed to inject secret ret=-5 fw_error=11 'Bad measurement'"));
+    expect(await inject()).toMatch(
+      /^mismatch: the platform refuses the packet: error: SEV: .*'; hint: .*record is spent/,
+    );
   });
 
   it('says of other failures, once the record is spent, that the same command is safe', async () => {

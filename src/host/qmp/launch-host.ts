@@ -18,6 +18,7 @@ export async function qmpHost(path: string): Promise<LaunchHost> {
     standing: async () => standingOf(await ask('query-sev')),
     measurement: async () => text(await ask('query-sev-launch-measure'), 'data'),
     api: async () => apiOf(await ask('query-sev')),
+    ready: async () => undefined,
     inject: async (packet) => {
       const { execute, arguments: given } = injectSecretCommand(packet, packet.gpa);
       await client.execute(execute, given).catch((error) => Promise.reject(refused(error)));

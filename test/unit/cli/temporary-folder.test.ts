@@ -3,6 +3,7 @@ import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { withTemporaryFolder } from '../../../src/cli/temporary-folder.ts';
 import { BootsealError } from '../../../src/core/errors.ts';
+import { ioError } from '../../../src/host/files.ts';
 import { scratch } from '../../cli/script.ts';
 
 let folder: string;
@@ -49,6 +50,29 @@ describe('withTemporaryFolder', () => {
       hint: expect.stringContaining('TMPDIR'),
     });
     expect(fs.readdirSync(folder)).toEqual([]);
+  });
+
+  it('says so too of what was told by name, wherever that was', async () => {
+    const told = (place: string) =>
+      withTemporaryFolder('x-', (made) => {
+        const cause = Object.assign(new Error('x'), { code: 'ENOSPC' });
+        return Promise.reject(ioError(cause, place === '' ? path.join(made, 'disk.img') : place, 'write'));
+      });
+    await expect(told('')).rejects.toMatchObject({
+      kind: 'io',
+      message: expect.stringMatching(/^cannot write .*x-\w+\/disk\.img: no space left/),
+      hint: expect.stringContaining('TMPDIR'),
+    });
+    await expect(told('/elsewhere')).rejects.toMatchObject({ hint: expect.not.stringContaining('TMPDIR') });
+  });
+
+  it('says of the largest size that a file may have that no other folder changes it', async () => {
+    const large = Object.assign(new Error('x'), { code: 'EFBIG' });
+    await expect(withTemporaryFolder('x-', () => Promise.reject(large))).rejects.toMatchObject({
+      kind: 'io',
+      message: `cannot write ${folder}: file too large`,
+      hint: expect.stringContaining('ulimit -f'),
+    });
   });
 
   it('leaves alone what failed elsewhere', async () => {

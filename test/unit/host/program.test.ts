@@ -130,10 +130,24 @@ describe('runProgram', () => {
     });
   });
 
-  it('says of SIGBUS what it is about: a file that was to grow, where no room is', async () => {
-    await expect(runProgram(program('sh'), { args: ['-c', 'kill -BUS $$'] })).rejects.toMatchObject({
-      message: 'sh failed (ended by SIGBUS)',
-      hint: expect.stringContaining('TMPDIR'),
+  it.each([
+    ['SIGBUS', 'kill -BUS $$', 'TMPDIR'],
+    ['SIGXFSZ', 'ulimit -f 1; exec head -c 1000000 /dev/zero > "$0"', 'ulimit -f'],
+  ])('says of %s what it is about: a file that was to grow, where no room is', async (signal, script, hint) => {
+    const args = ['-c', script, path.join(folder, 'file')];
+    await expect(runProgram(program('sh'), { args })).rejects.toMatchObject({
+      kind: 'io',
+      message: `sh failed (ended by ${signal})`,
+      hint: expect.stringContaining(hint),
+    });
+  });
+
+  it('keeps all that a failed program said, and tells the last of it', async () => {
+    const args = ['-c', 'seq 1000 >&2; exit 3'];
+    const lines = Array.from({ length: 1000 }, (_, i) => `${i + 1}\n`).join('');
+    await expect(runProgram(program('sh'), { args })).rejects.toMatchObject({
+      words: ': 997; 998; 999; 1000',
+      stderr: lines,
     });
   });
 
