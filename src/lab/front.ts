@@ -4,22 +4,20 @@
  */
 import * as net from 'node:net';
 import { BootsealError } from '../core/errors.ts';
-import { JsonStream, parseObject } from '../host/qmp/json-stream.ts';
+import { type JsonPiece, JsonStream, parseObject } from '../host/qmp/json-stream.ts';
 import { checkSocketPath } from '../host/socket-path.ts';
+import { argumentsOf, type Members, QmpFailure, type QmpInput, readInput } from './qmp-input.ts';
 
 /** A secret in base64 has 22 KiB; bytes. */
 const COMMAND_LIMIT = 1 << 20;
 const ANSWER_LIMIT = 1 << 24;
-/** Commands that a client may send ahead. */
+/** Commands that are read ahead of their answers; who sends more has to wait, as QEMU does it. */
 const AHEAD = 64;
 
 const SOCKET = 'choose a path in a folder of yours, that does not exist yet';
 
-/** Why a command fails, in QEMU's words. */
-export class QmpFailure extends Error {}
-
 /** The lab's own commands by name; each returns what stands under `return`, or throws {@link QmpFailure}. */
-export type FrontCommands = ReadonlyMap<string, (args: Readonly<Record<string, unknown>>) => unknown>;
+export type FrontCommands = ReadonlyMap<string, (args: Members) => unknown>;
 
 /** What a front needs. */
 export interface FrontOptions {
@@ -84,7 +82,7 @@ class Session {
   readonly #options: FrontOptions;
   readonly #fromClient = new JsonStream('QMP client', COMMAND_LIMIT);
   readonly #fromQemu = new JsonStream('QEMU', ANSWER_LIMIT);
-  readonly #queue: { kind: 'json' | 'garbage'; text: string }[] = [];
+  readonly #queue: JsonPiece[] = [];
   #negotiated = false;
   #answered: ((isReturn: boolean) => void) | undefined;
   #busy = false;
@@ -118,17 +116,16 @@ class Session {
   #relay(bytes: Uint8Array): void {
     for (const { text } of this.#fromQemu.feed(bytes)) {
       this.#client.write(`${text}\r\n`);
-      const message = parseObject(text) ?? {};
-      if ('return' in message || 'error' in message) this.#answered?.('return' in message);
+      const message = parseObject(text);
+      // An id of 1e999 comes back as inf, which is no JSON; events have none.
+      if (message === undefined || 'return' in message || 'error' in message)
+        this.#answered?.(message !== undefined && 'return' in message);
     }
   }
 
   #take(bytes: Uint8Array): void {
     this.#queue.push(...this.#fromClient.feed(bytes));
-    if (this.#queue.length > AHEAD)
-      throw new BootsealError('format', 'QMP client: too many commands ahead of their answers', {
-        hint: 'wait for answers before you send more',
-      });
+    if (this.#queue.length > AHEAD) this.#client.pause();
     if (!this.#busy) void this.#work();
   }
 
@@ -136,21 +133,24 @@ class Session {
     this.#busy = true;
     for (let piece = this.#queue.shift(); piece !== undefined; piece = this.#queue.shift()) {
       if (this.#client.destroyed) break;
-      const message = piece.kind === 'json' ? parseObject(piece.text) : undefined;
-      if (message === undefined)
-        this.#say({ error: { class: 'GenericError', desc: 'JSON parse error, expecting value' } });
-      else await this.#command(message, piece.text);
+      if (this.#queue.length <= AHEAD) this.#client.resume();
+      const input = outcomeOf(() => readInput(piece));
+      if ('failure' in input) this.#refuse(input.failure, undefined);
+      else await this.#command(input.value);
     }
     this.#busy = false;
   }
 
-  async #command(message: Record<string, unknown>, text: string): Promise<void> {
+  async #command({ message, text }: QmpInput): Promise<void> {
     const { execute, id } = message;
     const own = this.#negotiated && typeof execute === 'string' ? this.#options.commands.get(execute) : undefined;
     if (own !== undefined) return this.#answer(id, () => own(argumentsOf(message)));
     if (this.#negotiated && execute === 'cont') {
-      const failure = failureOf(() => this.#options.beforeCont());
-      if (failure !== undefined) return this.#answer(id, () => Promise.reject(failure));
+      const done = outcomeOf(() => {
+        checkCont(argumentsOf(message));
+        return this.#options.beforeCont();
+      });
+      if ('failure' in done) return this.#refuse(done.failure, id);
     }
     const isReturn = await this.#forward(text);
     if (execute === 'qmp_capabilities' && isReturn) this.#negotiated = true;
@@ -168,13 +168,17 @@ class Session {
   }
 
   async #answer(id: unknown, work: () => unknown): Promise<void> {
-    const own = id === undefined ? {} : { id };
     try {
-      this.#say({ return: (await work()) ?? {}, ...own });
+      this.#say({ return: (await work()) ?? {}, ...withId(id) });
     } catch (error) {
-      if (!(error instanceof QmpFailure || error instanceof BootsealError)) throw error;
-      this.#say({ error: { class: 'GenericError', desc: error.message }, ...own });
+      this.#refuse(error, id);
     }
+  }
+
+  /** Whatever went wrong, such as no room for the guest's memory, its client has to know. */
+  #refuse(error: unknown, id: unknown): void {
+    const desc = error instanceof Error ? error.message : String(error);
+    this.#say({ error: { class: 'GenericError', desc }, ...withId(id) });
   }
 
   #say(message: object): void {
@@ -182,16 +186,18 @@ class Session {
   }
 }
 
-function failureOf(work: () => void): unknown {
+const withId = (id: unknown) => (id === undefined ? {} : { id });
+
+function outcomeOf<T>(work: () => T): { readonly value: T } | { readonly failure: unknown } {
   try {
-    work();
-    return undefined;
-  } catch (error) {
-    return error;
+    return { value: work() };
+  } catch (failure) {
+    return { failure };
   }
 }
 
-function argumentsOf({ arguments: args = {} }: Record<string, unknown>): Record<string, unknown> {
-  if (typeof args === 'object' && args !== null && !Array.isArray(args)) return args as Record<string, unknown>;
-  throw new QmpFailure("QMP input member 'arguments' must be an object");
+/** What QEMU would refuse must not be told to the platform. */
+function checkCont(args: Members): void {
+  const [name] = Object.keys(args);
+  if (name !== undefined) throw new QmpFailure(`Parameter '${name}' is unexpected`);
 }

@@ -2,10 +2,11 @@
  * @module The QMP commands of SEV, answered from the lab's PSP with the schema and the words of a QEMU on SEV hardware (qemu/qemu
  * qapi/misc-target.json, target/i386/sev.c and monitor.c; qapi/qobject-input-visitor.c for arguments).
  */
-import { type FrontCommands, QmpFailure } from './front.ts';
+import type { FrontCommands } from './front.ts';
 import type { PspGuest } from './psp/guest.ts';
 import type { LabPlatform } from './psp/platform.ts';
 import { FirmwareError } from './psp/status.ts';
+import { QmpFailure } from './qmp-input.ts';
 
 /** What the commands speak about. */
 export interface SevMachine {
@@ -128,7 +129,7 @@ function check(
   for (const [name, kind] of Object.entries({ ...required, ...optional })) {
     const value = args[name];
     if (value === undefined) {
-      if (name in required) throw new QmpFailure(`Parameter '${name}' is missing`);
+      if (Object.hasOwn(required, name)) throw new QmpFailure(`Parameter '${name}' is missing`);
       continue;
     }
     const fits = kind === 'string' ? typeof value === 'string' : Number.isInteger(value);
@@ -139,7 +140,7 @@ function check(
         : `Parameter '${name}' expects uint64`,
     );
   }
-  const unknown = Object.keys(args).find((name) => !(name in required) && !(name in optional));
+  const unknown = Object.keys(args).find((name) => !Object.hasOwn(required, name) && !Object.hasOwn(optional, name));
   if (unknown !== undefined) throw new QmpFailure(`Parameter '${unknown}' is unexpected`);
   return args;
 }

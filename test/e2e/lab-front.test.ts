@@ -1,5 +1,6 @@
 /** The lab's QMP front against the real QEMU behind it: the same words where both can speak. */
 import * as fs from 'node:fs';
+import * as net from 'node:net';
 import * as path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { findProfile } from '../../src/core/measurement/profiles.ts';
@@ -48,6 +49,10 @@ describeWith(GUEST, "the lab's QMP", () => {
       ['query-sev-attestation-report', {}],
       ['query-sev-attestation-report', { mnonce: 7 }],
       ['query-sev', { a: 1 }],
+      ['query-sev', { toString: 1 }],
+      ['query-sev', JSON.parse('{"__proto__":1}')],
+      ['sev-inject-launch-secret', { 'packet-header': 'AAAA', secret: 'AAAA', constructor: 1 }],
+      ['cont', { a: 1 }],
       ['query-sev-capabilities', { a: 1 }],
       ['query-sev-launch-measure', { a: 1 }],
     ];
@@ -67,6 +72,50 @@ describeWith(GUEST, "the lab's QMP", () => {
     };
     try {
       expect(await ask(qmp)).toEqual(await ask(upstream));
+    } finally {
+      await machine.stop();
+    }
+  }, 60_000);
+
+  it('says to what no client should send what the QEMU behind it says', async () => {
+    const { machine, qmp, upstream } = await start();
+    const texts = [
+      "{'execute':'no-such','id':'a\"b'}",
+      '{"execute":"no-such","id":1e999}',
+      '{"execute":"toString"}',
+      '{"execute":"__proto__"}',
+      '{"execute":5,"id":1}',
+      '{"id":1}',
+      '{"execute":"query-sev","extra":1,"id":3}',
+      '{"execute":"query-sev","__proto__":{},"id":2}',
+      '{"execute":"query-sev","arguments":[],"id":6}',
+      '{"execute":"query-sev","execute":"query-sev","id":7}',
+      '{"execute":"cont","extra":1}',
+      '[]',
+      '5',
+      "'x'",
+    ];
+    const talk = (socket: string) =>
+      new Promise<unknown[]>((resolve, reject) => {
+        const client = net.createConnection({ path: socket });
+        let got = '';
+        client.on('error', reject);
+        client.on('data', (bytes: Buffer) => {
+          got += bytes.toString();
+          const lines = got.split('\r\n').slice(2, -1);
+          if (lines.length < texts.length) return;
+          client.destroy();
+          // Without the order of members, and with the id that is no JSON as it is.
+          resolve(lines.map((line) => (line.includes(': inf') ? line : JSON.parse(line))));
+        });
+        // QEMU reads eight ahead and lets the rest wait.
+        client.write(`{"execute":"qmp_capabilities"}\n${texts.join('\n')}\n`);
+      });
+    try {
+      const told = await talk(upstream);
+      expect(told).toHaveLength(texts.length);
+      expect(await talk(qmp)).toEqual(told);
+      expect(await talk(qmp)).toEqual(told);
     } finally {
       await machine.stop();
     }

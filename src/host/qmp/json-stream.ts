@@ -1,7 +1,10 @@
 /** @module JSON objects one after another in a stream of bytes, as QMP sends them: with or without line ends, in any pieces. */
 import { BootsealError } from '../../core/errors.ts';
 
-const QUOTE = 0x22;
+/** QEMU takes single quotes too (qobject/json-lexer.c). */
+const QUOTES = [0x22, 0x27];
+/** Below it no letter stands in a string. */
+const LETTERS = 0x20;
 const BACKSLASH = 0x5c;
 const OPENING = [0x7b, 0x5b];
 const CLOSING = [0x7d, 0x5d];
@@ -26,7 +29,8 @@ export class JsonStream {
   readonly #name: string;
   #piece: number[] = [];
   #depth = 0;
-  #inString = false;
+  /** The quote that ends the string; 0 outside. */
+  #quote = 0;
   #escaped = false;
   #inGarbage = false;
 
@@ -51,12 +55,14 @@ export class JsonStream {
   #ends(byte: number): boolean {
     // What begins as nothing known goes on to the end of its line.
     if (this.#depth === 0 && !OPENING.includes(byte)) this.#inGarbage = true;
+    // So does a string that is not ended on its line.
+    if (this.#quote !== 0 && byte < LETTERS) this.#inGarbage = true;
     if (this.#inGarbage) return byte === NEWLINE;
-    if (this.#inString) {
+    if (this.#quote !== 0) {
       if (this.#escaped) this.#escaped = false;
       else if (byte === BACKSLASH) this.#escaped = true;
-      else if (byte === QUOTE) this.#inString = false;
-    } else if (byte === QUOTE) this.#inString = true;
+      else if (byte === this.#quote) this.#quote = 0;
+    } else if (QUOTES.includes(byte)) this.#quote = byte;
     else if (OPENING.includes(byte)) this.#depth++;
     else if (CLOSING.includes(byte)) this.#depth--;
     if (this.#depth > MAX_DEPTH) throw this.#refusal(`a message is nested more than ${MAX_DEPTH} deep`);
@@ -68,6 +74,9 @@ export class JsonStream {
     const kind = this.#inGarbage ? 'garbage' : 'json';
     this.#piece = [];
     this.#inGarbage = false;
+    this.#depth = 0;
+    this.#quote = 0;
+    this.#escaped = false;
     return { kind, text };
   }
 

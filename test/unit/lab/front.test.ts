@@ -1,7 +1,8 @@
 import * as net from 'node:net';
 import * as path from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Front, openFront, QmpFailure } from '../../../src/lab/front.ts';
+import { type Front, openFront } from '../../../src/lab/front.ts';
+import { QmpFailure } from '../../../src/lab/qmp-input.ts';
 import { scratch } from '../../cli/script.ts';
 import { type Answer, fakeQemu, listen } from '../../fake-qmp.ts';
 
@@ -30,6 +31,12 @@ beforeEach(async () => {
     commands: new Map<string, (args: Readonly<Record<string, unknown>>) => unknown>([
       ['query-sev', (args) => ({ lab: true, args })],
       ['nothing', () => undefined],
+      [
+        'break',
+        () => {
+          throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+        },
+      ],
       [
         'fail',
         () => {
@@ -124,7 +131,71 @@ describe('the front', () => {
     expect(seen.filter((command) => command === 'cont')).toHaveLength(1);
   });
 
-  it.each(['nonsense', "{'execute':'query-sev'}", '{"execute":}', '[]', '{]', '}'])(
+  it('takes strings in single quotes, as QEMU does, and passes them on as JSON', async () => {
+    const texts = [
+      "{'execute':'query-sev','id':'a\"b\\'{','arguments':{\"it's\":1}}",
+      "{'execute':'query-status','id':\"a'\\'}\"}",
+      String.raw`{"execute":'query-sev',"id":"\\"}`,
+    ];
+    const answers = await talk([NEGOTIATE, ...texts], 5);
+    expect(answers.slice(2)).toEqual([
+      { return: { lab: true, args: { "it's": 1 } }, id: 'a"b\'{' },
+      { return: { real: 'query-status' }, id: "a''}" },
+      { return: { lab: true, args: {} }, id: '\\' },
+    ]);
+  });
+
+  it.each([
+    ['"extra":1,', "QMP input member 'extra' is unexpected"],
+    ['"toString":1,', "QMP input member 'toString' is unexpected"],
+    ['"__proto__":{"a":1},', "QMP input member '__proto__' is unexpected"],
+    ['"exec-oob":"query-sev",', "QMP input member 'exec-oob' is unexpected"],
+    ['"arguments":null,', "QMP input member 'arguments' must be an object"],
+  ])('refuses %s as QEMU does', async (member, desc) => {
+    for (const execute of ['query-sev', 'cont']) {
+      const answers = await talk([NEGOTIATE, `{"execute":"${execute}",${member}"id":{"__proto__":3}}`], 3);
+      expect(JSON.stringify(answers[2])).toBe(
+        JSON.stringify({ error: { class: 'GenericError', desc } }).replace(/}$/, ',"id":{"__proto__":3}}'),
+      );
+    }
+    expect(continued).toBe(0);
+  });
+
+  it('does not tell the platform of a cont that QEMU refuses', async () => {
+    const answers = await talk([NEGOTIATE, '{"execute":"cont","arguments":{"__proto__":1},"id":1}'], 3);
+    const desc = "Parameter '__proto__' is unexpected";
+    expect(answers[2]).toEqual({ error: { class: 'GenericError', desc }, id: 1 });
+    const twice = await talk([NEGOTIATE, '{"execute":"x","execute":"cont"}'], 3);
+    expect(twice[2]).toEqual({ error: { class: 'GenericError', desc: 'JSON parse error, duplicate key' } });
+    expect(continued).toBe(0);
+    expect(seen.filter((command) => command !== 'qmp_capabilities')).toEqual([]);
+    // The same name in two objects is none twice.
+    const nested = '{"execute":"query-sev","arguments":{"execute":{"id":1},"id":[{"id":1},{"id":2}]},"id":":"}';
+    expect((await talk([NEGOTIATE, nested], 3))[2]).toMatchObject({ return: { lab: true }, id: ':' });
+  });
+
+  it('passes on names that objects of its own language have', async () => {
+    const names = ['toString', '__proto__', 'constructor', 'hasOwnProperty'];
+    const answers = await talk([NEGOTIATE, ...names.map((name) => JSON.stringify({ execute: name }))], 6);
+    expect(answers.slice(2)).toEqual(names.map((name) => ({ return: { real: name } })));
+  });
+
+  it('lets a client send as far ahead as it likes, and answers everything in order', async () => {
+    const count = 3000;
+    const texts = Array.from({ length: count }, (_, id) => `{"execute":"query-sev","id":${id}}`);
+    const answers = await talk([NEGOTIATE, texts.join('')], count + 2);
+    expect(answers.slice(2).map((answer) => (answer as { id?: number }).id)).toEqual(texts.map((_, id) => id));
+  });
+
+  it('answers also what it did not expect itself, and goes on', async () => {
+    const answers = await talk([NEGOTIATE, '{"execute":"break","id":1}{"execute":"query-sev"}'], 4);
+    expect(answers.slice(2)).toMatchObject([
+      { error: { class: 'GenericError', desc: expect.stringContaining('no space left') }, id: 1 },
+      { return: { lab: true } },
+    ]);
+  });
+
+  it.each(['nonsense', '{"execute":}', '[]', '5', "'x'", '{]', '}', '{"execute":"query-sev', "{'execute':'a\tb'}"])(
     'goes on after %s',
     async (text) => {
       const answers = await talk([NEGOTIATE, `${text}\n`, '{"execute":"query-sev"}'], 4);
