@@ -54,8 +54,12 @@ export type { Hashes, RunningHash } from './core/hash.ts';
 export { type Belief, type BelievedFile, type Boot, type BootSlip, possibleBoots } from './core/identify/boots.ts';
 export {
   type BelievedFirmware,
+  type BelievedSvsm,
   type FirmwareCandidate,
+  type FirmwareSlip,
   firmwareCandidates,
+  firmwareSlips,
+  type SvsmCandidate,
 } from './core/identify/firmware-candidates.ts';
 export {
   type FoundLaunch,
@@ -64,6 +68,7 @@ export {
   type RuledOut,
   type SearchOutcome,
 } from './core/identify/identify.ts';
+export type { Reordering, SectionOrder } from './core/identify/section-order.ts';
 export type { VcpuCandidate, VcpuScope } from './core/identify/vcpu-candidates.ts';
 export type { IdBlockDirective, InsertDirective, PageDirective, VcpuDirective } from './core/igvm/directives.ts';
 export { type IgvmFile, type IgvmPlatform, parseIgvm } from './core/igvm/file.ts';

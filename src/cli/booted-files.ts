@@ -50,16 +50,7 @@ export async function bootedFiles(io: Io, options: BootedOptions): Promise<Boote
     return { hashes: undefined, cmdline: undefined, files: {} };
   }
   const cmdline = await commandLine(io, options);
-  const kernel = await hashInput(io, options.kernel);
-  if (kernel.file.bytes === 0) {
-    throw new BootsealError(
-      'usage',
-      'the kernel is empty, and QEMU starts none (hw/i386/x86-common.c, x86_load_linux)',
-      {
-        hint: 'give the file that QEMU gets as -kernel, or leave --kernel out',
-      },
-    );
-  }
+  const kernel = await hashKernel(io, options.kernel);
   remarkOnUnifiedKernel(io, kernel.head);
   const initrd = options.initrd === undefined ? undefined : await hashInput(io, options.initrd);
   const hashes = {
@@ -147,4 +138,13 @@ export async function commandLine(io: Io, options: BootedOptions): Promise<Uint8
     remark(io, 'warning', `the command line ends in a newline, which is measured${way}`);
   }
   return cmdline;
+}
+
+/** Hashes a kernel; throws `usage` for one that is empty. */
+export async function hashKernel(io: Io, file: string): ReturnType<typeof hashInput> {
+  const kernel = await hashInput(io, file);
+  if (kernel.file.bytes > 0) return kernel;
+  throw new BootsealError('usage', 'the kernel is empty, and QEMU starts none (hw/i386/x86-common.c, x86_load_linux)', {
+    hint: 'give the file that QEMU gets as -kernel, or leave --kernel out',
+  });
 }

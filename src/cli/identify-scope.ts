@@ -1,19 +1,20 @@
 /** @module The options of `identify` that say what the owner believes, and how far to look around it. */
 import type { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
+import { MAX_FIRMWARE_BYTES } from '../core/firmware/firmware.ts';
 import { type Boot, possibleBoots } from '../core/identify/boots.ts';
-import { type FirmwareCandidate, firmwareCandidates } from '../core/identify/firmware-candidates.ts';
+import { type BelievedSvsm, type FirmwareCandidate, firmwareCandidates } from '../core/identify/firmware-candidates.ts';
 import type { VcpuScope } from '../core/identify/vcpu-candidates.ts';
 import { cpuModel, cpuSignature, knownSignatures, modelsOfSignature } from '../core/measurement/cpu-models.ts';
 import { checkFeatures } from '../core/measurement/features.ts';
 import type { Cpu } from '../core/measurement/measure.ts';
-import { findProfile, PROFILES } from '../core/measurement/profiles.ts';
+import { findProfile, PROFILES, type Profile, SNP_MEASURE_SVSM } from '../core/measurement/profiles.ts';
 import { MAX_VCPUS } from '../core/measurement/vcpus.ts';
 import { MOST_THREADS } from '../host/identify/search-in-threads.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
-import { commandLine, hashInput } from './booted-files.ts';
+import { commandLine, hashInput, hashKernel } from './booted-files.ts';
 import { readFirmware } from './firmware-input.ts';
-import type { Io } from './io.ts';
+import { type Io, readInput } from './io.ts';
 import { parseBigUnsigned, parseUnsigned } from './numbers.ts';
 
 /** What commander makes of the options. */
@@ -27,6 +28,8 @@ export interface ScopeOptions {
   readonly cpu?: string;
   readonly cpuSignature?: string;
   readonly profile?: string;
+  readonly svsm?: readonly string[];
+  readonly varsSize?: string;
   readonly vmsaFeatures?: string;
   readonly threads?: string;
 }
@@ -61,6 +64,8 @@ export function addScopeOptions(command: Command): Command {
     .option('--cpu <names>', "QEMU's -cpu models to look at: EPYC-v4,EPYC-Milan (default: all)")
     .option('--cpu-signature <list>', 'CPUID signatures to look at instead')
     .option('--profile <names>', `profiles to look at: ${PROFILES.map(({ name }) => name).join(',')} (default: all)`)
+    .option('--svsm <file>', 'COCONUT SVSM binary that may run below the firmware (repeatable)', collect)
+    .option('--vars-size <list>', 'with --svsm: sizes of the variable store between them (default: the usual ones)')
     .option('--vmsa-features <list>', 'SEV_FEATURES to look at (default: with and without DebugSwap and SecureTSC)')
     .option('--threads <n>', 'processors to search on (default: all)');
 }
@@ -68,7 +73,7 @@ export function addScopeOptions(command: Command): Command {
 /** Reads the files and returns where to search; throws `usage`, `io`, and `format` for firmware with broken tables. */
 export async function readScope(io: Io, options: ScopeOptions): Promise<Scope> {
   const vcpus: VcpuScope = {
-    profiles: options.profile === undefined ? PROFILES : options.profile.split(',').map(findProfile),
+    profiles: chosenProfiles(options),
     cpus: chosenCpus(options),
     features: options.vmsaFeatures?.split(',').map(parseFeatures) ?? FEATURES,
     mostVcpus: mostVcpus(options.vcpus),
@@ -79,12 +84,31 @@ export async function readScope(io: Io, options: ScopeOptions): Promise<Scope> {
     firmware.push({ name, ...measured });
   }
   return {
-    firmware: firmwareCandidates(firmware),
+    firmware: firmwareCandidates(firmware, await believedSvsms(io, options)),
     boots: await believedBoots(io, options),
     vcpus,
     threads: threads(options),
   };
 }
+
+/** With an SVSM also what no host does and a well-known tool predicts. */
+function chosenProfiles({ profile: names, svsm }: ScopeOptions): readonly Profile[] {
+  if (names !== undefined) return names.split(',').map(findProfile);
+  return svsm === undefined ? PROFILES : [...PROFILES, SNP_MEASURE_SVSM];
+}
+
+async function believedSvsms(io: Io, { svsm: files = [], varsSize }: ScopeOptions): Promise<readonly BelievedSvsm[]> {
+  if (varsSize !== undefined && files.length === 0) {
+    throw new BootsealError('usage', '--vars-size goes with --svsm', { hint: 'give --svsm too, or leave it out' });
+  }
+  const varsSizes = varsSize?.split(',').map((text) => parseUnsigned(text, '--vars-size', 2 ** 32)) ?? VARS_SIZES;
+  const svsms = [];
+  for (const name of files) svsms.push({ name, image: await readInput(io, name, MAX_FIRMWARE_BYTES), varsSizes });
+  return svsms;
+}
+
+/** Of 4 MiB builds, of smaller ones, and none: a build whose variables are in the firmware that is given. */
+const VARS_SIZES = [0x84000, 0x20000, 0];
 
 /** Bit 0 says which platform the word is for. */
 function parseFeatures(text: string): bigint {
@@ -131,10 +155,9 @@ async function believedBoots(io: Io, options: ScopeOptions): Promise<readonly Bo
   const cmdlines: Uint8Array[] = [];
   for (const text of cmdline) cmdlines.push(await commandLine(io, { cmdline: text }));
   for (const file of cmdlineFile) cmdlines.push(await commandLine(io, { cmdlineFile: file }));
-  const files = async (names: readonly string[]) => {
-    const hashed = [];
-    for (const name of names) hashed.push({ name, sha256: (await hashInput(io, name)).hash });
-    return hashed;
-  };
-  return possibleBoots({ kernels: await files(kernel), initrds: await files(initrd), cmdlines }, nodeHashes);
+  const kernels = [];
+  for (const name of kernel) kernels.push({ name, sha256: (await hashKernel(io, name)).hash });
+  const initrds = [];
+  for (const name of initrd) initrds.push({ name, sha256: (await hashInput(io, name)).hash });
+  return possibleBoots({ kernels, initrds, cmdlines }, nodeHashes);
 }

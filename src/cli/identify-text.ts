@@ -1,19 +1,31 @@
 /** @module What `identify` found, in words and as the commands that give the same digest. */
+import { SEV_SECTION_NAMES } from '../core/firmware/sev-metadata.ts';
 import { bytesToHex } from '../core/hex.ts';
 import { SLIP_TEXTS } from '../core/identify/boots.ts';
-import type { FirmwareCandidate } from '../core/identify/firmware-candidates.ts';
+import { type FirmwareCandidate, firmwareSlips } from '../core/identify/firmware-candidates.ts';
 import type { FoundLaunch } from '../core/identify/identify.ts';
+import { ORDER_TEXTS } from '../core/identify/section-order.ts';
 import { modelsOfSignature } from '../core/measurement/cpu-models.ts';
 import { featureNames } from '../core/measurement/features.ts';
+import { SNP_MEASURE_SVSM } from '../core/measurement/profiles.ts';
 
 /** Returns each difference from what the owner believes, one sentence each. */
-export function differences({ firmware, boot }: FoundLaunch): readonly string[] {
+export function differences({ firmware, boot, vcpu }: FoundLaunch): readonly string[] {
   const code =
     firmware.leftOut === 0
       ? []
       : [`only the code part of ${firmware.name} is measured, without its ${firmware.leftOut} bytes of variable store`];
-  return [...code, ...boot.slips.map((slip) => SLIP_TEXTS[slip])];
+  const order =
+    firmware.reordering === undefined
+      ? []
+      : [`the sections of the SEV metadata come in another order, ${ORDER_TEXTS[firmware.reordering.order]}`];
+  const missing = firmware.svsmMissing === true ? ['no SVSM runs below the firmware'] : [];
+  const unreal = vcpu?.profile === SNP_MEASURE_SVSM ? [NO_HOST] : [];
+  return [...code, ...order, ...missing, ...unreal, ...boot.slips.map((slip) => SLIP_TEXTS[slip])];
 }
+
+const NO_HOST =
+  'no host does this: the digest is a prediction of sev-snp-measure up to 0.0.13 in its mode snp:svsm, which loses half of the floating-point state';
 
 /** Returns the launch in one line. */
 export function describeFinding({ platform, vcpu }: FoundLaunch): string {
@@ -40,7 +52,11 @@ function inBrackets(names: readonly string[]): string {
 /** Returns the lines of shell that print the digest; the last is the `measure` command. */
 export function reproduction({ platform, firmware, boot, vcpu }: FoundLaunch): readonly string[] {
   const preparation: string[] = [];
-  const words = ['bootseal', 'measure', platform, '--firmware', codeFile(firmware, preparation)];
+  const words = ['bootseal', 'measure', platform, '--firmware', firmwareFile(firmware, preparation)];
+  if (firmware.svsm !== undefined) {
+    words.push('--svsm', firmware.svsm.name, '--vars-size', `${firmware.svsm.varsSize}`);
+  }
+  if (platform === 'snp' && hasUnknownSections(firmware)) words.push('--unknown-sections', 'zero');
   if (boot.kernel !== undefined) words.push('--kernel', boot.kernel);
   if (boot.initrd !== undefined) words.push('--initrd', boot.initrd);
   if (boot.cmdline !== undefined && boot.cmdline.length > 0) words.push(...cmdlineWords(boot.cmdline, preparation));
@@ -54,19 +70,32 @@ export function reproduction({ platform, firmware, boot, vcpu }: FoundLaunch): r
   return [...preparation, words.map(quoted).join(' ')];
 }
 
-/** Without the variable store, the code part has to be cut out first. */
-function codeFile({ name, leftOut }: FirmwareCandidate, preparation: string[]): string {
-  if (leftOut === 0) return name;
-  preparation.push(`tail -c +${leftOut + 1} ${quoted(name)} > code.fd`);
-  return 'code.fd';
+/** `measure` refuses them unless it is told what to make of them. */
+function hasUnknownSections({ measured, svsm }: FirmwareCandidate): boolean {
+  const { sevSections = [] } = svsm?.firmware ?? measured.firmware;
+  return sevSections.some(({ type }) => SEV_SECTION_NAMES[type] === undefined);
 }
+
+/** What is measured of the file goes into a new one first: without the variable store, or with the metadata in the other order. */
+function firmwareFile({ name, leftOut, reordering }: FirmwareCandidate, preparation: string[]): string {
+  if (leftOut === 0 && reordering === undefined) return name;
+  const file = leftOut === 0 ? 'reordered.fd' : 'code.fd';
+  preparation.push(leftOut === 0 ? `cp ${quoted(name)} ${file}` : `tail -c +${leftOut + 1} ${quoted(name)} > ${file}`);
+  if (reordering !== undefined) {
+    const { at, bytes } = reordering;
+    preparation.push(`printf '${escaped(bytes)}' | dd of=${file} bs=1 seek=${at} conv=notrunc 2>/dev/null`);
+  }
+  return file;
+}
+
+/** For printf, which POSIX gives no hexadecimal digits. */
+const escaped = (bytes: Uint8Array) => Array.from(bytes, (byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
 
 /** What a shell cannot be given readably in a word goes through a file. */
 function cmdlineWords(cmdline: Uint8Array, preparation: string[]): readonly string[] {
   const plain = cmdline.every((byte) => byte >= 0x20 && byte <= 0x7e);
   if (plain) return ['--cmdline', Buffer.from(cmdline).toString('latin1')];
-  const escaped = Array.from(cmdline, (byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
-  preparation.push(`printf '${escaped}' > cmdline.bin`);
+  preparation.push(`printf '${escaped(cmdline)}' > cmdline.bin`);
   return ['--cmdline-file', 'cmdline.bin'];
 }
 
@@ -87,10 +116,28 @@ export function findingJson(finding: FoundLaunch): unknown {
     cpu: vcpu?.cpu?.name ?? null,
     cpuSignature: vcpu?.cpu === undefined ? null : hex(vcpu.cpu.signature),
     vmsaFeatures: vcpu === undefined ? null : hex(vcpu.features),
-    firmware: { file: firmware.name, leftOut: firmware.leftOut },
+    ...firmwareJson(firmware),
     kernel: boot.kernel ?? null,
     initrd: boot.initrd ?? null,
     cmdline: boot.cmdline === undefined ? null : bytesToHex(boot.cmdline),
-    slips: [...(firmware.leftOut === 0 ? [] : ['firmware-code-only']), ...boot.slips],
+    slips: [...firmwareSlips(firmware), ...boot.slips],
   };
+}
+
+/** Returns a firmware as JSON, and what runs below it. */
+export function firmwareJson({ name, leftOut, reordering, svsm }: FirmwareCandidate): object {
+  return {
+    firmware: { file: name, leftOut, sectionOrder: reordering?.order ?? null },
+    svsm: svsm === undefined ? null : { file: svsm.name, varsSize: svsm.varsSize },
+  };
+}
+
+/** Returns a firmware in words. */
+export function firmwareText({ name, leftOut, reordering, svsm }: FirmwareCandidate): string {
+  const parts = [
+    ...(leftOut === 0 ? [] : ['code part']),
+    ...(reordering === undefined ? [] : ['other order of sections']),
+    ...(svsm === undefined ? [] : [`${svsm.name} below it, with ${svsm.varsSize} bytes of variable store`]),
+  ];
+  return parts.length === 0 ? name : `${name} (${parts.join('; ')})`;
 }

@@ -8,7 +8,14 @@ import { withSignals } from '../host/signals.ts';
 import { addApiOptions } from './api-options.ts';
 import { type Evidence, type MeasurementOptions, readEvidence } from './identify-evidence.ts';
 import { addScopeOptions, readScope, type Scope, type ScopeOptions } from './identify-scope.ts';
-import { describeFinding, differences, findingJson, reproduction } from './identify-text.ts';
+import {
+  describeFinding,
+  differences,
+  findingJson,
+  firmwareJson,
+  firmwareText,
+  reproduction,
+} from './identify-text.ts';
 import { type Io, remark } from './io.ts';
 import { ERASE } from './progress.ts';
 
@@ -97,8 +104,7 @@ function covered({
     `covered    ${evidence.platforms.join(', ')}: ${scope.firmware.length} firmware, ${scope.boots.length} ways to boot, profiles ${profiles.map(({ name }) => name).join(', ')}`,
     `covered    1 to ${mostVcpus} vCPUs, ${cpus.length} CPU signatures, features ${features.map(hex).join(', ')}`,
     ...answer.ruledOut.map(
-      ({ firmware, platform, reason }) =>
-        `ruled out  ${firmware.name}${firmware.leftOut === 0 ? '' : ' (code part)'} for ${platform}: ${reason}`,
+      ({ firmware, platform, reason }) => `ruled out  ${firmwareText(firmware)} for ${platform}: ${reason}`,
     ),
   ];
 }
@@ -129,7 +135,7 @@ function toJson({ answer, stopped, evidence, scope }: Outcome & { evidence: Evid
       mostVcpus: scope.vcpus.mostVcpus,
     },
     ruledOut: ruledOut.map(({ firmware, platform, reason }) => ({
-      firmware: { file: firmware.name, leftOut: firmware.leftOut },
+      ...firmwareJson(firmware),
       platform,
       reason,
     })),

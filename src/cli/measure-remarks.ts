@@ -13,6 +13,9 @@ export function checkFirmware(
   { firmware, image }: MeasuredFirmware,
   options: MeasureOptions,
 ): void {
+  if (profile.svsm === 'always') {
+    remark(io, 'warning', `profile ${profile.name} describes no host: no platform reports this digest`);
+  }
   // Of a descriptor only SNP can be measured, which says so itself.
   if (image === undefined && platform !== 'snp') return;
   const { answer, reason } = checkStart(firmware, platform);

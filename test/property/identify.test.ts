@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { findSnpReport } from '../../src/core/attestation/snp-report.ts';
 import { BootsealError } from '../../src/core/errors.ts';
 import { type Boot, possibleBoots } from '../../src/core/identify/boots.ts';
-import { firmwareCandidates } from '../../src/core/identify/firmware-candidates.ts';
+import { type FirmwareCandidate, firmwareCandidates } from '../../src/core/identify/firmware-candidates.ts';
 import { identify, type Question } from '../../src/core/identify/identify.ts';
 import type { VcpuCandidate } from '../../src/core/identify/vcpu-candidates.ts';
 import { firmwareOf, measure, type Platform } from '../../src/core/measurement/measure.ts';
-import { findProfile, PROFILES } from '../../src/core/measurement/profiles.ts';
+import { findProfile, PROFILES, SNP_MEASURE_SVSM } from '../../src/core/measurement/profiles.ts';
 import { nodeHashes } from '../../src/host/node-hashes.ts';
 import { fixture } from '../fixtures.ts';
 
@@ -27,17 +27,25 @@ function answer(question: Question) {
   }
 }
 
+/** The firmware as it is and in the other order of sections, with an SVSM at two places below it and without. */
+const guests = firmwareCandidates(
+  [{ name: 'fw', ...firmware }],
+  [{ name: 'svsm', image: fixture('sev-snp-measure/svsm.bin'), varsSizes: [0, 0x84000] }],
+);
+
 /** A launch of this guest, as `measure` is asked for it. */
 interface Launch {
   readonly platform: Platform;
+  readonly firmware: FirmwareCandidate;
   readonly boot: Boot | undefined;
   readonly vcpu: Partial<VcpuCandidate & { readonly count: number }> | undefined;
 }
 
-function digestOf({ platform, boot, vcpu }: Launch): Uint8Array | undefined {
+function digestOf({ platform, firmware: { measured, svsm }, boot, vcpu }: Launch): Uint8Array | undefined {
   const request = {
     platform,
-    firmware,
+    firmware: measured,
+    svsm,
     kernel: boot?.hashes,
     profile: vcpu?.profile ?? findProfile('qemu'),
     vcpus: [vcpu?.count ?? 1],
@@ -54,17 +62,24 @@ const truth = fc
   })
   .chain(({ platform, cmdline }) => {
     const boots = possibleBoots({ ...belief, cmdlines: [Buffer.from(cmdline)] }, nodeHashes);
-    const profiles = PROFILES.filter(({ platforms }) => platform === 'sev' || platforms.includes(platform));
-    return fc.record({
-      platform: fc.constant(platform),
-      boots: fc.constant(boots),
-      boot: fc.constantFrom(...boots),
-      vcpu: fc.record({
-        profile: fc.constantFrom(...profiles),
-        cpu: fc.constantFrom(...cpus),
-        count: fc.integer({ min: 1, max: 6 }),
-        features: fc.constantFrom(...(platform === 'snp' ? [0x1n, 0x21n] : [0x0n, 0x20n])),
-      }),
+    const hosts = PROFILES.filter(({ platforms }) => platform === 'sev' || platforms.includes(platform));
+    const possible = guests.filter(({ svsm }) => svsm === undefined || platform === 'snp');
+    return fc.constantFrom(...possible).chain((guest) => {
+      const svsmHosts = [...hosts, SNP_MEASURE_SVSM].filter(({ svsm }) => svsm !== 'no');
+      const profiles = guest.svsm === undefined ? hosts : svsmHosts;
+      const bootable = boots.filter(({ hashes }) => guest.svsm === undefined || hashes === undefined);
+      return fc.record({
+        platform: fc.constant(platform),
+        firmware: fc.constant(guest),
+        boots: fc.constant(boots),
+        boot: fc.constantFrom(...bootable),
+        vcpu: fc.record({
+          profile: fc.constantFrom(...profiles),
+          cpu: fc.constantFrom(...cpus),
+          count: fc.integer({ min: 1, max: 6 }),
+          features: fc.constantFrom(...(platform === 'snp' ? [0x1n, 0x21n] : [0x0n, 0x20n])),
+        }),
+      });
     });
   });
 
@@ -76,9 +91,9 @@ describe('identify', () => {
         const { finding } = answer({
           matches: (value) => Buffer.compare(value, digest) === 0,
           platforms: launch.platform === 'snp' ? ['snp'] : ['sev', 'sev-es'],
-          firmware: firmwareCandidates([{ name: 'fw', ...firmware }]),
+          firmware: guests,
           boots,
-          vcpus: { profiles: PROFILES, cpus, features, mostVcpus: 6 },
+          vcpus: { profiles: [...PROFILES, SNP_MEASURE_SVSM], cpus, features, mostVcpus: 6 },
         });
         expect(finding?.platform).toBe(launch.platform);
         expect(finding === undefined ? undefined : digestOf(finding)).toEqual(digest);
@@ -99,8 +114,8 @@ describe('identify', () => {
     });
     expect(result.finding).toBeUndefined();
     expect(result.ruledOut).toEqual([]);
-    // 9 boots: one digest for SEV; for SEV-ES 5 states and for SNP 9, each with 2 words of features and 1 to 6 vCPUs.
-    expect(result.tried).toBe(9 * (1 + 5 * 2 * 6 + 9 * 2 * 6));
+    // 9 boots of the firmware in 2 orders: one digest for SEV; for SEV-ES 5 states and for SNP 9, each with 2 words of features and 1 to 6 vCPUs.
+    expect(result.tried).toBe(2 * 9 * (1 + 5 * 2 * 6 + 9 * 2 * 6));
     expect(seen.size).toBeLessThanOrEqual(result.tried);
   });
 });

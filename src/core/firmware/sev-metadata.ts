@@ -21,6 +21,10 @@ const Header = layout('SEV metadata', {
 
 const Section = layout('SEV metadata section', { gpa: u32le, size: u32le, type: u32le });
 
+/** Bytes of the header that the sections follow, and of each of them. */
+export const SEV_HEADER_SIZE: number = Header.size;
+export const SEV_SECTION_SIZE: number = Section.size;
+
 /**
  * Returns the sections in file order. `fromEnd` is the footer's offset of the header, in bytes from the end of the image. Throws
  * `format` for a header that is not there, not version 1, or whose length and count disagree.

@@ -2,6 +2,8 @@
 import { BootsealError } from '../errors.ts';
 import { parseFirmware } from '../firmware/firmware.ts';
 import type { MeasuredFirmware } from '../measurement/measure.ts';
+import { placeSvsm, type Svsm } from '../measurement/svsm.ts';
+import { type Reordering, reordered, reordering } from './section-order.ts';
 
 /** A firmware file that the owner believes in. */
 export interface BelievedFirmware extends MeasuredFirmware {
@@ -14,6 +16,43 @@ export interface FirmwareCandidate {
   readonly measured: MeasuredFirmware;
   /** Bytes at the start of the file that are left out: the variable store, when the host loaded only the code behind it. */
   readonly leftOut: number;
+  /** What is changed in what is left, when the host loaded a build with the metadata in another order. */
+  readonly reordering?: Reordering | undefined;
+  /** Undefined when nothing runs below the firmware. */
+  readonly svsm?: SvsmCandidate | undefined;
+  /** Set where the owner believes in an SVSM, and there is none. */
+  readonly svsmMissing?: boolean | undefined;
+}
+
+/** An SVSM and where it may lie. */
+export interface SvsmCandidate extends Svsm {
+  readonly name: string;
+  /** Bytes of the variable store between it and the firmware. */
+  readonly varsSize: number;
+}
+
+/** An SVSM file that the owner believes in. */
+export interface BelievedSvsm {
+  readonly name: string;
+  readonly image: Uint8Array;
+  /** Sizes of variable stores to look at, bytes. */
+  readonly varsSizes: readonly number[];
+}
+
+/** One way in which a firmware differs from what the owner believes. */
+export type FirmwareSlip = 'firmware-code-only' | 'firmware-section-order' | 'svsm-missing';
+
+/** Returns in which ways a candidate differs from the file. */
+export function firmwareSlips({
+  leftOut,
+  reordering: changed,
+  svsmMissing,
+}: FirmwareCandidate): readonly FirmwareSlip[] {
+  return [
+    ...(leftOut === 0 ? [] : ['firmware-code-only' as const]),
+    ...(changed === undefined ? [] : ['firmware-section-order' as const]),
+    ...(svsmMissing === true ? ['svsm-missing' as const] : []),
+  ];
 }
 
 /** Bytes of the variable store at the start of a whole OVMF image of that size (edk2 OvmfPkg/Include/Fdf/OvmfPkgDefines.fdf.inc). */
@@ -23,10 +62,41 @@ const VARIABLE_STORES: ReadonlyMap<number, number> = new Map([
   [0x400000, 0x84000],
 ]);
 
-/** Returns the files as they are first, then the code part of those that are whole images. */
-export function firmwareCandidates(believed: readonly BelievedFirmware[]): readonly FirmwareCandidate[] {
+/**
+ * Returns the files as they are first, then the code part of those that are whole images, then all in the other order of metadata; with
+ * SVSMs, each with each of them and then all without. Throws `format` for what is no SVSM, `usage` when one has no room.
+ */
+export function firmwareCandidates(
+  believed: readonly BelievedFirmware[],
+  svsms: readonly BelievedSvsm[] = [],
+): readonly FirmwareCandidate[] {
+  const all = withoutSvsm(believed);
+  if (svsms.length === 0) return all;
+  const placed = all.flatMap((candidate) => svsms.flatMap((svsm) => withSvsm(candidate, svsm)));
+  return [...placed, ...all.map((candidate) => ({ ...candidate, svsmMissing: true }))];
+}
+
+function withSvsm(
+  candidate: FirmwareCandidate,
+  { name, image, varsSizes }: BelievedSvsm,
+): readonly FirmwareCandidate[] {
+  return varsSizes.map((varsSize) => {
+    const svsm = { ...placeSvsm(image, candidate.measured.firmware, varsSize), name, varsSize };
+    return { ...candidate, svsm };
+  });
+}
+
+function withoutSvsm(believed: readonly BelievedFirmware[]): readonly FirmwareCandidate[] {
   const whole = believed.map(({ name, ...measured }) => ({ name, measured, leftOut: 0 }));
-  return [...whole, ...believed.flatMap(codePart)];
+  const inOrder = [...whole, ...believed.flatMap(codePart)];
+  return [...inOrder, ...inOrder.flatMap(otherOrder)];
+}
+
+function otherOrder({ name, measured: { image, firmware }, leftOut }: FirmwareCandidate): readonly FirmwareCandidate[] {
+  const change = image === undefined ? undefined : reordering(image, firmware);
+  if (image === undefined || change === undefined) return [];
+  const other = reordered(image, change);
+  return [{ name, measured: { image: other, firmware: parseFirmware(other) }, leftOut, reordering: change }];
 }
 
 /** Returns the bytes of the variable store that a whole image of this size begins with; 0 when no build has that size. */

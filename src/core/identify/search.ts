@@ -6,6 +6,7 @@ import type { Profile } from '../measurement/profiles.ts';
 import { type SevLaunch, sevDigest, sevEsDigests, startSevLaunch } from '../measurement/sev.ts';
 import { type SnpDigest, snpFirmwareDigest } from '../measurement/snp.ts';
 import { startSnpLaunch } from '../measurement/snp-launch.ts';
+import { startSvsmLaunch, svsmVcpuPages } from '../measurement/svsm.ts';
 import { vcpuPages } from '../measurement/vcpus.ts';
 import type { Boot } from './boots.ts';
 import type { FirmwareCandidate } from './firmware-candidates.ts';
@@ -97,7 +98,15 @@ export class Search {
     if (!(error instanceof BootsealError) || error.kind !== 'format') throw error;
     this.#failed = true;
     const reason = error.message;
-    const key = [firmware.name, firmware.leftOut, platform, reason].join('\0');
+    const key = [
+      firmware.name,
+      firmware.leftOut,
+      firmware.reordering?.order,
+      firmware.svsm?.name,
+      firmware.svsm?.varsSize,
+      platform,
+      reason,
+    ].join('\0');
     const known = this.#ruledOut.get(key);
     if (known !== undefined && known.unit <= unit) return;
     this.#ruledOut.delete(key);
@@ -201,6 +210,7 @@ export class Search {
       start = snpFirmwareDigest(image, tables.gpa, this.#hashes);
       this.#firmwareDigests.set(firmware, start);
     }
+    if (firmware.svsm !== undefined) return startSvsmLaunch(start, firmware.svsm, 'zero', this.#hashes);
     const inputs = { firmware: tables, profile, hashTable: hashTable(boot), unknownSections: 'zero' as const };
     return startSnpLaunch(start, inputs, this.#hashes);
   }
@@ -214,8 +224,13 @@ export class Search {
   }
 
   #hashPages(firmware: FirmwareCandidate, { profile, cpu, features }: VcpuCandidate): PageHashes {
-    const { resetAddress } = firmware.measured.firmware;
-    const pages = vcpuPages(profile, cpu?.signature ?? 0, features, resetAddress);
+    const { svsm } = firmware;
+    const resetAddress = svsm?.entry ?? firmware.measured.firmware.resetAddress;
+    const signature = cpu?.signature ?? 0;
+    const pages =
+      svsm === undefined
+        ? vcpuPages(profile, signature, features, resetAddress)
+        : svsmVcpuPages(profile, svsm, signature, features);
     const ap = resetAddress === undefined ? undefined : this.#hashes.sha384(pages.ap());
     return { bsp: this.#hashes.sha384(pages.bsp), ap };
   }

@@ -1,7 +1,7 @@
 /** @module The search cut into units, in the order in which their launches are looked at: whoever does them, the first that matches is the answer. */
 import type { Platform } from '../measurement/measure.ts';
 import type { Boot } from './boots.ts';
-import type { FirmwareCandidate } from './firmware-candidates.ts';
+import { type FirmwareCandidate, firmwareSlips } from './firmware-candidates.ts';
 import type { Question } from './identify.ts';
 import { type VcpuCandidate, vcpuCandidates } from './vcpu-candidates.ts';
 
@@ -25,18 +25,32 @@ const LAUNCHES = 2048;
 /** Returns the units of a search, guests with fewer slips first. */
 export function unitsOf(question: Question): readonly Unit[] {
   const perUnit = Math.max(1, Math.floor(LAUNCHES / question.vcpus.mostVcpus));
-  const states = new Map(question.platforms.map((platform) => [platform, chunks(platform, question, perUnit)]));
+  const chunk = (withSvsm: boolean) =>
+    question.platforms.map((platform) => ({ platform, groups: chunks(platform, question, perUnit, withSvsm) }));
+  const states = { plain: chunk(false), svsm: chunk(true) };
   const guests = question.boots.flatMap((boot) => question.firmware.map((firmware) => ({ boot, firmware })));
-  const slips = ({ boot, firmware }: Guest) => boot.slips.length + (firmware.leftOut > 0 ? 1 : 0);
+  const slips = ({ boot, firmware }: Guest) => boot.slips.length + firmwareSlips(firmware).length;
   return guests
+    .filter(isPossible)
     .sort((a, b) => slips(a) - slips(b))
     .flatMap((guest) =>
-      [...states].flatMap(([platform, groups]) => groups.map((candidates) => ({ guest, platform, candidates }))),
+      (guest.firmware.svsm === undefined ? states.plain : states.svsm).flatMap(({ platform, groups }) =>
+        groups.map((candidates) => ({ guest, platform, candidates })),
+      ),
     );
 }
 
-function chunks(platform: Platform, { vcpus }: Question, size: number): readonly (readonly VcpuCandidate[])[] {
+/** Nothing measures a kernel behind an SVSM. */
+const isPossible = ({ firmware, boot }: Guest) => firmware.svsm === undefined || boot.hashes === undefined;
+
+function chunks(
+  platform: Platform,
+  { vcpus }: Question,
+  size: number,
+  withSvsm: boolean,
+): readonly (readonly VcpuCandidate[])[] {
+  if (withSvsm && platform !== 'snp') return [];
   if (platform === 'sev') return [[]];
-  const all = vcpuCandidates(platform, vcpus);
+  const all = vcpuCandidates(platform, vcpus, withSvsm);
   return Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size));
 }

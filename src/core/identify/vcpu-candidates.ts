@@ -23,10 +23,16 @@ export interface VcpuCandidate {
 
 const SNP_ACTIVE = 1n;
 
-/** Returns the candidates on `platform`, those of the first profile and features first. */
-export function vcpuCandidates(platform: Exclude<Platform, 'sev'>, scope: VcpuScope): readonly VcpuCandidate[] {
+/** Returns the candidates on `platform`, with an SVSM or without, those of the first profile and features first. */
+export function vcpuCandidates(
+  platform: Exclude<Platform, 'sev'>,
+  scope: VcpuScope,
+  withSvsm = false,
+): readonly VcpuCandidate[] {
   const features = scope.features.filter((word) => ((word & SNP_ACTIVE) !== 0n) === (platform === 'snp'));
-  const profiles = scope.profiles.filter((profile) => profile.platforms.includes(platform));
+  const profiles = scope.profiles.filter(
+    (profile) => profile.platforms.includes(platform) && profile.svsm !== (withSvsm ? 'no' : 'always'),
+  );
   return features.flatMap((word) =>
     profiles.flatMap((profile) => {
       const cpus = profile.cpuMatters ? scope.cpus : [undefined];

@@ -181,6 +181,11 @@ function checkRequest(request: MeasureRequest, platform: 'sev-es' | 'snp'): void
       hint: `take a profile that does: ${profilesOf(platform).join(', ')}`,
     });
   }
+  if (profile.svsm === 'always' && request.svsm === undefined) {
+    throw new BootsealError('usage', `profile ${profile.name} describes guests with an SVSM only`, {
+      hint: 'give --svsm, or take the profile of the host',
+    });
+  }
   if (request.vcpus.length === 0 || request.cpus.length === 0) {
     throw new BootsealError('usage', 'at least one number of vCPUs and one CPU are needed', {
       hint: 'give --vcpus, and --cpu or --cpu-signature',

@@ -25,6 +25,8 @@ export interface Profile {
   readonly secMem: 'zero' | 'unmeasured';
   /** Whether the CPUID page comes after all other metadata sections instead of in its place. */
   readonly cpuidLast: boolean;
+  /** Whether it starts guests with an SVSM below the firmware: it may, or it does nothing else. */
+  readonly svsm: 'no' | 'may' | 'always';
   /** Guest physical address that the PSP measures VMSA pages at. */
   readonly vmsaGpa: bigint;
   /** Fields in which this host's reset state differs; `signature` is the CPUID signature of the CPU model. */
@@ -51,12 +53,14 @@ const common = {
   pcMemory: false,
   secMem: 'zero',
   cpuidLast: false,
+  svsm: 'no',
   vmsaGpa: KVM_VMSA_GPA,
 } as const;
 
 const qemuLegacy: Profile = {
   ...common,
   pcMemory: true,
+  svsm: 'may',
   name: 'qemu-legacy',
   version: 1,
   describes:
@@ -163,9 +167,28 @@ export const PROFILES: readonly Profile[] = [
   krun,
 ];
 
+/**
+ * What no host does and a tool predicts: MXCSR set, FCW lost. It passes FCW by a name that its structure does not have. Not among
+ * the profiles, so that nobody expects it of a host; `identify` names it.
+ */
+export const SNP_MEASURE_SVSM: Profile = {
+  ...qemu,
+  name: 'snp-measure-svsm',
+  version: 1,
+  describes:
+    'no host: what sev-snp-measure up to 0.0.13 predicts in its mode snp:svsm, with half of the floating-point state',
+  source: 'virtee/sev-snp-measure 0.0.13 sevsnpmeasure/vmsa.py',
+  platforms: ['snp'],
+  svsm: 'always',
+  state: (vcpu, signature, resetAddress) => ({
+    ...qemuLegacy.state(vcpu, signature, resetAddress),
+    mxcsr: 0x1f80,
+  }),
+};
+
 /** Returns the profile of that name; throws `usage` listing the names when there is none. */
 export function findProfile(name: string): Profile {
-  const profile = PROFILES.find((candidate) => candidate.name === name);
+  const profile = [...PROFILES, SNP_MEASURE_SVSM].find((candidate) => candidate.name === name);
   if (profile !== undefined) return profile;
   throw new BootsealError('usage', `unknown profile ${JSON.stringify(name.slice(0, 64))}`, {
     hint: `profiles are: ${PROFILES.map((known) => known.name).join(', ')}`,

@@ -96,7 +96,7 @@ export function startSvsmLaunch(
  * not have), a state that no KVM produces.
  */
 export function svsmVcpuPages(profile: Profile, svsm: Svsm, signature: number, features: bigint): VcpuPages {
-  if (!profile.name.startsWith('qemu')) {
+  if (profile.svsm === 'no') {
     throw new BootsealError('usage', `profile ${profile.name} cannot start an SVSM`, {
       hint: 'use qemu or qemu-legacy',
     });
