@@ -39,6 +39,7 @@ const PACKAGES = {
   zsh: '/usr/bin/zsh',
   fish: '/usr/bin/fish',
   skopeo: '/usr/bin/skopeo',
+  osslsigncode: '/usr/bin/osslsigncode',
 };
 
 /** Installs them where that is possible; elsewhere the tests that need them are skipped, or fail in CI. */

@@ -1,0 +1,193 @@
+/**
+ * @module What OVMF and Linux extend into the RTMRs of a TDX guest that QEMU boots directly, in the order of a log (edk2
+ * OvmfPkg/Tcg/TdTcg2Dxe; Linux drivers/firmware/efi/libstub, since 6.9; confirmed by logs of real machines: test/unit/rtmr).
+ */
+import { concat } from '../bytes.ts';
+import { BootsealError } from '../errors.ts';
+import type { Hashes } from '../hash.ts';
+import type { UsableTdxSection } from '../measurement/tdx-sections.ts';
+import { unifiedKernelParts } from '../measurement/unified-kernel.ts';
+import { encodeUtf8 } from '../utf8.ts';
+import { authenticode } from './authenticode.ts';
+import { type BootVariables, bootVariableEvents } from './boot-variables.ts';
+import { EV, type PredictedEvent, type Rtmr } from './events.ts';
+import type { FirmwareBuild } from './firmware-build.ts';
+import type { BootProfile, KernelHeader } from './profiles.ts';
+import { secureBootEvents } from './secure-boot.ts';
+import { withQemuHeader } from './setup-header.ts';
+import { loadedFiles } from './table-loader.ts';
+import { checkMemory, tdHob } from './td-hob.ts';
+
+/** The files of fw_cfg by which QEMU hands ACPI tables over. */
+export interface AcpiFiles {
+  /** etc/table-loader */
+  readonly loader: Uint8Array;
+  /** etc/acpi/rsdp */
+  readonly rsdp: Uint8Array;
+  /** etc/acpi/tables */
+  readonly tables: Uint8Array;
+}
+
+/** A launch whose RTMRs are predicted. */
+export interface DirectBoot {
+  /** The full image, and what its tables and code say. */
+  readonly image: Uint8Array;
+  readonly sections: readonly UsableTdxSection[];
+  readonly build: FirmwareBuild;
+  readonly profile: BootProfile;
+  readonly kernelHeader: KernelHeader;
+  /** The whole file. */
+  readonly kernel: Uint8Array;
+  /** Its size in bytes and SHA-384; undefined without one. */
+  readonly initrd: { readonly bytes: number; readonly sha384: Uint8Array } | undefined;
+  /** Without its NUL. */
+  readonly cmdline: Uint8Array;
+  /** Bytes. */
+  readonly memory: number | undefined;
+  readonly acpi: AcpiFiles | undefined;
+  readonly bootVariables: BootVariables;
+}
+
+type Sha384 = Pick<Hashes, 'sha384' | 'startSha384'>;
+
+/**
+ * Returns the events of a direct boot. Where an input is missing, or the firmware measures what is not known here, an event says so.
+ * Throws `format` for a kernel that OVMF would start unmeasured, and for files that are not what they are given as; `usage` for what
+ * no guest is started with, and for a unified kernel image, whose own stub measures more.
+ */
+export function directBootEvents(boot: DirectBoot, hashes: Sha384): readonly PredictedEvent[] {
+  const { build, profile } = boot;
+  if (!build.measures) {
+    throw new BootsealError('usage', 'the firmware extends no RTMR: its build has no measured boot for TDX', {
+      hint: 'leave --kernel out for MRTD alone, or take a build that measures, such as edk2-stable202411 or later',
+    });
+  }
+  if (boot.memory !== undefined) checkMemory(boot.memory);
+  const known = (rtmr: Rtmr, type: number, name: string, data: Uint8Array) =>
+    event(rtmr, type, name, hashes.sha384(data));
+  const action = (name: string) => known(1, EV.action, name, encodeUtf8(name));
+  const separator = (rtmr: Rtmr) => known(rtmr, EV.separator, 'separator', new Uint8Array(4));
+  return [
+    memoryEvent(boot, hashes),
+    ...variableEvents(boot, hashes),
+    separator(0),
+    ...acpiEvents(boot.acpi, hashes),
+    event(1, EV.bootServicesApplication, 'kernel', kernelDigest(boot, hashes)),
+    ...(build.smbios ? [unknown(0, EV.handoffTables, 'SMBIOS', SMBIOS)] : []),
+    ...bootVariableEvents(boot.bootVariables, build, hashes),
+    action('Calling EFI Application from Boot Option'),
+    separator(profile.separator),
+    ...stubEvents(boot, hashes),
+    action('Exit Boot Services Invocation'),
+    action('Exit Boot Services Returned with Success'),
+  ];
+}
+
+const FW_CFG = 'this firmware measures items of fw_cfg as well, which are not predicted';
+const SMBIOS = 'this firmware measures the SMBIOS tables as well, which are not predicted';
+
+const event = (rtmr: Rtmr, type: number, name: string, digest: Uint8Array): PredictedEvent => ({
+  rtmr,
+  type,
+  name,
+  digest: new Uint8Array(digest),
+  missing: undefined,
+});
+
+const unknown = (rtmr: Rtmr, type: number, name: string, missing: string): PredictedEvent => ({
+  rtmr,
+  type,
+  name,
+  digest: undefined,
+  missing,
+});
+
+function memoryEvent({ memory, sections }: DirectBoot, { sha384 }: Sha384): PredictedEvent {
+  const [type, name] = [EV.handoffTables2, 'TD HOB'];
+  if (memory === undefined) return unknown(0, type, name, 'the size of memory is not given');
+  return event(0, type, name, sha384(tdHob(memory, sections)));
+}
+
+/** The variable store as the image has it, what else comes before the variables, and those of Secure Boot. */
+function variableEvents({ image, sections, build }: DirectBoot, hashes: Sha384): readonly PredictedEvent[] {
+  const section = sections.find(({ name }) => name === 'CFV');
+  if (section?.dataOffset === undefined) return [unknown(0, EV.firmwareBlob2, 'CFV', NO_CFV)];
+  const cfv = image.subarray(section.dataOffset, section.dataOffset + section.size);
+  return [
+    event(0, EV.firmwareBlob2, 'CFV', hashes.sha384(cfv)),
+    ...(build.fwCfg ? [unknown(0, EV.platformConfigFlags, 'fw_cfg', FW_CFG)] : []),
+    ...secureBootEvents(cfv, build, hashes),
+  ];
+}
+
+const NO_CFV = 'the firmware has no variable store (CFV), so its variables are not known';
+
+const RSDP = 'etc/acpi/rsdp';
+const TABLES = 'etc/acpi/tables';
+
+function acpiEvents(acpi: AcpiFiles | undefined, { sha384 }: Sha384): readonly PredictedEvent[] {
+  const type = EV.platformConfigFlags;
+  if (acpi === undefined) {
+    const missing = 'the ACPI tables are not given';
+    return ['etc/table-loader', RSDP, TABLES].map((name) => unknown(0, type, name, missing));
+  }
+  checkAcpi(acpi);
+  const files: Readonly<Record<string, Uint8Array>> = { [RSDP]: acpi.rsdp, [TABLES]: acpi.tables };
+  return [
+    event(0, type, 'etc/table-loader', sha384(acpi.loader)),
+    ...loadedFiles(acpi.loader).map((name) => {
+      const file = files[name];
+      if (file !== undefined) return event(0, type, name, sha384(file));
+      return unknown(0, type, name, `the tables have the file ${name} loaded as well, which is not known here`);
+    }),
+  ];
+}
+
+/** ACPI 6.5, 5.2.5.3: what the RSDP begins with. */
+const RSDP_SIGNATURE = encodeUtf8('RSD PTR ');
+
+function checkAcpi({ rsdp, tables }: AcpiFiles): void {
+  const isRsdp = (file: Uint8Array) => RSDP_SIGNATURE.every((byte, i) => file[i] === byte);
+  if (!isRsdp(rsdp)) throw notAcpi(RSDP, 'it does not begin with "RSD PTR "');
+  if (tables.length === 0 || isRsdp(tables)) throw notAcpi(TABLES, 'it holds no tables');
+}
+
+function notAcpi(name: string, why: string): BootsealError {
+  return new BootsealError('format', `${name}: ${why}`, {
+    hint: `give the file that QEMU serves under this name: in a guest, /sys/firmware/qemu_fw_cfg/by_name/${name}/raw`,
+  });
+}
+
+function kernelDigest(boot: DirectBoot, hashes: Sha384): Uint8Array {
+  const { kernel, kernelHeader, cmdline, memory } = boot;
+  const parts = unifiedKernelParts(kernel.subarray(0, 4096));
+  if (parts.length > 0) {
+    throw new BootsealError('usage', 'the kernel is a unified kernel image, whose stub measures its parts by itself', {
+      hint: 'give the kernel in it, as QEMU boots it with -kernel, or leave --kernel out for MRTD alone',
+    });
+  }
+  const initrdSize = boot.initrd?.bytes;
+  const seen = kernelHeader === 'changed' ? withQemuHeader(kernel, { cmdline, initrdSize, memory }) : kernel;
+  return authenticode(seen, hashes.startSha384);
+}
+
+const INITRD_WORD = 'initrd=initrd';
+
+/** Linux' EFI stub: the options that the firmware gives it, in UTF-16 with a NUL, and the initrd. */
+function stubEvents({ cmdline, initrd, profile }: DirectBoot, { sha384 }: Sha384): readonly PredictedEvent[] {
+  const booted = initrd === undefined || initrd.bytes === 0 ? undefined : initrd;
+  const word = booted === undefined ? '' : profile.initrdWord === 'first' ? `${INITRD_WORD} ` : ` ${INITRD_WORD}`;
+  const line = profile.initrdWord === 'first' ? concat(encodeUtf8(word), cmdline) : concat(cmdline, encodeUtf8(word));
+  const type = EV.eventTag;
+  return [
+    ...(line.length === 0 ? [] : [event(2, type, 'load options', sha384(loadOptions(line)))]),
+    ...(booted === undefined ? [] : [event(2, type, 'initrd', booted.sha384)]),
+  ];
+}
+
+/** OVMF makes each byte of the command line one character. */
+function loadOptions(line: Uint8Array): Uint8Array {
+  const out = new Uint8Array(2 * line.length + 2);
+  for (const [i, byte] of line.entries()) out[2 * i] = byte;
+  return out;
+}

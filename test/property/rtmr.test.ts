@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { authenticode } from '../../src/core/rtmr/authenticode.ts';
+import { bootVariableEvents } from '../../src/core/rtmr/boot-variables.ts';
+import { withQemuHeader } from '../../src/core/rtmr/setup-header.ts';
+import { loadedFiles } from '../../src/core/rtmr/table-loader.ts';
+import { tdHob } from '../../src/core/rtmr/td-hob.ts';
+import { storedVariables } from '../../src/core/rtmr/variable-store.ts';
+import { nodeHashes } from '../../src/host/node-hashes.ts';
+import { acpiFiles } from '../acpi-files.ts';
+import { typedOrValue } from '../failure.ts';
+import { linuxKernel } from '../linux-kernel.ts';
+import { DATABASE, variableStore } from '../variable-store.ts';
+
+const any = fc.uint8Array({ maxLength: 600 });
+/** Something sound with a few bytes replaced: it gets further into a parser than random bytes do. */
+const near = (sound: Uint8Array, within = sound.length) =>
+  fc.array(fc.tuple(fc.nat(within - 1), fc.nat(255)), { maxLength: 6 }).map((changes) => {
+    const bytes = sound.slice();
+    for (const [at, value] of changes) bytes[at] = value;
+    return bytes;
+  });
+const hash = (bytes: Uint8Array) => authenticode(bytes, () => createHash('sha384'));
+
+describe('any bytes give a value or a typed error', () => {
+  it('as a kernel', () => {
+    fc.assert(
+      fc.property(fc.oneof(any, near(linuxKernel(), 0x420)), (kernel) => {
+        const value = typedOrValue(() => hash(kernel));
+        if (value !== undefined) expect(value).toHaveLength(48);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('as a kernel whose header QEMU fills in', () => {
+    const inputs = fc.record({
+      cmdline: any,
+      initrdSize: fc.option(fc.nat(0xffffffff), { nil: undefined }),
+      memory: fc.option(fc.nat(2 ** 31), { nil: undefined }),
+    });
+    fc.assert(
+      fc.property(fc.oneof(any, near(linuxKernel(), 0x420)), inputs, (kernel, given) => {
+        const value = typedOrValue(() => withQemuHeader(kernel, given));
+        if (value !== undefined) expect(value).toHaveLength(kernel.length);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('as a variable store', () => {
+    const store = variableStore([{ name: 'PK' }, { vendor: DATABASE, name: 'db', data: new Uint8Array(40) }]);
+    fc.assert(
+      fc.property(fc.oneof(any, near(store, 0x140)), (bytes) => void typedOrValue(() => storedVariables(bytes))),
+      {
+        numRuns: 500,
+      },
+    );
+  });
+
+  it('as commands of the table loader, or as variables of the boot', () => {
+    fc.assert(
+      fc.property(fc.oneof(any, near(acpiFiles().loader, 512)), any, (commands, order) => {
+        typedOrValue(() => loadedFiles(commands));
+        const variables = new Map([['BootOrder', order]]);
+        typedOrValue(() => bootVariableEvents(variables, { onlyUiApp: true }, nodeHashes));
+      }),
+    );
+  });
+});
+
+describe('what is hashed', () => {
+  it('of a kernel is every bit but those of checksum and certificates', () => {
+    const kernel = linuxKernel({}, { certificates: new Uint8Array(64).fill(1) });
+    const skipped = (at: number) =>
+      (at >= 0xd8 && at < 0xdc) || (at >= 0x128 && at < 0x130) || at >= kernel.length - 64;
+    const before = hash(kernel);
+    fc.assert(
+      fc.property(fc.nat(8 * kernel.length - 1), (bit) => {
+        const changed = kernel.slice();
+        changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+        const after = typedOrValue(() => hash(changed));
+        const same = after !== undefined && Buffer.compare(after, before) === 0;
+        const sizeOfCertificates = bit >> 3 >= 0x12c && bit >> 3 < 0x130;
+        if (!sizeOfCertificates) expect(same).toBe(skipped(bit >> 3));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('of memory covers all of it once', () => {
+    const section = (name: string, gpa: number, size: number) => ({
+      name,
+      gpa,
+      size,
+      dataOffset: undefined,
+      extended: false,
+    });
+    const sections = [
+      section('TD_HOB', 0x809000, 0x2000),
+      section('TEMP_MEM', 0x80b000, 0x2000),
+      section('TEMP_MEM', 0x810000, 0x10000),
+    ];
+    fc.assert(
+      fc.property(fc.integer({ min: 0x410, max: 2 ** 33 }), (units) => {
+        const memory = 8192 * units;
+        const list = Buffer.from(tdHob(memory, sections));
+        let total = 0;
+        let end = 0;
+        for (let at = 56; at < list.length; at += 48) {
+          const [start, length] = [Number(list.readBigUInt64LE(at + 32)), Number(list.readBigUInt64LE(at + 40))];
+          expect(start === end || start === 2 ** 32).toBe(true);
+          [end, total] = [start + length, total + length];
+        }
+        expect(total).toBe(memory);
+      }),
+    );
+  });
+});
