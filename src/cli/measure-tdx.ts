@@ -1,4 +1,4 @@
-/** @module `bootseal measure tdx`: MRTD, the launch measurement of a TDX guest. */
+/** @module `bootseal measure tdx`: MRTD, the launch measurement of a TDX guest, and the RTMRs of a direct boot. */
 import { Command, Option } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { MRTD_ORDERS, type MrtdOrder, type MrtdStep, mrtd } from '../core/measurement/mrtd.ts';
@@ -6,8 +6,10 @@ import { nodeHashes } from '../host/node-hashes.ts';
 import { readFirmware } from './firmware-input.ts';
 import { type Io, remark } from './io.ts';
 import { addPrintOptions, digestText, type PrintOptions, stepJson, stepLine } from './plan-text.ts';
+import { eventLine, remarkOnRtmrs, rtmrJson, rtmrLines } from './rtmr-text.ts';
+import { addTdxBootOptions, predictBoot, TDX_BOOT_HELP, type TdxBootOptions } from './tdx-boot.ts';
 
-interface Options extends PrintOptions {
+interface Options extends PrintOptions, TdxBootOptions {
   readonly firmware: string;
   readonly order: MrtdOrder;
 }
@@ -15,7 +17,7 @@ interface Options extends PrintOptions {
 /** Builds the command, with `examples` at the end of its help. */
 export function measureTdxCommand(io: Io, examples: string): Command {
   const command = new Command('tdx')
-    .description('MRTD of a TDX guest (SHA-384)')
+    .description('MRTD of a TDX guest (SHA-384), and RTMR0 to RTMR2 of a direct boot')
     .requiredOption('--firmware <file>', 'the full OVMF image as the host loads it')
     .addOption(
       new Option(
@@ -25,7 +27,8 @@ export function measureTdxCommand(io: Io, examples: string): Command {
         .choices(MRTD_ORDERS)
         .default('page-wise'),
     );
-  return addPrintOptions(command)
+  return addPrintOptions(addTdxBootOptions(command))
+    .addHelpText('after', TDX_BOOT_HELP)
     .addHelpText('after', examples)
     .action((options: Options) => measureTdx(io, options));
 }
@@ -40,20 +43,29 @@ async function measureTdx(io: Io, options: Options): Promise<void> {
   const { format, order } = options;
   const steps: MrtdStep[] = [];
   const digest = mrtd(image, firmware, order, nodeHashes, options.plan ? (step) => void steps.push(step) : undefined);
-  remark(
-    io,
-    'note',
-    'MRTD covers the firmware only: kernel, initrd, command line and boot variables are in the RTMRs, which are not predicted',
-  );
+  const boot = await predictBoot(io, { image, firmware }, options);
+  if (boot === undefined) remark(io, 'note', FIRMWARE_ONLY);
+  else remarkOnRtmrs(io, boot);
   if (options.json === true) {
     const plan = options.plan ? { plan: steps.map((step) => stepJson(step, format)) } : {};
-    const result = { platform: 'tdx', order, digest: digestText(digest, format), ...plan };
-    io.stdout.write(`${JSON.stringify({ results: [result], inputs: { firmware: hashed } }, null, 2)}\n`);
+    const rtmrs = boot === undefined ? {} : rtmrJson(boot, format);
+    const result = { platform: 'tdx', order, digest: digestText(digest, format), ...plan, ...rtmrs };
+    io.stdout.write(
+      `${JSON.stringify({ results: [result], inputs: { firmware: hashed, ...boot?.inputs } }, null, 2)}\n`,
+    );
     return;
   }
   const what = `platform=tdx order=${order}`;
   if (options.plan) io.stdout.write(`# ${what}\n`);
   for (const step of steps) io.stdout.write(`${stepLine(step, format)}\n`);
+  if (boot !== undefined && options.plan) {
+    for (const event of boot.events) io.stdout.write(`${eventLine(event, format)}\n`);
+  }
   remark(io, 'note', what);
-  io.stdout.write(`${digestText(digest, format)}\n`);
+  const mrtdText = digestText(digest, format);
+  if (boot === undefined) io.stdout.write(`${mrtdText}\n`);
+  else io.stdout.write(`${[`MRTD  ${mrtdText}`, ...rtmrLines(boot, format)].join('\n')}\n`);
 }
+
+const FIRMWARE_ONLY =
+  'MRTD covers the firmware only: kernel, initrd, command line and boot variables are in the RTMRs, which --kernel predicts';

@@ -38,6 +38,7 @@ Examples:
   bootseal measure snp --firmware OVMF.fd --vcpus 1-64 --cpu EPYC-Milan,EPYC-Genoa --reference rvps --out rvps.json
   bootseal measure tdx --firmware OVMF.inteltdx.fd
   bootseal measure tdx --firmware OVMF.inteltdx.fd --order two-pass --plan
+  bootseal measure tdx --firmware OVMF.fd --kernel vmlinuz --initrd initrd.img --cmdline "console=hvc0" --memory 2G
   bootseal measure igvm coconut-qemu.igvm --plan
   bootseal measure igvm guest.igvm --platform snp --as microsoft
 

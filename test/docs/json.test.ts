@@ -16,6 +16,8 @@ beforeAll(() => {
   const files = {
     fw: 'debian-ovmf/OVMF.amdsev_2026.08.fd',
     kernel: 'synthetic/kernel.bin',
+    ovmf: 'debian-ovmf/OVMF_2025.02-8+deb13u1.fd',
+    linux: 'tdx-boot/linux.efi',
     code: 'sev-snp-measure/svsm_ovmf.fd',
     svsm: 'sev-snp-measure/svsm.bin',
     'all.igvm': 'igvm/all.igvm',
@@ -66,6 +68,7 @@ describe('the keys of --json', () => {
     ['docs/measure.md', 'measure snp --firmware descriptor.json --profile ec2 --json'],
     ['docs/measure.md', 'measure snp --firmware code --svsm svsm --vars-size 540672 --cpu EPYC --json'],
     ['docs/measure.md', 'measure tdx --firmware fw --plan --json'],
+    ['docs/measure.md', 'measure tdx --firmware ovmf --kernel linux --plan --json'],
     ['docs/igvm.md', 'measure igvm all.igvm --plan --json'],
     ['docs/explain.md', 'explain plans plan.json plan.json --json'],
     ['docs/explain.md', 'explain snp --firmware fw --vcpus 3 --cpu EPYC --profile ec2 --against plan.json --json'],
