@@ -2,12 +2,12 @@
 import { findSnpReport, type Report } from '../core/attestation/snp-report.ts';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
-import type { Wanted } from '../core/identify/wanted.ts';
-import type { ApiVersion } from '../core/measurement/api-version.ts';
+import { policiesOf, type SignedScope, type Wanted } from '../core/identify/wanted.ts';
+import { COMMON_MINORS } from '../core/measurement/api-search.ts';
 import { parseLaunchMeasurement } from '../core/measurement/launch-measurement.ts';
 import type { Platform } from '../core/measurement/measure.ts';
-import { parsePolicy } from '../core/session/policy.ts';
-import { type ApiOptions, apiFromOptions } from './api-options.ts';
+import { POLICY_FLAGS, parsePolicy } from '../core/session/policy.ts';
+import type { ApiOptions } from './api-options.ts';
 import { hexOrBase64 } from './hex-or-base64.ts';
 import { type Io, readInput } from './io.ts';
 import { readTik } from './transport-keys.ts';
@@ -35,7 +35,7 @@ const LIMIT = 1 << 16;
 export async function readEvidence(io: Io, text: string, options: MeasurementOptions): Promise<Evidence> {
   const bytes = decoded(text) ?? (await fromFile(io, text));
   if (options.tik !== undefined) return launchMeasurement(io, bytes, options.tik, options);
-  if (options.policy !== undefined || apiFromOptions(options) !== undefined) {
+  if ([options.policy, options.apiMajor, options.apiMinor, options.buildId].some((given) => given !== undefined)) {
     throw new BootsealError('usage', '--policy, --api-major, --api-minor and --build-id go with --tik', {
       hint: 'give --tik too, or leave them out: a digest needs none of them',
     });
@@ -68,26 +68,40 @@ async function launchMeasurement(
   options: MeasurementOptions,
 ): Promise<Evidence> {
   const { measure, nonce } = parseLaunchMeasurement(bytes);
-  const { policy, api } = signedWith(options);
+  const signed = signedScope(options);
+  const platforms = (['sev', 'sev-es'] as const).filter((one) => policiesOf(signed.policies, one).length > 0);
   const tik = await readTik(io, tikFile);
   return {
     what: 'launch measurement',
-    platforms: ['sev', 'sev-es'],
+    platforms,
     report: undefined,
-    wanted: { kind: 'measurement', tik, measure, nonce, policy, api },
+    wanted: { kind: 'measurement', tik, measure, nonce, signed },
     wipe: () => wipe(tik),
   };
 }
 
-function signedWith(options: MeasurementOptions): { readonly policy: number; readonly api: ApiVersion } {
-  const api = apiFromOptions(options);
-  if (options.policy === undefined || api === undefined) {
-    throw new BootsealError('usage', '--tik needs --policy, --api-major, --api-minor and --build-id', {
-      hint: 'query-sev and virsh domlaunchsecinfo print them; the platform signs them with the digest',
+/** What is not given is looked for, but not all of it at once. */
+function signedScope({ policy, apiMajor, apiMinor, buildId }: MeasurementOptions): SignedScope {
+  const one = (value: number | undefined, others: readonly number[]) => (value === undefined ? others : [value]);
+  const majors = one(apiMajor, [1]);
+  const minors = one(apiMinor, range(COMMON_MINORS.from, COMMON_MINORS.to));
+  const builds = one(buildId, range(0, 255));
+  if (policy !== undefined) return { policies: [parsePolicy(policy)], majors, minors, builds };
+  if (majors.length * minors.length * builds.length > 1 || apiMajor === undefined) {
+    throw new BootsealError('usage', '--tik needs --policy, or --api-major, --api-minor and --build-id', {
+      hint: 'query-sev and virsh domlaunchsecinfo print all of them; the platform signs them with the digest',
     });
   }
-  return { policy: parsePolicy(options.policy), api };
+  return { policies: USUAL_POLICIES, majors, minors, builds };
 }
+
+const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+
+/** All flags on and off, without a minimum API version. */
+const USUAL_POLICIES = range(
+  0,
+  Object.values(POLICY_FLAGS).reduce((all, bit) => all | bit, 0),
+);
 
 async function fromFile(io: Io, name: string): Promise<Uint8Array> {
   const content = await readInput(io, name, LIMIT);

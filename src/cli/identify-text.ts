@@ -5,9 +5,11 @@ import { SLIP_TEXTS } from '../core/identify/boots.ts';
 import { type FirmwareCandidate, firmwareSlips } from '../core/identify/firmware-candidates.ts';
 import type { FoundLaunch } from '../core/identify/identify.ts';
 import { ORDER_TEXTS } from '../core/identify/section-order.ts';
+import { signedWith, type Wanted } from '../core/identify/wanted.ts';
 import { modelsOfSignature } from '../core/measurement/cpu-models.ts';
 import { featureNames } from '../core/measurement/features.ts';
 import { SNP_MEASURE_SVSM } from '../core/measurement/profiles.ts';
+import { describePolicy } from '../core/session/policy.ts';
 
 /** Returns each difference from what the owner believes, one sentence each. */
 export function differences({ firmware, boot, vcpu }: FoundLaunch): readonly string[] {
@@ -105,11 +107,28 @@ function quoted(word: string): string {
 
 const hex = (value: number | bigint) => `0x${value.toString(16)}`;
 
+const signedOf = ({ digest, platform }: FoundLaunch, wanted: Wanted) =>
+  wanted.kind === 'measurement' ? signedWith(wanted, digest, platform) : undefined;
+
+/** Returns what else the platform signed, and the digest, which the measurement does not show. */
+export function signedLines(finding: FoundLaunch, wanted: Wanted): readonly string[] {
+  const signed = signedOf(finding, wanted);
+  if (signed === undefined) return [];
+  const { api, policy } = signed;
+  return [
+    `digest     ${bytesToHex(finding.digest)}`,
+    `signed     API ${api.major}.${api.minor}, build ${api.build}, policy ${hex(policy)} (${describePolicy(policy)})`,
+  ];
+}
+
 /** Returns the finding as JSON; keys are those of `measure --json`. */
-export function findingJson(finding: FoundLaunch): unknown {
+export function findingJson(finding: FoundLaunch, wanted: Wanted): unknown {
+  const signed = signedOf(finding, wanted);
   const { platform, firmware, boot, vcpu } = finding;
   return {
     platform,
+    digest: bytesToHex(finding.digest),
+    signed: signed === undefined ? null : { ...signed.api, policy: hex(signed.policy) },
     profile: vcpu?.profile.name ?? null,
     profileVersion: vcpu?.profile.version ?? null,
     vcpus: vcpu?.count ?? null,

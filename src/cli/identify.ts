@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
 import type { FoundLaunch, SearchOutcome } from '../core/identify/identify.ts';
+import type { Wanted } from '../core/identify/wanted.ts';
 import { type ThreadedOutcome as Outcome, searchInThreads } from '../host/identify/search-in-threads.ts';
 import { withSignals } from '../host/signals.ts';
 import { addApiOptions } from './api-options.ts';
@@ -15,6 +16,7 @@ import {
   firmwareJson,
   firmwareText,
   reproduction,
+  signedLines,
 } from './identify-text.ts';
 import { type Io, remark } from './io.ts';
 import { ERASE } from './progress.ts';
@@ -40,7 +42,10 @@ export function identifyCommand(io: Io): Command {
     .description('Find the launch that gives a digest, among what you believe and its neighbours.')
     .argument('<evidence>', 'digest, report or launch measurement: text, a file, or -')
     .option('--tik <file>', 'the evidence is a launch measurement; transport integrity key, 16 bytes')
-    .option('--policy <policy>', 'with --tik: flags (nodbg,noks), hexadecimal or decimal');
+    .option(
+      '--policy <policy>',
+      'with --tik: flags (nodbg,noks), hexadecimal or decimal (default: all flags are tried)',
+    );
   return addScopeOptions(addApiOptions(command))
     .option('--json', 'print one JSON object')
     .addHelpText('after', HELP)
@@ -73,7 +78,7 @@ function print(io: Io, outcome: Outcome & { evidence: Evidence; scope: Scope }, 
   const { answer, evidence } = outcome;
   if (json === true) io.stdout.write(`${JSON.stringify(toJson(outcome), null, 2)}\n`);
   else {
-    const lines = answer.finding === undefined ? covered(outcome) : found(answer.finding);
+    const lines = answer.finding === undefined ? covered(outcome) : found(answer.finding, evidence.wanted);
     io.stdout.write(`${[...reportLines(evidence), ...lines].join('\n')}\n`);
   }
   if (evidence.report !== undefined) remark(io, 'note', REPORT_UNCHECKED);
@@ -82,10 +87,11 @@ function print(io: Io, outcome: Outcome & { evidence: Evidence; scope: Scope }, 
 const REPORT_UNCHECKED =
   'only the measurement of the report was compared: its signature, policy, VMPL, host data and ID keys are yours to check';
 
-function found(finding: FoundLaunch): readonly string[] {
+function found(finding: FoundLaunch, wanted: Wanted): readonly string[] {
   const slips = differences(finding);
   return [
     `match      ${describeFinding(finding)}`,
+    ...signedLines(finding, wanted),
     ...(slips.length === 0 ? ['differs    in nothing from what was given'] : slips.map((slip) => `differs    ${slip}`)),
     ...reproduction(finding).map((line) => `reproduce  ${line}`),
   ];
@@ -103,10 +109,28 @@ function covered({
     `no match   ${stopped ? 'so far, ' : ''}${answer.tried} launches tried`,
     `covered    ${evidence.platforms.join(', ')}: ${scope.firmware.length} firmware, ${scope.boots.length} ways to boot, profiles ${profiles.map(({ name }) => name).join(', ')}`,
     `covered    1 to ${mostVcpus} vCPUs, ${cpus.length} CPU signatures, features ${features.map(hex).join(', ')}`,
+    ...signedCovered(evidence.wanted),
     ...answer.ruledOut.map(
       ({ firmware, platform, reason }) => `ruled out  ${firmwareText(firmware)} for ${platform}: ${reason}`,
     ),
   ];
+}
+
+function signedCovered(wanted: Wanted): readonly string[] {
+  const scope = signedJson(wanted);
+  if (scope === null) return [];
+  const { policies, apiMajors, apiMinors, builds } = scope;
+  return [`covered    policies ${policies}, API ${apiMajors}.${apiMinors}, builds ${builds}`];
+}
+
+/** The least and the greatest of what the platform may have signed. */
+function signedJson(wanted: Wanted) {
+  if (wanted.kind === 'digest') return null;
+  const { policies, majors, minors, builds } = wanted.signed;
+  const span = (values: readonly number[], show: (value: number) => string = String) =>
+    values.length === 1 ? show(values[0] ?? 0) : `${show(values[0] ?? 0)} to ${show(values.at(-1) ?? 0)}`;
+  const policy = (value: number) => `0x${value.toString(16)}`;
+  return { policies: span(policies, policy), apiMajors: span(majors), apiMinors: span(minors), builds: span(builds) };
 }
 
 function reportLines({ report }: Evidence): readonly string[] {
@@ -122,7 +146,7 @@ function reportLines({ report }: Evidence): readonly string[] {
 function toJson({ answer, stopped, evidence, scope }: Outcome & { evidence: Evidence; scope: Scope }): unknown {
   const { finding, tried, ruledOut } = answer;
   return {
-    match: finding === undefined ? null : findingJson(finding),
+    match: finding === undefined ? null : findingJson(finding, evidence.wanted),
     reproduce: finding === undefined ? null : reproduction(finding),
     report: evidence.report === undefined ? null : reportJson(evidence.report),
     tried,
@@ -133,6 +157,7 @@ function toJson({ answer, stopped, evidence, scope }: Outcome & { evidence: Evid
       cpuSignatures: scope.vcpus.cpus.map(({ signature }) => `0x${signature.toString(16)}`),
       vmsaFeatures: scope.vcpus.features.map((word) => `0x${word.toString(16)}`),
       mostVcpus: scope.vcpus.mostVcpus,
+      signed: signedJson(evidence.wanted),
     },
     ruledOut: ruledOut.map(({ firmware, platform, reason }) => ({
       ...firmwareJson(firmware),

@@ -10,6 +10,10 @@ import { bootseal, scratch } from './script.ts';
 interface Case {
   readonly pitfall: string;
   readonly digest: string;
+  /** Where that is not the digest itself. */
+  readonly evidence?: string;
+  readonly tik?: string;
+  readonly options?: readonly string[];
   readonly firmware: string;
   readonly svsm?: string;
   readonly kernel?: string;
@@ -41,12 +45,13 @@ describeWith(BUILT, 'identify finds and names', () => {
   afterAll(remove);
 
   it.each(vectors<{ cases: readonly Case[] }>('identify.json').cases)('$pitfall', async (one) => {
-    const args = ['identify', one.digest];
+    const args = ['identify', one.evidence ?? one.digest, ...(one.options ?? [])];
     for (const [role, name] of [
       ['firmware', 'fw'],
       ['svsm', 'svsm'],
       ['kernel', 'kernel'],
       ['initrd', 'initrd'],
+      ['tik', 'tik'],
     ] as const) {
       const file = one[role];
       if (file === undefined) continue;

@@ -33,12 +33,20 @@ describe('identify', () => {
     const blob = concat(computeLaunchMeasurement({ tik, api, policy: 5, digest, nonce }), nonce);
     const args = ['identify', bytesToBase64(blob), '--firmware', 'fw', '--vcpus', '4', '--tik', 'tik', ...API];
     const found = await bootseal([...args, '--policy', '5', '--json'], folder);
-    expect(JSON.parse(found.stdout).match).toMatchObject({ platform: 'sev-es', vcpus: 2, cpu: 'EPYC' });
-    expect(await bootseal([...args, '--policy', '1', '--cpu', 'EPYC'], folder)).toMatchObject({ status: 1 });
-    const without = await bootseal([...args.slice(0, -2), '--policy', '5'], folder);
-    expect(without).toMatchObject({ status: 2, stderr: expect.stringContaining('belong together') });
-    const noPolicy = await bootseal(args, folder);
-    expect(noPolicy).toMatchObject({ status: 2, stderr: expect.stringContaining('--tik needs --policy') });
+    const signed = { policy: '0x5', ...api };
+    const guest = { platform: 'sev-es', vcpus: 2, cpu: 'EPYC', digest: Buffer.from(digest).toString('hex') };
+    expect(JSON.parse(found.stdout).match).toMatchObject({ ...guest, signed });
+    const other = await bootseal([...args, '--policy', '0x7', '--cpu', 'EPYC'], folder);
+    expect(other).toMatchObject({ status: 1 });
+    expect(other.stdout).toContain('covered    sev-es: ');
+    expect(other.stdout).toContain('covered    policies 0x7, API 1.55, builds 24\n');
+    const without = await bootseal([...args.slice(0, -2), '--policy', '5', '--cpu', 'EPYC'], folder);
+    expect(without.stdout).toContain(`digest     ${guest.digest}\n`);
+    expect(without.stdout).toContain('signed     API 1.55, build 24, policy 0x5 (nodbg,es)\n');
+    const noPolicy = await bootseal([...args, '--json'], folder);
+    expect(JSON.parse(noPolicy.stdout).match).toMatchObject({ ...guest, signed });
+    const neither = await bootseal(args.slice(0, -2), folder);
+    expect(neither).toMatchObject({ status: 2, stderr: expect.stringContaining('--tik needs --policy, or') });
   });
 
   it('finds the launch of a report, as bytes, text and in Azure’s container', async () => {

@@ -9,7 +9,9 @@ import type { VcpuCandidate, VcpuScope } from './vcpu-candidates.ts';
 /** What is looked for, and where. */
 export interface Question {
   /** Tells whether a digest (32 bytes for SEV and SEV-ES, 48 for SNP) is the one; the bytes must not be kept. */
-  matches(digest: Uint8Array): boolean;
+  matches(digest: Uint8Array, platform: Platform): boolean;
+  /** How many comparisons `matches` makes, about; default: 1. */
+  readonly effort?: number | undefined;
   readonly platforms: readonly Platform[];
   readonly firmware: readonly FirmwareCandidate[];
   readonly boots: readonly Boot[];
@@ -19,6 +21,8 @@ export interface Question {
 /** The launch that gives the digest. */
 export interface FoundLaunch {
   readonly platform: Platform;
+  /** 32 bytes for SEV and SEV-ES, 48 for SNP. */
+  readonly digest: Uint8Array;
   readonly firmware: FirmwareCandidate;
   readonly boot: Boot;
   /** Absent for SEV, which measures no CPU state. */

@@ -2,6 +2,7 @@
 import { BootsealError } from '../errors.ts';
 import type { Hashes } from '../hash.ts';
 import { kernelHashTable } from '../measurement/hash-table.ts';
+import type { Platform } from '../measurement/measure.ts';
 import type { Profile } from '../measurement/profiles.ts';
 import { type SevLaunch, sevDigest, sevEsDigests, startSevLaunch } from '../measurement/sev.ts';
 import { type SnpDigest, snpFirmwareDigest } from '../measurement/snp.ts';
@@ -41,6 +42,7 @@ export class Search {
   #started: { readonly guest: Guest; readonly launches: Map<string, SnpDigest | BootsealError> } | undefined;
   #startedSev: { readonly guest: Guest; readonly launch: SevLaunch } | undefined;
   #tried = 0;
+  #matched = new Uint8Array();
   /** In the unit at hand. */
   #failed = false;
 
@@ -113,14 +115,17 @@ export class Search {
     this.#ruledOut.set(key, { unit, ruledOut: { firmware, platform, reason } });
   }
 
-  #matches(digest: Uint8Array): boolean {
+  #matches(digest: Uint8Array, platform: Platform): boolean {
     this.#tried++;
-    return this.#question.matches(digest);
+    const matches = this.#question.matches(digest, platform);
+    if (matches) this.#matched = new Uint8Array(digest);
+    return matches;
   }
 
   #trySev(guest: Guest): FoundLaunch | undefined {
     const digest = sevDigest(this.#startSev(guest));
-    return this.#matches(digest) ? { platform: 'sev', ...guest, vcpu: undefined } : undefined;
+    if (!this.#matches(digest, 'sev')) return undefined;
+    return { platform: 'sev', digest: this.#matched, ...guest, vcpu: undefined };
   }
 
   #trySevEs({ guest, candidates }: Unit): FoundLaunch | undefined {
@@ -131,8 +136,9 @@ export class Search {
     for (const candidate of candidates) {
       const pages = vcpuPages(candidate.profile, candidate.cpu?.signature ?? 0, candidate.features, resetAddress);
       const digests = sevEsDigests(launch, pages, counts);
-      const index = digests.findIndex((digest) => this.#matches(digest));
-      if (index >= 0) return { platform: 'sev-es', ...guest, vcpu: { ...candidate, count: index + 1 } };
+      const index = digests.findIndex((digest) => this.#matches(digest, 'sev-es'));
+      if (index < 0) continue;
+      return { platform: 'sev-es', digest: this.#matched, ...guest, vcpu: { ...candidate, count: index + 1 } };
     }
     return undefined;
   }
@@ -159,7 +165,8 @@ export class Search {
       const launch = this.#launchOf(unit, index, candidate.profile);
       if (launch === undefined) continue;
       const count = this.#tryVcpus(launch, candidate.profile, this.#pagesOf(guest.firmware, candidate));
-      if (count !== undefined) return { platform: 'snp', ...guest, vcpu: { ...candidate, count } };
+      if (count === undefined) continue;
+      return { platform: 'snp', digest: this.#matched, ...guest, vcpu: { ...candidate, count } };
     }
     return undefined;
   }
@@ -171,7 +178,7 @@ export class Search {
     let count = 0;
     const seen = (value: Uint8Array) => {
       count++;
-      if (this.#matches(value)) found = count;
+      if (this.#matches(value, 'snp')) found = count;
       return found !== undefined;
     };
     digest.addAlike('vmsa', vmsaGpa, bsp, 1, seen);

@@ -24,7 +24,7 @@ const LAUNCHES = 2048;
 
 /** Returns the units of a search, guests with fewer slips first. */
 export function unitsOf(question: Question): readonly Unit[] {
-  const perUnit = Math.max(1, Math.floor(LAUNCHES / question.vcpus.mostVcpus));
+  const perUnit = Math.max(1, Math.floor(LAUNCHES / (question.vcpus.mostVcpus * (question.effort ?? 1))));
   const chunk = (withSvsm: boolean) =>
     question.platforms.map((platform) => ({ platform, groups: chunks(platform, question, perUnit, withSvsm) }));
   const states = { plain: chunk(false), svsm: chunk(true) };

@@ -16,7 +16,7 @@ import {
 export const LAST_API: ApiVersion = { major: 1, minor: 255, build: 255 };
 
 /** Minor versions of 1.x that run on machines today; tried first, so that a match is found in milliseconds. */
-const COMMON_MINORS = { from: 40, to: 63 } as const;
+export const COMMON_MINORS = { from: 40, to: 63 } as const;
 
 /** What is looked for. */
 export interface ApiQuestion {
@@ -82,7 +82,7 @@ function families(): (readonly [number, number])[] {
 }
 
 /** Returns a test of messages against `measure`; the keyed state is computed once and copied, which halves the work. */
-function comparison(tik: Uint8Array, measure: Uint8Array): (message: Uint8Array) => boolean {
+export function comparison(tik: Uint8Array, measure: Uint8Array): (message: Uint8Array) => boolean {
   const keyed = hmac.create(sha256, checkTransportKey('TIK', tik));
   const state = keyed.clone();
   const computed = new Uint8Array(32);

@@ -1,11 +1,11 @@
 /** @module A search as plain data, which threads can be given. */
 import type { Question } from '../../core/identify/identify.ts';
 import type { VcpuScope } from '../../core/identify/vcpu-candidates.ts';
-import { matcher, type Wanted } from '../../core/identify/wanted.ts';
+import { effortOf, matcher, type Wanted } from '../../core/identify/wanted.ts';
 import { findProfile } from '../../core/measurement/profiles.ts';
 
 /** What is looked for, and where. */
-export interface PlainQuestion extends Omit<Question, 'matches'> {
+export interface PlainQuestion extends Omit<Question, 'matches' | 'effort'> {
   readonly wanted: Wanted;
 }
 
@@ -19,7 +19,7 @@ export interface WorkerData {
 
 /** Returns the question with its test. */
 export function questionOf(question: PlainQuestion): Question {
-  return { ...question, matches: matcher(question.wanted) };
+  return { ...question, matches: matcher(question.wanted), effort: effortOf(question.wanted) };
 }
 
 /** Returns what a thread is started with. */

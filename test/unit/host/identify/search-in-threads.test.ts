@@ -88,12 +88,15 @@ describe('a search on several threads', () => {
 
   it('compares launch measurements in all of them, and wipes no key but their own', async () => {
     const tik = new Uint8Array(16).fill(7);
-    const inputs = { tik, nonce: new Uint8Array(16).fill(9), policy: 5, api: { major: 1, minor: 55, build: 24 } };
-    const measured = computeLaunchMeasurement({ ...inputs, digest: digestOf('sev-es', 'quiet ', 900) });
-    const wanted = { kind: 'measurement' as const, measure: measured, ...inputs };
+    const nonce = new Uint8Array(16).fill(9);
+    const api = { major: 1, minor: 55, build: 24 };
+    const digest = new Uint8Array(digestOf('sev-es', 'quiet ', 900));
+    const measured = computeLaunchMeasurement({ tik, nonce, policy: 5, api, digest });
+    const signed = { policies: [1, 5], majors: [1], minors: [55], builds: [23, 24] };
+    const wanted = { kind: 'measurement' as const, measure: measured, tik, nonce, signed };
     for (const threads of [1, 2]) {
       const { answer } = await searchInThreads(question(['sev', 'sev-es'], wanted), { threads });
-      expect(answer.finding).toMatchObject({ platform: 'sev-es', vcpu: { count: 900 } });
+      expect(answer.finding).toMatchObject({ platform: 'sev-es', digest, vcpu: { count: 900 } });
       expect(tik).toEqual(new Uint8Array(16).fill(7));
     }
   });
