@@ -82,3 +82,26 @@ credentials_forget() {
   remove "$store"
   [ ! -e "$store" ]
 }
+
+# Removes what systemd has given to services of the initrd: copies, one folder in memory for each service. Services that run keep what they have read.
+credential_copies_forget() {
+  set +f
+  set -- /run/credentials/*
+  set -f
+  for copies; do
+    # They can be read only; and where a service still holds the folder it stays, and has nothing in it.
+    [ ! -d "$copies" ] || mount -o remount,rw "$copies" 2>/dev/null || :
+    remove "$copies"
+    is_empty "$copies" || return 1
+  done
+}
+
+# Says whether nothing is in a folder.
+is_empty() {
+  set +f
+  set -- "$1"/* "$1"/.[!.]* "$1"/..?*
+  set -f
+  for entry; do
+    if [ -e "$entry" ] || [ -L "$entry" ]; then return 1; fi
+  done
+}

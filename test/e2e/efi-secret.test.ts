@@ -84,7 +84,7 @@ describeWith(DRIVER, "Linux's own driver of secrets", () => {
         'tables/wrong': page(root.wrongSecrets),
         'tables/many': page(secretArea(MANY, AREA_SIZE)),
         ...Object.fromEntries(
-          ['unlock', 'secrets.sh', 'credentials.sh'].map((name) => [
+          ['unlock', 'secrets.sh', 'credentials.sh', 'end.sh'].map((name) => [
             `templates/${name}`,
             fs.readFileSync(path.join(TEMPLATES, name)),
           ]),

@@ -20,7 +20,10 @@ source "$1"
 build
 `;
 
-/** What such an initrd begins with: hooks one after another, each in the same shell; then the root. */
+/**
+ * What such an initrd begins with: as upstream's init of version 41 it reads /config, runs the hooks' functions one kind after another, and
+ * before each shell of its own those for an emergency.
+ */
 const INIT = `#!/bin/busybox ash
 /bin/busybox --install -s 2>/dev/null
 mount -t proc proc /proc
@@ -28,14 +31,39 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t tmpfs -o mode=755 run /run
 while read -r module; do insmod "$module"; done < /modules
-for word in $(cat /proc/cmdline); do case $word in root=*) root=\${word#root=} ;; esac; done
-launch_interactive_shell() { echo 'the interactive shell'; poweroff -f; }
-for hook in bootseal; do
-  unset -f run_hook run_emergencyhook
-  . "/hooks/$hook"
-  run_hook
+for word in $(cat /proc/cmdline); do
+  case $word in root=*) root=\${word#root=} ;; break=*) break=\${word#break=} ;; esac
 done
-mount -t ext4 -o ro "$root" /new_root
+launch_interactive_shell() {
+  export PS1='[rootfs \\W]\\$ '
+  if [ "$1" = --exec ]; then exec sh -i </dev/console >/dev/console 2>&1; fi
+  sh -i </dev/console >/dev/console 2>&1
+}
+run_all() {
+  wanted=$1
+  shift
+  for each; do
+    if [ ! -x "/hooks/$each" ]; then continue; fi
+    unset "$wanted"
+    . "/hooks/$each"
+    if type "$wanted" >/dev/null; then "$wanted"; fi
+  done
+}
+. /config
+run_all run_hook $HOOKS
+if [ "\${break:-}" = premount ]; then
+  run_all run_emergencyhook $EMERGENCYHOOKS
+  launch_interactive_shell
+fi
+if ! mount -t ext4 -o ro "$root" /new_root; then
+  run_all run_emergencyhook $EMERGENCYHOOKS
+  echo "$root could not be mounted"
+  launch_interactive_shell
+fi
+if ! grep -q ' /new_root ' /proc/mounts; then
+  run_all run_emergencyhook $EMERGENCYHOOKS
+  launch_interactive_shell --exec
+fi
 exec switch_root /new_root /sbin/init
 `;
 
@@ -55,7 +83,12 @@ export async function mkinitcpioInitrd(hooks: string, file: string): Promise<str
   const of = (kind: string) => added.filter(([first]) => first === kind).map(([, ...rest]) => rest);
   const files: Record<string, Buffer | string> = { init: INIT, 'new_root/.here': '' };
   for (const [from = '', to = ''] of of('file')) files[to.slice(1)] = fs.readFileSync(inHooks(from));
-  if (of('runscript').length > 0) files['hooks/bootseal'] = fs.readFileSync(inHooks('etc/initcpio/hooks/bootseal'));
+  if (of('runscript').length > 0) {
+    const hook = fs.readFileSync(inHooks('etc/initcpio/hooks/bootseal'), 'utf8');
+    files['hooks/bootseal'] = hook;
+    const has = (name: string): string => (hook.includes(`\n${name}() {`) ? 'bootseal' : '');
+    files['config'] = `HOOKS='${has('run_hook')}'\nEMERGENCYHOOKS='${has('run_emergencyhook')}'\n`;
+  }
   const programs: SystemPath[] = ['bin/busybox'];
   for (const [binary = ''] of of('binary')) {
     if (binary.startsWith('/usr/lib/bootseal/')) files[binary.slice(1)] = fs.readFileSync(inHooks(binary));

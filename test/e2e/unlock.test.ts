@@ -100,7 +100,7 @@ describeWith(GUEST, 'unlock, on a real kernel', () => {
     const encryptsNothing = withoutCipher(header);
     fs.writeFileSync(at('null'), Buffer.concat([encryptsNothing, noise(1 << 20)]));
     cases = unlockCases({ key: KEY, pin: { root: pinOf(header), null: pinOf(encryptsNothing), tags: pinOf(tags) } });
-    const templates = ['unlock', 'secrets.sh', 'credentials.sh'].map(
+    const templates = ['unlock', 'secrets.sh', 'credentials.sh', 'end.sh'].map(
       (name) => [`templates/${name}`, fs.readFileSync(path.join(TEMPLATES, name))] as const,
     );
     const tries = cases.flatMap(({ name, disk, both }) =>

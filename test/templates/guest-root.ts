@@ -16,9 +16,11 @@ const LIBGCC = 'usr/lib/x86_64-linux-gnu/libgcc_s.so.1';
 /** Where the area is. */
 export const BASE = 0x10000;
 
-/** Functions, since they go before what a shell has built in; a guest that ends has a status of its own. */
+/**
+ * Functions, since they go before what a shell has built in; a guest that ends has a status of its own. Only what watches `end` sleeps for two seconds.
+ */
 const INSTEAD = `
-sleep() { :; }
+sleep() { [ "$1" != 2 ] || busybox sleep 2; }
 poweroff() { exit 90; }
 reboot() { exit 91; }
 modprobe() { return 1; }
@@ -99,11 +101,24 @@ export interface GuestInput {
   readonly iomem?: string;
   /** More shell before `unlock`. */
   readonly before?: string;
+  /** Shell that is run when `unlock` has ended; the guest's processes live until then. */
+  readonly after?: string;
 }
 
 /** Makes the folder. */
 export function makeGuestRoot(root: string): void {
-  for (const folder of ['usr/bin', 'usr/sbin', 'usr/lib/bootseal', 'usr/lib64', 'dev', 'proc', 'run', 'sys', 'tmp']) {
+  for (const folder of [
+    'usr/bin',
+    'usr/sbin',
+    'usr/lib/bootseal',
+    'usr/lib64',
+    'dev',
+    'proc',
+    'processes',
+    'run',
+    'sys',
+    'tmp',
+  ]) {
     fs.mkdirSync(path.join(root, folder), { recursive: true });
   }
   for (const name of ['bin', 'sbin', 'lib', 'lib64']) fs.symlinkSync(`usr/${name}`, path.join(root, name));
@@ -117,20 +132,22 @@ export function makeGuestRoot(root: string): void {
     if (!fs.existsSync(link)) fs.symlinkSync('busybox', link);
   }
   const write = (name: string, text: string) => fs.writeFileSync(path.join(root, name), text, { mode: 0o755 });
-  const unlock = fs.readFileSync(path.join(TEMPLATES, 'unlock'), 'utf8');
   // Only root can make a block device; and a log is not begun anew with each line.
-  const changes = [
-    ['[ -b "$device" ]', '[ -f "$device" ]'],
-    ['>/dev/kmsg', '>>/dev/kmsg'],
-  ] as const;
-  const onFiles = changes.reduce((text, [from, to]) => {
-    if (!text.includes(from)) throw new Error(`unlock has no ${from}`);
-    return text.replaceAll(from, to);
-  }, unlock);
-  write('usr/lib/bootseal/unlock', onFiles);
-  for (const name of ['secrets.sh', 'credentials.sh']) {
-    fs.copyFileSync(path.join(TEMPLATES, name), path.join(root, 'usr/lib/bootseal', name));
-  }
+  const changed = (name: string, ...changes: readonly (readonly [string, string])[]): string =>
+    changes.reduce(
+      (text, [from, to]) => {
+        if (!text.includes(from)) throw new Error(`${name} has no ${from}`);
+        return text.replaceAll(from, to);
+      },
+      fs.readFileSync(path.join(TEMPLATES, name), 'utf8'),
+    );
+  write(
+    'usr/lib/bootseal/unlock',
+    changed('unlock', ['[ -b "$device" ]', '[ -f "$device" ]'], ['>/dev/kmsg', '>>/dev/kmsg']),
+  );
+  for (const name of ['secrets.sh', 'credentials.sh']) write(`usr/lib/bootseal/${name}`, changed(name));
+  // /proc is made of plain files.
+  write('usr/lib/bootseal/end.sh', changed('end.sh', ['/proc/[0-9]', '/processes/[0-9]']));
   write('usr/lib/bootseal/bootseal-devmem', DEVMEM);
   write('usr/lib/bootseal/cryptsetup', CRYPTSETUP);
   write('dev/null', '');
@@ -140,7 +157,7 @@ export function makeGuestRoot(root: string): void {
 /** Runs `unlock` there. */
 export function unlockIn(
   root: string,
-  { shell, words, area, disk, task, typed = '', iomem = '', before = '', isStuck }: GuestInput,
+  { shell, words, area, disk, task, typed = '', iomem = '', before = '', after, isStuck }: GuestInput,
 ): Outcome {
   const at = (name: string) => path.join(root, name);
   const old = [
@@ -151,6 +168,10 @@ export function unlockIn(
     'sys/kernel',
     'sys/module',
     'sys/block',
+    'run/credentials',
+    'run/bootseal.turn',
+    'run/bootseal.running',
+    'run/bootseal.ended',
     ...(task?.startsWith('forget') ? [] : ['run/bootseal', 'run/credstore']),
   ];
   for (const name of old) {
@@ -166,11 +187,16 @@ export function unlockIn(
   fs.writeFileSync(at('dev/console'), typed);
   fs.writeFileSync(at('dev/zero'), Buffer.alloc(4096));
   fs.writeFileSync(at('proc/sysrq-trigger'), '');
+  fs.mkdirSync(at('proc/sys/kernel'), { recursive: true });
+  fs.writeFileSync(at('proc/sys/kernel/sysrq'), '438\n');
   const place = `bootseal.secret=0x${BASE.toString(16)},${area.length}`;
   fs.writeFileSync(at('proc/cmdline'), `bootseal.disk=/disk bootseal.wait=0 ${place} ${words}\n`);
-  const script = `${INSTEAD}${before}\nset -- ${task ?? ''}\n. /usr/lib/bootseal/unlock`;
+  const unlock = `set -- ${task ?? ''}\n. /usr/lib/bootseal/unlock`;
+  const ended = after === undefined ? unlock : `( ${unlock} )\nstatus=$?\n${after}\nexit $status`;
+  const script = `${INSTEAD}${before}\n${ended}`;
   const interpreter = shell === 'dash' ? ['/bin/dash'] : ['/bin/busybox', 'ash'];
-  const ran = spawnSync('unshare', ['-r', 'chroot', root, ...interpreter, '-c', script], {
+  const inRoot = 'mount -t proc proc "$1/processes" && exec chroot "$@"';
+  const ran = spawnSync('unshare', ['-rmpf', 'sh', '-c', inRoot, 'sh', root, ...interpreter, '-c', script], {
     encoding: 'utf8',
     input: '',
   });

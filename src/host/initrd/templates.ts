@@ -16,6 +16,7 @@ const UNLOCK: readonly Template[] = [
   { template: 'guest/unlock', name: 'usr/lib/bootseal/unlock', mode: 0o755 },
   { template: 'guest/secrets.sh', name: 'usr/lib/bootseal/secrets.sh', mode: 0o644 },
   { template: 'guest/credentials.sh', name: 'usr/lib/bootseal/credentials.sh', mode: 0o644 },
+  { template: 'guest/end.sh', name: 'usr/lib/bootseal/end.sh', mode: 0o644 },
 ];
 
 /** Programs that make initrds, and systemd in one. */

@@ -27,6 +27,7 @@ install() {
   inst_simple /usr/lib/bootseal/unlock
   inst_simple /usr/lib/bootseal/secrets.sh
   inst_simple /usr/lib/bootseal/credentials.sh
+  inst_simple /usr/lib/bootseal/end.sh
   # dracut's own module crypt would open any disk with the UUID that it has noted, by the header that is on the disk, and ask for a passphrase.
   inst_simple "$moddir/cmdline.conf" /etc/cmdline.d/bootseal.conf
   # Memory is read by one of these: on kernels without efi_secret, one must be there.
