@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { lintFirmware } from '../core/firmware/lint.ts';
 import { withSignals } from '../host/signals.ts';
-import { findDemoFirmware } from '../lab/demo-parts.ts';
+import { findAttackParts } from '../lab/demo-parts.ts';
 import { readFirmware } from './firmware-input.ts';
 import { type Io, printable, resolvePath } from './io.ts';
 import { Ground } from './lab-ground.ts';
@@ -12,6 +12,7 @@ import { withTemporaryFolder } from './temporary-folder.ts';
 
 interface Options {
   readonly firmware?: string;
+  readonly system: string;
   readonly json?: boolean;
 }
 
@@ -23,14 +24,15 @@ export function labAttackCommand(io: Io): Command {
       "Make the host's moves against a launch in the lab, each for real, and show what stopped it. Exit 0 only if each was stopped.",
     )
     .option('--firmware <file>', 'OVMF of the AmdSev kind (default: where packages have it)')
+    .option('--system <folder>', "Debian system that the guest's kernel, busybox and cryptsetup are taken from", '/')
     .option('--json', 'print events, one JSON object a line')
     .addHelpText('after', HELP)
     .action(async (options: Options) => labAttack(io, options));
 }
 
 const HELP = `
-Guests are started, paused, and end with the move: QEMU is real, the processor is software, memory is NOT encrypted. What nothing here
-stops is in docs/threat-model.md.
+Guests are started, and end with the move; where the guest itself has to stop it, it runs. QEMU is real, the processor is software,
+memory is NOT encrypted. What nothing here stops is in docs/threat-model.md.
 
 Examples:
   bootseal lab attack
@@ -38,21 +40,21 @@ Examples:
 
 async function labAttack(io: Io, options: Options): Promise<void> {
   const given = options.firmware === undefined ? undefined : resolvePath(io, options.firmware);
-  const file = findDemoFirmware(given);
-  const { image } = await readFirmware(io, file);
-  if (image === undefined) {
-    throw new BootsealError('usage', `${file} is a descriptor: the image itself is needed`, {
-      hint: 'give --firmware the image that it was made of',
-    });
-  }
-  const lint = lintFirmware(image).class;
   const { run } = await import('./main.ts');
   await withSignals((stop) =>
     withTemporaryFolder('bootseal-attack-', async (folder) => {
+      const parts = findAttackParts(resolvePath(io, options.system), given);
+      const { image } = await readFirmware(io, parts.firmware);
+      if (image === undefined) {
+        throw new BootsealError('usage', `${parts.firmware} is a descriptor: the image itself is needed`, {
+          hint: 'give --firmware the image that it was made of',
+        });
+      }
+      const lint = lintFirmware(image).class;
       const ground = new Ground(io, folder, run, lint === 'enforcing' ? [] : ['--accept-firmware', lint]);
       stop.addEventListener('abort', () => void ground.clear());
       try {
-        await ground.prepare(image);
+        await ground.prepare(image, parts);
         await makeMoves(io, ground, MOVES, { stop, json: options.json === true });
       } catch (error) {
         // What a signal ended is no failure of its own.

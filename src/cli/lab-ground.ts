@@ -6,26 +6,31 @@ import { parseFirmware } from '../core/firmware/firmware.ts';
 import { cpuModel, cpuSignature } from '../core/measurement/cpu-models.ts';
 import { findProfile } from '../core/measurement/profiles.ts';
 import { QmpClient } from '../host/qmp/client.ts';
+import { followConsole } from '../lab/console.ts';
+import { writeBaseInitrd } from '../lab/demo-guest.ts';
+import type { DemoParts } from '../lab/demo-parts.ts';
 import { type FrontCommands, openFront } from '../lab/front.ts';
 import { type LabGuest, type LabMachine, readRam, startLab } from '../lab/machine.ts';
 import { readLabPlatform } from '../lab/psp/platform.ts';
+import type { MachineDisk } from '../lab/qemu.ts';
+import { readSystemFile } from '../lab/system/system.ts';
 import { errorOf, kindOf, OWN_COMMAND, type Run, runInside } from './inner-run.ts';
 import type { Io } from './io.ts';
 
 const CPU = 'EPYC-v4';
 const VCPUS = 2;
-const MEMORY = 256;
+const MEMORY = 512;
 /** nodbg, noks, es, nosend. */
 const POLICY = 0xf;
 /** Milliseconds for one move. */
-const DEADLINE = 120_000;
+const DEADLINE = 300_000;
 
 const DESCRIPTION = `platform: sev-es
 policy: [nodbg, noks, nosend, es]
 firmware: firmware
 kernel: kernel
 initrd: initrd
-cmdline: quiet
+cmdline: console=ttyS0 panic=-1 quiet bootseal.disk=/dev/vda
 vcpus: ${VCPUS}
 cpu: ${CPU}
 memory: ${MEMORY}M
@@ -68,16 +73,18 @@ export class Ground {
     this.#accept = accept;
   }
 
-  /** Makes disk, platform and a prepared launch, in the folder `launch`. Throws as the commands. */
-  async prepare(firmware: Uint8Array): Promise<void> {
+  /** Makes disks, an initrd that opens them, platform and a prepared launch, in the folder `launch`. Throws as the commands. */
+  async prepare(firmware: Uint8Array, parts: DemoParts): Promise<void> {
     const { secretArea } = parseFirmware(firmware);
     if (secretArea === undefined) {
       throw new BootsealError('usage', 'the firmware has no secret area', { hint: 'give an OVMF of the AmdSev kind' });
     }
     this.#area = secretArea;
     await fs.writeFile(this.at('firmware'), firmware);
-    // Nothing of it is run: the guests of the moves stay paused.
-    for (const name of ['kernel', 'initrd', 'evil', 'raw']) await fs.writeFile(this.at(name), `the ${name}`);
+    await fs.writeFile(this.at('kernel'), readSystemFile(parts.root, parts.kernel.file));
+    await writeBaseInitrd(this.at('base'), parts);
+    await this.must('initrd', 'add', '--base', 'base', '--with', 'unlock', '--out', 'initrd');
+    for (const name of ['evil', 'raw']) await fs.writeFile(this.at(name), `the ${name}`);
     await fs.writeFile(this.at('launch.yaml'), DESCRIPTION);
     await this.must('image', 'build', '--from', 'raw', '--new-key', 'disk.key', '--out', 'disk.img');
     await this.must('image', 'build', '--from', 'raw', '--key-file', 'disk.key', '--out', 'swapped.img');
@@ -173,6 +180,22 @@ export class Ground {
     } finally {
       client.close();
     }
+  }
+
+  /** A disk as guests are given it; of two guests at a time one can have it. */
+  disk(name: string): MachineDisk {
+    return { file: this.at(name), serial: 'bootseal' };
+  }
+
+  /** Lets a guest run until it powers off, and returns what it has printed. Throws `tool` when it does not end. */
+  async runToEnd({ machine, qmp }: Started): Promise<string> {
+    await this.command(qmp, 'cont', {});
+    const lines: string[] = [];
+    await followConsole(machine.console, machine.ended, (line) => lines.push(line));
+    if ((await machine.ended) === 'ended') return lines.join('\n');
+    throw new BootsealError('tool', `the guest did not end in ${DEADLINE / 1000} s`, {
+      hint: `try again when this machine has less to do; its console ended with: ${lines.slice(-5).join(' | ')}`,
+    });
   }
 
   /** Whether a guest has the key in memory, where its firmware looks for it or, with `gpa`, elsewhere. */

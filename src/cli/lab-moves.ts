@@ -5,7 +5,7 @@ import { QmpRefusal } from '../host/qmp/client.ts';
 import type { LabGuest } from '../lab/machine.ts';
 import { createLabPlatform, readLabPlatform } from '../lab/psp/platform.ts';
 import { OWN_COMMAND } from './inner-run.ts';
-import type { Ground } from './lab-ground.ts';
+import type { Ground, Started } from './lab-ground.ts';
 
 /** What became of a move. */
 export interface Outcome {
@@ -36,7 +36,12 @@ export const MOVES: readonly Move[] = [
     boot: await bootWith(ground, (text) => `${text} init=/bin/sh`),
   })),
   measured('a swapped firmware', swappedFirmware),
-  measured('a swapped disk, named on the command line', swappedDisk),
+  measured('a command line for a swapped disk', commandLineOfSwappedDisk),
+  {
+    name: 'a swapped disk, which the same key opens',
+    by: 'the guest, which knows the header of its disk',
+    make: swappedDisk,
+  },
   {
     name: 'a swapped disk, before the launch is prepared',
     by: 'launch prepare, by the manifest',
@@ -106,14 +111,29 @@ async function swappedFirmware(ground: Ground): Promise<Partial<LabGuest>> {
   return { firmware: ground.at('other-firmware') };
 }
 
+/** The disk is not measured: the owner gives the key, and the guest has to see that it is not for that disk. */
+async function swappedDisk(ground: Ground): Promise<Outcome> {
+  const launch = await ground.launch();
+  const started = await ground.start({ disks: [ground.disk('swapped.img')] }, launch);
+  await served(ground, launch, started);
+  const said = guestSaid(await ground.runToEnd(started), /the header of \S+ is not the owner's.*/);
+  return { stopped: said.isIt && !(await ground.hasKey(started)), seen: said.text };
+}
+
+/** What the guest's own program said: why it stopped, or all that it said instead. */
+function guestSaid(console: string, why: RegExp): { readonly isIt: boolean; readonly text: string } {
+  const said = console.split('\n').flatMap((line) => /bootseal: (.*)/.exec(line)?.[1] ?? []);
+  const found = said.map((line) => why.exec(line)?.[0]).find((text) => text !== undefined);
+  return { isIt: found !== undefined, text: `the guest says: ${found ?? (said.join(', ') || 'nothing')}` };
+}
+
 /** The words for a disk that opens with the same key. */
-async function swappedDisk(ground: Ground): Promise<Partial<LabGuest>> {
+async function commandLineOfSwappedDisk(ground: Ground): Promise<Partial<LabGuest>> {
   const manifest = async (name: string) => JSON.parse(await fs.readFile(ground.at(`${name}.json`), 'utf8'));
   const [right, other] = [await manifest('disk.img'), await manifest('swapped.img')];
   return {
-    boot: await bootWith(ground, (text) =>
-      text.replace(right.header.sha256, other.header.sha256).replace(right.luks.uuid, other.luks.uuid),
-    ),
+    boot: await bootWith(ground, (text) => text.replace(right.header.sha256, other.header.sha256)),
+    disks: [ground.disk('swapped.img')],
   };
 }
 
@@ -194,19 +214,22 @@ async function secondPacket(ground: Ground): Promise<Outcome> {
 
 /** Serves a launch as it should be, and returns the packet as the host saw it. */
 async function servedPacket(ground: Ground, launch: string): Promise<Readonly<Record<string, unknown>>> {
-  const first = await ground.start({}, launch);
-  const { status, error } = await ground.inject(launch, first.qmp);
-  if (status !== 0 || !(await ground.hasKey(first))) {
-    throw new BootsealError('tool', `a launch as it should be did not get its key: ${error}`, { hint: OWN_COMMAND });
-  }
+  await served(ground, launch, await ground.start({}, launch));
   const { header, secret, gpa } = JSON.parse(await fs.readFile(ground.at(`${launch}/packet.json`), 'utf8'));
   return { 'packet-header': header, secret, gpa };
+}
+
+/** The owner gives the key to a guest that is as it should be. Throws `tool` when it has not got it. */
+async function served(ground: Ground, launch: string, started: Started): Promise<void> {
+  const { status, error } = await ground.inject(launch, started.qmp);
+  if (status === 0 && (await ground.hasKey(started))) return;
+  throw new BootsealError('tool', `a launch as it should be did not get its key: ${error}`, { hint: OWN_COMMAND });
 }
 
 /** The host keeps the packet, tells the owner that it was injected, and injects it elsewhere: the MAC does not cover the address. */
 async function otherAddress(ground: Ground): Promise<Outcome> {
   const launch = await ground.launch();
-  const started = await ground.start({}, launch);
+  const started = await ground.start({ disks: [ground.disk('disk.img')] }, launch);
   let packet: Readonly<Record<string, unknown>> = {};
   const keep = (args: Readonly<Record<string, unknown>>) => {
     packet = args;
@@ -219,9 +242,11 @@ async function otherAddress(ground: Ground): Promise<Outcome> {
   if (status !== 0)
     throw new BootsealError('tool', `the owner did not make the packet: ${error}`, { hint: OWN_COMMAND });
   await ground.command(started.qmp, 'sev-inject-launch-secret', { ...packet, gpa: ELSEWHERE });
-  const isElsewhere = await ground.hasKey(started, ELSEWHERE);
-  return {
-    stopped: isElsewhere && ground.isEmpty(started),
-    seen: `the platform takes it at 0x${ELSEWHERE.toString(16)}, and the guest finds no secret`,
-  };
+  if (!(await ground.hasKey(started, ELSEWHERE))) {
+    throw new BootsealError('tool', `the platform did not put the packet at 0x${ELSEWHERE.toString(16)}`, {
+      hint: OWN_COMMAND,
+    });
+  }
+  const said = guestSaid(await ground.runToEnd(started), /the secret area is empty.*/);
+  return { stopped: said.isIt, seen: said.text };
 }

@@ -23,8 +23,8 @@ const FIRMWARE = [
   '/usr/share/edk2/ovmf/OVMF.amdsev.fd',
 ];
 const OVMF = { name: 'OVMF.amdsev.fd', package: 'ovmf-amdsev' };
-const PROGRAMS: readonly Program[] = [
-  QEMU,
+/** What makes the disk of a folder's content. */
+const BUILDERS: readonly Program[] = [
   { name: 'tar', package: 'tar' },
   ...['mke2fs', 'debugfs', 'e2fsck'].map((name) => ({ name, package: 'e2fsprogs' })),
 ];
@@ -38,7 +38,16 @@ const APPLETS = ['devmem', 'findfs', 'insmod', 'sha256sum', 'switch_root'];
  * @param firmware undefined to look where packages have it
  */
 export function findDemoParts(root: string, firmware: string | undefined): DemoParts {
-  const programs = PROGRAMS.filter((program) => !isInstalled(program));
+  return findParts('the demonstration needs', [QEMU, ...BUILDERS], root, firmware);
+}
+
+/** As {@link findDemoParts}, for disks that hold no files. */
+export function findAttackParts(root: string, firmware: string | undefined): DemoParts {
+  return findParts('the attacks need', [QEMU], root, firmware);
+}
+
+function findParts(who: string, needed: readonly Program[], root: string, firmware: string | undefined): DemoParts {
+  const programs = needed.filter((program) => !isInstalled(program));
   const image = firmware ?? packagedFirmware();
   const busybox = findProgram(root, 'busybox');
   const isWhole = busybox !== undefined && hasApplets(root, busybox);
@@ -52,22 +61,9 @@ export function findDemoParts(root: string, firmware: string | undefined): DemoP
     ...(kernel === undefined ? [{ name: 'a kernel with its modules', package: 'linux-image-cloud-amd64' }] : []),
   ];
   if (image === undefined || !isWhole || cryptsetup === undefined || kernel === undefined || missing.length > 0) {
-    throw notThere('the demonstration needs', missing, root, image === undefined);
+    throw notThere(who, missing, root, image === undefined);
   }
   return { firmware: image, root, kernel, busybox, cryptsetup };
-}
-
-/** Returns the file of an OVMF of the AmdSev kind. Throws `tool` when none is given and none is there, and when QEMU is not. */
-export function findDemoFirmware(firmware: string | undefined): string {
-  const missing = isInstalled(QEMU) ? [] : [QEMU];
-  const image = firmware ?? packagedFirmware();
-  if (image !== undefined && missing.length === 0) return image;
-  throw notThere(
-    'the attacks need',
-    [...missing, ...(image === undefined ? [OVMF] : [])],
-    undefined,
-    image === undefined,
-  );
 }
 
 function packagedFirmware(): string | undefined {
@@ -79,17 +75,11 @@ function hasApplets(root: string, busybox: SystemPath): boolean {
   return APPLETS.every((applet) => bytes.includes(`\0${applet}\0`));
 }
 
-function notThere(
-  who: string,
-  missing: readonly Program[],
-  root: string | undefined,
-  isFirmware: boolean,
-): BootsealError {
+function notThere(who: string, missing: readonly Program[], root: string, isFirmware: boolean): BootsealError {
   const names = [...new Set(missing.map(({ name }) => name))].join(', ');
   const packages = [...new Set(missing.map((program) => program.package))].join(' ');
   const firmware = isFirmware ? '; where Debian has no ovmf-amdsev yet, give such a build with --firmware' : '';
-  const where = root === undefined ? '' : `, or not in ${root}`;
-  return new BootsealError('tool', `${who} what is not on this machine${where}: ${names}`, {
+  return new BootsealError('tool', `${who} what is not on this machine, or not in ${root}: ${names}`, {
     hint: `on Debian: apt-get install --no-install-recommends ${packages}${firmware}`,
   });
 }
