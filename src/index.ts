@@ -51,7 +51,15 @@ export type { Answer, Verdict } from './core/firmware/starts.ts';
 export { secretAreaOf } from './core/guest/command-line.ts';
 export { type GuestTable, type PlacedEntry, type Refusal, readGuestTable } from './core/guest/table.ts';
 export type { Hashes, RunningHash } from './core/hash.ts';
-export { type Belief, type BelievedFile, type Boot, type BootSlip, possibleBoots } from './core/identify/boots.ts';
+export {
+  type Belief,
+  type BelievedFile,
+  type BelievedKernel,
+  type Boot,
+  type BootSlip,
+  type ChangedKernel,
+  possibleBoots,
+} from './core/identify/boots.ts';
 export {
   type BelievedFirmware,
   type BelievedSvsm,
@@ -68,6 +76,7 @@ export {
   type RuledOut,
   type SearchOutcome,
 } from './core/identify/identify.ts';
+export { type HeaderChange, headerChanges } from './core/identify/kernel-header.ts';
 export type { Reordering, SectionOrder } from './core/identify/section-order.ts';
 export type { VcpuCandidate, VcpuScope } from './core/identify/vcpu-candidates.ts';
 export type { IdBlockDirective, InsertDirective, PageDirective, VcpuDirective } from './core/igvm/directives.ts';

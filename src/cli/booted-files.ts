@@ -50,7 +50,8 @@ export async function bootedFiles(io: Io, options: BootedOptions): Promise<Boote
     return { hashes: undefined, cmdline: undefined, files: {} };
   }
   const cmdline = await commandLine(io, options);
-  const kernel = await hashKernel(io, options.kernel);
+  const kernel = await hashInput(io, options.kernel);
+  if (kernel.file.bytes === 0) throw emptyKernel();
   remarkOnUnifiedKernel(io, kernel.head);
   const initrd = options.initrd === undefined ? undefined : await hashInput(io, options.initrd);
   const hashes = {
@@ -78,7 +79,7 @@ function remarkOnUnifiedKernel(io: Io, head: Uint8Array): void {
 }
 
 /** QEMU hands the sizes of kernel and initrd to the guest in 32 bits (hw/i386/x86-common.c, fw_cfg_add_i32); what goes on is no file of either. */
-const MOST_BYTES = 2 ** 32 - 1;
+export const MOST_BYTES = 2 ** 32 - 1;
 
 /** Hashes a file in pieces; `head` is its first bytes, as many as tell what it is. Throws `io`. */
 export async function hashInput(
@@ -140,11 +141,13 @@ export async function commandLine(io: Io, options: BootedOptions): Promise<Uint8
   return cmdline;
 }
 
-/** Hashes a kernel; throws `usage` for one that is empty. */
-export async function hashKernel(io: Io, file: string): ReturnType<typeof hashInput> {
-  const kernel = await hashInput(io, file);
-  if (kernel.file.bytes > 0) return kernel;
-  throw new BootsealError('usage', 'the kernel is empty, and QEMU starts none (hw/i386/x86-common.c, x86_load_linux)', {
-    hint: 'give the file that QEMU gets as -kernel, or leave --kernel out',
-  });
+/** Returns the refusal of a kernel that is empty. */
+export function emptyKernel(): BootsealError {
+  return new BootsealError(
+    'usage',
+    'the kernel is empty, and QEMU starts none (hw/i386/x86-common.c, x86_load_linux)',
+    {
+      hint: 'give the file that QEMU gets as -kernel, or leave --kernel out',
+    },
+  );
 }

@@ -12,7 +12,8 @@ import { findProfile, PROFILES, type Profile, SNP_MEASURE_SVSM } from '../core/m
 import { MAX_VCPUS } from '../core/measurement/vcpus.ts';
 import { MOST_THREADS } from '../host/identify/search-in-threads.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
-import { commandLine, hashInput, hashKernel } from './booted-files.ts';
+import { believedKernel } from './believed-kernel.ts';
+import { commandLine, hashInput } from './booted-files.ts';
 import { readFirmware } from './firmware-input.ts';
 import { type Io, readInput } from './io.ts';
 import { parseBigUnsigned, parseUnsigned } from './numbers.ts';
@@ -155,9 +156,12 @@ async function believedBoots(io: Io, options: ScopeOptions): Promise<readonly Bo
   const cmdlines: Uint8Array[] = [];
   for (const text of cmdline) cmdlines.push(await commandLine(io, { cmdline: text }));
   for (const file of cmdlineFile) cmdlines.push(await commandLine(io, { cmdlineFile: file }));
-  const kernels = [];
-  for (const name of kernel) kernels.push({ name, sha256: (await hashKernel(io, name)).hash });
   const initrds = [];
-  for (const name of initrd) initrds.push({ name, sha256: (await hashInput(io, name)).hash });
+  for (const name of initrd) {
+    const { hash, file } = await hashInput(io, name);
+    initrds.push({ name, sha256: hash, bytes: file.bytes });
+  }
+  const kernels = [];
+  for (const name of kernel) kernels.push(await believedKernel(io, name, initrds));
   return possibleBoots({ kernels, initrds, cmdlines }, nodeHashes);
 }

@@ -4,6 +4,7 @@ import { bytesToHex } from '../core/hex.ts';
 import { SLIP_TEXTS } from '../core/identify/boots.ts';
 import { type FirmwareCandidate, firmwareSlips } from '../core/identify/firmware-candidates.ts';
 import type { FoundLaunch } from '../core/identify/identify.ts';
+import type { HeaderChange } from '../core/identify/kernel-header.ts';
 import { ORDER_TEXTS } from '../core/identify/section-order.ts';
 import { signedWith, type Wanted } from '../core/identify/wanted.ts';
 import { modelsOfSignature } from '../core/measurement/cpu-models.ts';
@@ -59,7 +60,7 @@ export function reproduction({ platform, firmware, boot, vcpu }: FoundLaunch): r
     words.push('--svsm', firmware.svsm.name, '--vars-size', `${firmware.svsm.varsSize}`);
   }
   if (platform === 'snp' && hasUnknownSections(firmware)) words.push('--unknown-sections', 'zero');
-  if (boot.kernel !== undefined) words.push('--kernel', boot.kernel);
+  if (boot.kernel !== undefined) words.push('--kernel', kernelFile(boot.kernel, boot.kernelChange, preparation));
   if (boot.initrd !== undefined) words.push('--initrd', boot.initrd);
   if (boot.cmdline !== undefined && boot.cmdline.length > 0) words.push(...cmdlineWords(boot.cmdline, preparation));
   if (vcpu !== undefined) {
@@ -85,10 +86,19 @@ function firmwareFile({ name, leftOut, reordering }: FirmwareCandidate, preparat
   preparation.push(leftOut === 0 ? `cp ${quoted(name)} ${file}` : `tail -c +${leftOut + 1} ${quoted(name)} > ${file}`);
   if (reordering !== undefined) {
     const { at, bytes } = reordering;
-    preparation.push(`printf '${escaped(bytes)}' | dd of=${file} bs=1 seek=${at} conv=notrunc 2>/dev/null`);
+    preparation.push(writeAt(file, at, bytes));
   }
   return file;
 }
+
+function kernelFile(name: string, change: HeaderChange | undefined, preparation: string[]): string {
+  if (change === undefined) return name;
+  preparation.push(`cp ${quoted(name)} kernel.changed`, writeAt('kernel.changed', change.at, change.bytes));
+  return 'kernel.changed';
+}
+
+const writeAt = (file: string, at: number, bytes: Uint8Array): string =>
+  `printf '${escaped(bytes)}' | dd of=${file} bs=1 seek=${at} conv=notrunc 2>/dev/null`;
 
 /** For printf, which POSIX gives no hexadecimal digits. */
 const escaped = (bytes: Uint8Array) => Array.from(bytes, (byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');

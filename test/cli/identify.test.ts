@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -5,7 +6,9 @@ import { bytesToBase64 } from '../../src/core/base64.ts';
 import { concat } from '../../src/core/bytes.ts';
 import { hexToBytes } from '../../src/core/hex.ts';
 import { computeLaunchMeasurement } from '../../src/core/measurement/launch-measurement.ts';
+import { withQemuHeader } from '../../src/core/rtmr/setup-header.ts';
 import { fixture } from '../fixtures.ts';
+import { linuxKernel } from '../linux-kernel.ts';
 import { bootseal, scratch } from './script.ts';
 
 const { folder, remove } = scratch();
@@ -72,6 +75,27 @@ describe('identify', () => {
       );
       expect(ran.stdout).toContain('match      snp, profile qemu/1, 1 vCPU, CPU signature 0xa10f10');
     }
+  });
+
+  it('finds a kernel that was measured with a changed header, and says how to change it', async () => {
+    const kernel = linuxKernel();
+    const initrd = new Uint8Array(70001);
+    fs.writeFileSync(at('kernel'), kernel);
+    fs.writeFileSync(at('initrd'), initrd);
+    // As QEMU makes it, which differential/qemu-fw-cfg.test.ts sees.
+    const inputs = { cmdline: Buffer.from('quiet'), initrdSize: initrd.length, memory: 2 ** 30 };
+    const other = Buffer.from(withQemuHeader(kernel, inputs));
+    expect(other.equals(kernel)).toBe(false);
+    fs.writeFileSync(at('other'), other);
+    const boot = ['--kernel', 'kernel', '--initrd', 'initrd', '--cmdline', 'quiet'];
+    const digest = await measured(['snp', '--cpu', 'EPYC-v4', '--kernel', 'other', ...boot.slice(2)]);
+    const wanted = Buffer.from(digest).toString('hex');
+    const { stdout } = await bootseal(['identify', wanted, '--firmware', 'fw', '--vcpus', '1', ...boot], folder);
+    expect(stdout).toContain('differs    the kernel is measured with what a VMM writes into its setup header');
+    const lines = stdout.split('\n').flatMap((line) => (line.startsWith('reproduce  ') ? [line.slice(11)] : []));
+    expect(spawnSync('sh', ['-c', lines.slice(0, -1).join('\n')], { cwd: folder }).status).toBe(0);
+    expect(fs.readFileSync(at('kernel.changed')).equals(other)).toBe(true);
+    expect(lines.at(-1)).toContain('bootseal measure snp --firmware fw --kernel kernel.changed --initrd initrd');
   });
 
   it('finds the code part of an image, and says how to cut it out', async () => {

@@ -13,7 +13,19 @@ import { fixture } from '../fixtures.ts';
 
 const firmware = firmwareOf(fixture('sev-snp-measure/ovmf_AmdSev_suffix.bin'));
 const belief = {
-  kernels: [{ name: 'k', sha256: nodeHashes.sha256(Buffer.from('k')) }],
+  kernels: [
+    {
+      name: 'k',
+      sha256: nodeHashes.sha256(Buffer.from('k')),
+      changed: [
+        {
+          sha256: nodeHashes.sha256(Buffer.from('changed')),
+          change: { at: 0, bytes: Buffer.from('changed') },
+          initrd: 'i',
+        },
+      ],
+    },
+  ],
   initrds: [{ name: 'i', sha256: nodeHashes.sha256(Buffer.from('i')) }],
 };
 const cpus = [{ signature: 0x800f12 }, { signature: 0xa00f11 }];
@@ -114,8 +126,8 @@ describe('identify', () => {
     });
     expect(result.finding).toBeUndefined();
     expect(result.ruledOut).toEqual([]);
-    // 9 boots of the firmware in 2 orders: one digest for SEV; for SEV-ES 5 states and for SNP 9, each with 2 words of features and 1 to 6 vCPUs.
-    expect(result.tried).toBe(2 * 9 * (1 + 5 * 2 * 6 + 9 * 2 * 6));
+    // 10 boots of the firmware in 2 orders: one digest for SEV; for SEV-ES 5 states and for SNP 9, each with 2 words of features and 1 to 6 vCPUs.
+    expect(result.tried).toBe(2 * 10 * (1 + 5 * 2 * 6 + 9 * 2 * 6));
     expect(seen.size).toBeLessThanOrEqual(result.tried);
   });
 });

@@ -63,7 +63,7 @@ function entryCause(one: Difference, slips: LaunchAccount['cmdlineSlips']): Caus
 
 const KERNEL: Texts = [
   'kernel',
-  'another kernel is measured (QEMU 7.2.0 and some forks change its header before they hash it)',
+  'another kernel is measured (QEMU 7.2.0 hashes it with a random seed behind it, some VMMs with a changed header)',
   'give --kernel the very file that the host passes to -kernel (sha256sum)',
 ];
 

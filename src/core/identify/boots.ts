@@ -6,6 +6,7 @@ import { concat } from '../bytes.ts';
 import type { Hashes } from '../hash.ts';
 import { bytesToHex } from '../hex.ts';
 import type { KernelHashes } from '../measurement/hash-table.ts';
+import type { HeaderChange } from './kernel-header.ts';
 
 /** A file that the owner believes was booted; SHA-256, 32 bytes. */
 export interface BelievedFile {
@@ -13,9 +14,22 @@ export interface BelievedFile {
   readonly sha256: Uint8Array;
 }
 
+/** A kernel, and what it may have been changed to before it was measured. */
+export interface BelievedKernel extends BelievedFile {
+  readonly changed?: readonly ChangedKernel[] | undefined;
+}
+
+/** SHA-256 (32 bytes) of a kernel with another setup header. */
+export interface ChangedKernel {
+  readonly sha256: Uint8Array;
+  readonly change: HeaderChange;
+  /** The initrd that the header tells of; undefined when it tells of none. */
+  readonly initrd: string | undefined;
+}
+
 /** What the owner believes, each alternative once. */
 export interface Belief {
-  readonly kernels: readonly BelievedFile[];
+  readonly kernels: readonly BelievedKernel[];
   readonly initrds: readonly BelievedFile[];
   /** Command lines without the NUL that ends them. */
   readonly cmdlines: readonly Uint8Array[];
@@ -25,6 +39,7 @@ export interface Belief {
 export type BootSlip =
   | 'no-kernel-hashes'
   | 'initrd-missing'
+  | 'kernel-header'
   | 'cmdline-trimmed'
   | 'cmdline-without-newline'
   | 'cmdline-with-newline'
@@ -36,6 +51,8 @@ export const SLIP_TEXTS: Readonly<Record<BootSlip, string>> = {
   'no-kernel-hashes':
     'no kernel is measured: the guest was started without kernel-hashes=on, and the host can boot it with any kernel, initrd and command line',
   'initrd-missing': 'no initrd, or an empty one, is measured',
+  'kernel-header':
+    'the kernel is measured with what a VMM writes into its setup header; QEMU leaves the header of a kernel that it hashes alone',
   'cmdline-trimmed':
     'the command line is measured without the blanks around it, which virtee/sev and snpguest up to 8.0.0 cut off',
   'cmdline-without-newline': 'the command line is measured without the newline at its end',
@@ -49,6 +66,8 @@ export interface Boot {
   /** Absent when no kernel is measured. */
   readonly hashes: KernelHashes | undefined;
   readonly kernel: string | undefined;
+  /** What is written over the kernel before it is measured. */
+  readonly kernelChange?: HeaderChange | undefined;
   readonly initrd: string | undefined;
   readonly cmdline: Uint8Array | undefined;
   readonly slips: readonly BootSlip[];
@@ -77,8 +96,23 @@ export function possibleBoots(belief: Belief, hashes: Hashes): readonly Boot[] {
       })),
     ),
   );
+  const changed = boots.flatMap((boot) => withChangedKernel(boot, belief));
   const unmeasured: Boot = { ...NOTHING, slips: ['no-kernel-hashes'] };
-  return [...boots, unmeasured].sort((a, b) => a.slips.length - b.slips.length);
+  return [...boots, ...changed, unmeasured].sort((a, b) => a.slips.length - b.slips.length);
+}
+
+/** Of launches that have no other slip. */
+function withChangedKernel(boot: Boot & { readonly hashes: KernelHashes }, { kernels }: Belief): readonly Boot[] {
+  if (boot.slips.length > 0) return [];
+  const { changed = [] } = kernels.find(({ name }) => name === boot.kernel) ?? {};
+  return changed
+    .filter(({ initrd }) => initrd === undefined || initrd === boot.initrd)
+    .map(({ sha256, change }) => ({
+      ...boot,
+      hashes: { ...boot.hashes, kernel: sha256 },
+      kernelChange: change,
+      slips: ['kernel-header'],
+    }));
 }
 
 interface PossibleInitrd {

@@ -75,6 +75,29 @@ describe('possible boots', () => {
     expect(counts.filter((count) => count === 2)).toHaveLength(3);
   });
 
+  it('with a changed kernel have the command line and the initrd that its header tells of, or any', () => {
+    const change = { at: 0x210, bytes: Uint8Array.of(1) };
+    const changed = [
+      { sha256: sha('c'), change, initrd: undefined },
+      { sha256: sha('d'), change, initrd: 'i2' },
+    ];
+    const belief = { kernels: [{ ...file('kernel'), changed }], initrds: [file('i1'), file('i2')] };
+    const found = boots({ ...belief, cmdlines: [Buffer.from('a'), Buffer.from('b')] }).filter(
+      (one) => one.kernelChange,
+    );
+    expect(found.map((one) => [one.initrd, Buffer.from(one.cmdline ?? []).toString(), one.slips.join()])).toEqual([
+      ['i1', 'a', 'kernel-header'],
+      ['i1', 'b', 'kernel-header'],
+      ['i2', 'a', 'kernel-header'],
+      ['i2', 'a', 'kernel-header'],
+      ['i2', 'b', 'kernel-header'],
+      ['i2', 'b', 'kernel-header'],
+    ]);
+    expect(found[2]?.hashes).toMatchObject({ kernel: sha('c'), initrd: sha('i2') });
+    expect(found[3]?.hashes).toMatchObject({ kernel: sha('d'), initrd: sha('i2') });
+    expect(boots({ kernels: belief.kernels }).filter((one) => one.kernelChange)).toMatchObject([{ initrd: undefined }]);
+  });
+
   it('are every kernel with every initrd', () => {
     const all = boots({ kernels: [file('k1'), file('k2')], initrds: [file('i1'), file('i2')] });
     const exact = all.filter(({ slips }) => slips.length === 0).map(({ kernel, initrd }) => [kernel, initrd]);
