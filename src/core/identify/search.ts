@@ -1,19 +1,14 @@
 /** @module The work of a search: the launches of one unit after the other, sharing what they have in common. */
 import { BootsealError } from '../errors.ts';
 import type { Hashes } from '../hash.ts';
-import { kernelHashTable } from '../measurement/hash-table.ts';
 import type { Platform } from '../measurement/measure.ts';
 import type { Profile } from '../measurement/profiles.ts';
-import { type SevLaunch, sevDigest, sevEsDigests, startSevLaunch } from '../measurement/sev.ts';
-import { type SnpDigest, snpFirmwareDigest } from '../measurement/snp.ts';
-import { startSnpLaunch } from '../measurement/snp-launch.ts';
-import { startSvsmLaunch, svsmVcpuPages } from '../measurement/svsm.ts';
+import { sevDigest, sevEsDigests } from '../measurement/sev.ts';
+import type { SnpDigest } from '../measurement/snp.ts';
 import { vcpuPages } from '../measurement/vcpus.ts';
-import type { Boot } from './boots.ts';
-import type { FirmwareCandidate } from './firmware-candidates.ts';
 import type { FoundLaunch, Question, RuledOut } from './identify.ts';
+import { Launches, type PageHashes } from './launches.ts';
 import { type Guest, type Unit, unitsOf } from './units.ts';
-import type { VcpuCandidate } from './vcpu-candidates.ts';
 
 /** What trying one unit gave. */
 export interface UnitOutcome {
@@ -24,23 +19,12 @@ export interface UnitOutcome {
   readonly ruledOut: boolean;
 }
 
-/** SHA-384 of the pages of the boot processor and of the others; none of the latter when the firmware cannot start them. */
-interface PageHashes {
-  readonly bsp: Uint8Array;
-  readonly ap: Uint8Array | undefined;
-}
-
 /** A search; units may be tried in any order, and are quickest in theirs. */
 export class Search {
   readonly #question: Question;
-  readonly #hashes: Hashes;
   readonly #units: readonly Unit[];
-  readonly #firmwareDigests = new Map<FirmwareCandidate, Uint8Array>();
-  readonly #pageHashes = new Map<FirmwareCandidate, Map<VcpuCandidate, PageHashes>>();
+  readonly #launches: Launches;
   readonly #ruledOut = new Map<string, { readonly unit: number; readonly ruledOut: RuledOut }>();
-  /** Launches of the guest of the last unit, by what its profile adds besides CPU state; or why there is none. */
-  #started: { readonly guest: Guest; readonly launches: Map<string, SnpDigest | BootsealError> } | undefined;
-  #startedSev: { readonly guest: Guest; readonly launch: SevLaunch } | undefined;
   #tried = 0;
   #matched = new Uint8Array();
   /** In the unit at hand. */
@@ -48,7 +32,7 @@ export class Search {
 
   constructor(question: Question, hashes: Hashes) {
     this.#question = question;
-    this.#hashes = hashes;
+    this.#launches = new Launches(hashes);
     this.#units = unitsOf(question);
   }
 
@@ -74,7 +58,7 @@ export class Search {
   /** Starts the launches of a unit and tries none, to learn which cannot be started and why. */
   explainUnit(index: number): void {
     this.#inUnit(index, (unit) => {
-      if (unit.platform !== 'snp') this.#startSev(unit.guest);
+      if (unit.platform !== 'snp') this.#launches.sev(unit.guest);
       else for (const { profile } of unit.candidates) this.#launchOf(unit, index, profile);
       return undefined;
     });
@@ -123,13 +107,13 @@ export class Search {
   }
 
   #trySev(guest: Guest): FoundLaunch | undefined {
-    const digest = sevDigest(this.#startSev(guest));
+    const digest = sevDigest(this.#launches.sev(guest));
     if (!this.#matches(digest, 'sev')) return undefined;
     return { platform: 'sev', digest: this.#matched, ...guest, vcpu: undefined };
   }
 
   #trySevEs({ guest, candidates }: Unit): FoundLaunch | undefined {
-    const launch = this.#startSev(guest);
+    const launch = this.#launches.sev(guest);
     const { resetAddress } = guest.firmware.measured.firmware;
     const most = resetAddress === undefined ? 1 : this.#question.vcpus.mostVcpus;
     const counts = Array.from({ length: most }, (_, i) => i + 1);
@@ -143,28 +127,12 @@ export class Search {
     return undefined;
   }
 
-  /** Returns the launch of SEV and SEV-ES alike, which take the same before CPU states. */
-  #startSev(guest: Guest): SevLaunch {
-    if (this.#startedSev?.guest !== guest) this.#startedSev = { guest, launch: this.#hashSev(guest) };
-    return this.#startedSev.launch;
-  }
-
-  #hashSev({ firmware, boot }: Guest): SevLaunch {
-    const { image, firmware: tables } = firmware.measured;
-    if (image === undefined) {
-      throw new BootsealError('format', 'a descriptor has only what SNP needs, not the image', {
-        hint: 'give the image itself',
-      });
-    }
-    return startSevLaunch(image, tables, hashTable(boot), this.#hashes);
-  }
-
   #trySnp(unit: Unit, index: number): FoundLaunch | undefined {
     const { guest, candidates } = unit;
     for (const candidate of candidates) {
       const launch = this.#launchOf(unit, index, candidate.profile);
       if (launch === undefined) continue;
-      const count = this.#tryVcpus(launch, candidate.profile, this.#pagesOf(guest.firmware, candidate));
+      const count = this.#tryVcpus(launch, candidate.profile, this.#launches.pages(guest.firmware, candidate));
       if (count === undefined) continue;
       return { platform: 'snp', digest: this.#matched, ...guest, vcpu: { ...candidate, count } };
     }
@@ -187,62 +155,8 @@ export class Search {
     return found;
   }
 
-  /** What one profile cannot start, another may. */
   #launchOf(unit: Unit, index: number, profile: Profile): SnpDigest | undefined {
-    if (this.#started?.guest !== unit.guest) this.#started = { guest: unit.guest, launches: new Map() };
-    const { launches } = this.#started;
-    const plan = `${profile.secMem} ${profile.cpuidLast} ${profile.pcMemory}`;
-    const launch = launches.get(plan) ?? this.#tryStartSnp(unit.guest, profile);
-    launches.set(plan, launch);
+    const launch = this.#launches.snp(unit.guest, profile);
     return launch instanceof BootsealError ? this.#ruleOut(unit, index, launch) : launch;
   }
-
-  #tryStartSnp(guest: Guest, profile: Profile): SnpDigest | BootsealError {
-    try {
-      return this.#startSnp(guest, profile);
-    } catch (error) {
-      if (error instanceof BootsealError) return error;
-      throw error;
-    }
-  }
-
-  #startSnp({ firmware, boot }: Guest, profile: Profile): SnpDigest {
-    const { image, snpDigest, firmware: tables } = firmware.measured;
-    let start = snpDigest ?? this.#firmwareDigests.get(firmware);
-    if (start === undefined) {
-      if (image === undefined)
-        throw new BootsealError('format', 'neither the image nor its digest is known', {
-          hint: 'give the image, or a descriptor that names its digest',
-        });
-      start = snpFirmwareDigest(image, tables.gpa, this.#hashes);
-      this.#firmwareDigests.set(firmware, start);
-    }
-    if (firmware.svsm !== undefined) return startSvsmLaunch(start, firmware.svsm, 'zero', this.#hashes);
-    const inputs = { firmware: tables, profile, hashTable: hashTable(boot), unknownSections: 'zero' as const };
-    return startSnpLaunch(start, inputs, this.#hashes);
-  }
-
-  #pagesOf(firmware: FirmwareCandidate, candidate: VcpuCandidate): PageHashes {
-    const known = this.#pageHashes.get(firmware) ?? new Map<VcpuCandidate, PageHashes>();
-    this.#pageHashes.set(firmware, known);
-    const found = known.get(candidate) ?? this.#hashPages(firmware, candidate);
-    known.set(candidate, found);
-    return found;
-  }
-
-  #hashPages(firmware: FirmwareCandidate, { profile, cpu, features }: VcpuCandidate): PageHashes {
-    const { svsm } = firmware;
-    const resetAddress = svsm?.entry ?? firmware.measured.firmware.resetAddress;
-    const signature = cpu?.signature ?? 0;
-    const pages =
-      svsm === undefined
-        ? vcpuPages(profile, signature, features, resetAddress)
-        : svsmVcpuPages(profile, svsm, signature, features);
-    const ap = resetAddress === undefined ? undefined : this.#hashes.sha384(pages.ap());
-    return { bsp: this.#hashes.sha384(pages.bsp), ap };
-  }
-}
-
-function hashTable({ hashes }: Boot): Uint8Array | undefined {
-  return hashes === undefined ? undefined : kernelHashTable(hashes);
 }
