@@ -167,7 +167,7 @@ describeWith(WITH_COMPILER, 'credentials for services, on real firmware', () => 
     expect(status, stderr).toBe(0);
     const emergency = `[Service]
 ExecStart=
-ExecStart=/bin/sh -c 'echo "<3>emergency: $$(ls -A /run/credstore)" >/dev/kmsg; echo o >/proc/sysrq-trigger; sleep 60'
+ExecStart=/bin/sh -c 'echo "<3>emergency: $$(ls -A /run/credstore)$$(ls -A /run/credentials/consumer.service)" >/dev/kmsg; echo o >/proc/sysrq-trigger; sleep 60'
 StandardInput=null
 `;
     const initrd = dracutWithUnits(
@@ -178,7 +178,12 @@ StandardInput=null
         'etc/systemd/system/consumer.service': consumer(
           `${NAME}:/run/credstore/${NAME}`,
           `ExecStart=/bin/sh -c 'echo "<3>consumer: $$(ls -A /run/credstore)" >/dev/kmsg'
+RemainAfterExit=yes
 ExecStart=systemctl --no-block start emergency.target
+# With the others systemd would stop it then, and remove its copy.
+[Unit]
+DefaultDependencies=no
+After=bootseal-credentials.service
 `,
         ),
         'etc/systemd/system/initrd.target.d/consumer.conf': WANTED,
@@ -199,6 +204,8 @@ ExecStart=systemctl --no-block start emergency.target
     const console = await withoutDisk('given', secret, 'bootseal.on-failure=emergency');
     expect(console).toMatch(new RegExp(`consumer: ${sha256(secret.value)} `));
     expect(console).toMatch(new RegExp(`consumer: ${NAME.replace('.', '\\.')}\r?$`, 'm'));
+    // What stood in the store, and the copy of a service that goes on.
+    expect(console).not.toMatch(/Stopped .*consumer\.service/);
     expect(console).toMatch(/emergency: *\r?$/m);
   }, 900_000);
 
