@@ -1,13 +1,11 @@
 /** @module `bootseal measure tdx`: MRTD, the launch measurement of a TDX guest, and the RTMRs of a direct boot. */
-import { Command, Option } from 'commander';
-import { BootsealError } from '../core/errors.ts';
-import { MRTD_ORDERS, type MrtdOrder, type MrtdStep, mrtd } from '../core/measurement/mrtd.ts';
-import { nodeHashes } from '../host/node-hashes.ts';
-import { readFirmware } from './firmware-input.ts';
+import { Command } from 'commander';
+import type { MrtdOrder, MrtdStep } from '../core/measurement/mrtd.ts';
 import { type Io, remark } from './io.ts';
 import { addPrintOptions, digestText, type PrintOptions, stepJson, stepLine } from './plan-text.ts';
 import { eventLine, remarkOnRtmrs, rtmrJson, rtmrLines } from './rtmr-text.ts';
 import { addTdxBootOptions, predictBoot, TDX_BOOT_HELP, type TdxBootOptions } from './tdx-boot.ts';
+import { addOrderOption, measureFirmware } from './tdx-firmware.ts';
 
 interface Options extends PrintOptions, TdxBootOptions {
   readonly firmware: string;
@@ -18,32 +16,19 @@ interface Options extends PrintOptions, TdxBootOptions {
 export function measureTdxCommand(io: Io, examples: string): Command {
   const command = new Command('tdx')
     .description('MRTD of a TDX guest (SHA-384), and RTMR0 to RTMR2 of a direct boot')
-    .requiredOption('--firmware <file>', 'the full OVMF image as the host loads it')
-    .addOption(
-      new Option(
-        '--order <order>',
-        "how the host adds a section's pages: Linux page by page, Canonical's stack in two passes",
-      )
-        .choices(MRTD_ORDERS)
-        .default('page-wise'),
-    );
-  return addPrintOptions(addTdxBootOptions(command))
+    .requiredOption('--firmware <file>', 'the full OVMF image as the host loads it');
+  return addPrintOptions(addTdxBootOptions(addOrderOption(command)))
     .addHelpText('after', TDX_BOOT_HELP)
     .addHelpText('after', examples)
     .action((options: Options) => measureTdx(io, options));
 }
 
 async function measureTdx(io: Io, options: Options): Promise<void> {
-  const { image, firmware, hashed } = await readFirmware(io, options.firmware);
-  if (image === undefined) {
-    throw new BootsealError('usage', 'tdx needs the firmware image itself, not its descriptor', {
-      hint: 'MRTD hashes the image in one run with its addresses; a descriptor keeps only what SNP needs',
-    });
-  }
   const { format, order } = options;
   const steps: MrtdStep[] = [];
-  const digest = mrtd(image, firmware, order, nodeHashes, options.plan ? (step) => void steps.push(step) : undefined);
-  const boot = await predictBoot(io, { image, firmware }, options);
+  const trace = options.plan ? (step: MrtdStep) => void steps.push(step) : undefined;
+  const { hashed, mrtd: digest, ...firmware } = await measureFirmware(io, options.firmware, order, trace);
+  const boot = await predictBoot(io, firmware, options);
   if (boot === undefined) remark(io, 'note', FIRMWARE_ONLY);
   else remarkOnRtmrs(io, boot);
   if (options.json === true) {

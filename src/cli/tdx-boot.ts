@@ -133,7 +133,8 @@ const MOST_VARIABLE_BYTES = 2 ** 16;
 
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
-function checkIdle(options: TdxBootOptions): void {
+/** Throws `usage` for options of a boot that is not given. */
+export function checkIdle(options: TdxBootOptions): void {
   const idle = Object.entries(IDLE).find(([key]) => options[key as keyof TdxBootOptions] !== undefined);
   if (idle === undefined) return;
   throw new BootsealError('usage', `${idle[1]} goes with --kernel: MRTD depends on the firmware alone`, {

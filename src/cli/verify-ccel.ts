@@ -6,12 +6,30 @@ import { checkCcel } from '../core/attestation/replay-ccel.ts';
 import { parseTdxQuote, type TdxQuote } from '../core/attestation/tdx-quote.ts';
 import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
+import type { MrtdOrder } from '../core/measurement/mrtd.ts';
+import { agrees } from '../core/rtmr/compare-log.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
+import {
+  absentLines,
+  checkComparison,
+  compareWithPrediction,
+  comparisonJson,
+  countText,
+  isRemarkable,
+  type PredictedLog,
+  remarkOnComparison,
+  verdictJson,
+  verdictText,
+} from './ccel-prediction.ts';
 import { hexOrBase64 } from './hex-or-base64.ts';
 import { type Io, readInput, remark } from './io.ts';
+import { addTdxBootOptions, checkIdle, type PredictedBoot, predictBoot, type TdxBootOptions } from './tdx-boot.ts';
+import { addOrderOption, measureFirmware } from './tdx-firmware.ts';
 
-interface Options {
+interface Options extends TdxBootOptions {
   readonly quote: string;
+  readonly firmware?: string;
+  readonly order: MrtdOrder;
   readonly mrtd?: string;
   readonly events?: boolean;
   readonly json?: boolean;
@@ -23,15 +41,19 @@ const QUOTE_LIMIT = 1 << 16;
 const HELP = `
 The quote's signature is not checked: verify it first, with Intel's library or go-tdx-guest.
 
-Exit status: 0 the log gives the RTMRs of the quote, 1 it does not, 3 the input is no log or no quote.
+With --firmware the quote's MRTD is compared with that of measure tdx, and with --kernel each event with the boot that the options describe.
+
+Exit status: 0 the log gives the RTMRs of the quote, and nothing differs from what is predicted; 1 something does not agree, 2 no guest is booted so,
+3 an input is no log, quote, firmware or kernel, 5 a file cannot be read.
 
 Examples:
   bootseal verify ccel CCEL --quote quote.bin
-  bootseal verify ccel CCEL --quote quote.bin --events --mrtd a7a1f751abc4…`;
+  bootseal verify ccel CCEL --quote quote.bin --events --mrtd a7a1f751abc4…
+  bootseal verify ccel CCEL --quote quote.bin --firmware OVMF.fd --kernel vmlinuz --initrd initrd.img --cmdline "console=hvc0" --memory 2G`;
 
 /** Builds the command. */
 export function verifyCcelCommand(io: Io): Command {
-  return new Command('ccel')
+  const command = new Command('ccel')
     .summary("check the event log of a TDX guest against its quote's RTMRs")
     .description(
       'Replay the event log of a TDX guest and compare with its quote: the first RTMR that differs is named.',
@@ -40,7 +62,9 @@ export function verifyCcelCommand(io: Io): Command {
     .requiredOption('--quote <file>', 'TDX quote (version 4 or 5) made in the same boot, or -')
     .option('--mrtd <digest>', 'the MRTD that the quote must have, as measure tdx prints it')
     .option('--events', 'print every event')
-    .option('--json', 'print one JSON object')
+    .option('--firmware <file>', 'the full OVMF image that the guest must have started with')
+    .option('--json', 'print one JSON object');
+  return addTdxBootOptions(addOrderOption(command))
     .addHelpText('after', HELP)
     .action((log: string, options: Options) => verifyCcel(io, log, options));
 }
@@ -51,10 +75,34 @@ async function verifyCcel(io: Io, file: string, options: Options): Promise<void>
   const events = parseCcel(await readInput(io, file, MAX_CCEL_BYTES));
   if (mrtd !== undefined) checkMrtd(quote, mrtd);
   checkCcel(events, quote, nodeHashes);
+  const expected = await predict(io, options);
+  if (expected !== undefined) checkMrtd(quote, bytesToHex(expected.mrtd));
+  const compared = expected?.boot === undefined ? undefined : compareWithPrediction(events, expected.boot);
   remark(io, 'note', "the quote's signature was not checked: who did not verify it may have made it up");
   if (quote.debug) remark(io, 'warning', 'the quote is of a guest that its host can debug: it keeps no secrets');
-  if (options.json === true) io.stdout.write(`${JSON.stringify(toJson(quote, events), null, 2)}\n`);
-  else io.stdout.write(`${toText(quote, events, options.events === true).join('\n')}\n`);
+  if (compared !== undefined) remarkOnComparison(io, compared);
+  if (options.json === true) io.stdout.write(`${JSON.stringify(toJson(quote, events, compared), null, 2)}\n`);
+  else io.stdout.write(`${toText(quote, events, options.events === true, compared).join('\n')}\n`);
+  if (compared !== undefined) checkComparison(compared);
+}
+
+interface Expected {
+  readonly mrtd: Uint8Array;
+  readonly boot: PredictedBoot | undefined;
+}
+
+async function predict(io: Io, options: Options): Promise<Expected | undefined> {
+  if (options.firmware === undefined) {
+    if (options.kernel !== undefined) {
+      throw new BootsealError('usage', '--kernel goes with --firmware, which measures it', {
+        hint: 'add the firmware image, or leave the kernel out',
+      });
+    }
+    checkIdle(options);
+    return undefined;
+  }
+  const { mrtd, ...firmware } = await measureFirmware(io, options.firmware, options.order);
+  return { mrtd, boot: await predictBoot(io, firmware, options) };
 }
 
 function parseMrtd(text: string): string {
@@ -78,32 +126,44 @@ const eventsOf = (events: readonly CcelEvent[], rtmr: number) => events.filter((
 /** Whether the data of an event are what was hashed: others are only what the guest says. */
 const isBound = ({ data, digest }: CcelEvent) => bytesToHex(nodeHashes.sha384(data)) === bytesToHex(digest);
 
-function toText(quote: TdxQuote, events: readonly CcelEvent[], all: boolean): readonly string[] {
+function toText(
+  quote: TdxQuote,
+  events: readonly CcelEvent[],
+  all: boolean,
+  compared: PredictedLog | undefined,
+): readonly string[] {
   const list = events.map((event, i) => {
     const where = event.rtmr === undefined ? '-' : `RTMR${event.rtmr}`;
     const data = `${event.data.length} bytes${isBound(event) ? ', hashed' : ''}`;
-    return `${`${i + 1}`.padEnd(5)} ${where.padEnd(5)} ${eventName(event.type).padEnd(34)} ${bytesToHex(event.digest)} ${data}`;
+    const verdict = compared === undefined ? '' : verdictText(compared, i);
+    return `${`${i + 1}`.padEnd(5)} ${where.padEnd(5)} ${eventName(event.type).padEnd(34)} ${bytesToHex(event.digest)} ${data}${verdict}`;
   });
   return [
-    ...(all ? list : []),
+    ...list.filter((_, i) => all || (compared !== undefined && isRemarkable(compared, i))),
+    ...(compared === undefined ? [] : absentLines(compared)),
     `MRTD  ${bytesToHex(quote.mrtd)}`,
-    ...quote.rtmrs.map((value, i) => `RTMR${i} ${bytesToHex(value)} events=${eventsOf(events, i)}`),
+    ...quote.rtmrs.map(
+      (value, i) =>
+        `RTMR${i} ${bytesToHex(value)} events=${eventsOf(events, i)}${compared === undefined ? '' : countText(compared, i)}`,
+    ),
   ];
 }
 
-function toJson(quote: TdxQuote, events: readonly CcelEvent[]): object {
+function toJson(quote: TdxQuote, events: readonly CcelEvent[], compared: PredictedLog | undefined): object {
   return {
-    matches: true,
+    matches: compared === undefined || agrees(compared.comparison),
     mrtd: bytesToHex(quote.mrtd),
     rtmrs: quote.rtmrs.map((value, i) => ({ value: bytesToHex(value), count: eventsOf(events, i) })),
     reportData: bytesToHex(quote.reportData),
     debug: quote.debug,
-    events: events.map((event) => ({
+    ...(compared === undefined ? {} : comparisonJson(compared)),
+    events: events.map((event, i) => ({
       rtmr: event.rtmr ?? null,
       type: eventName(event.type),
       digest: bytesToHex(event.digest),
       hashed: isBound(event),
       data: bytesToHex(event.data),
+      ...(compared === undefined ? {} : verdictJson(compared, i)),
     })),
   };
 }

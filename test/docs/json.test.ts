@@ -2,6 +2,9 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseFirmware } from '../../src/core/firmware/firmware.ts';
+import { mrtd } from '../../src/core/measurement/mrtd.ts';
+import { nodeHashes } from '../../src/host/node-hashes.ts';
 import { bootseal, type Ran, scratch } from '../cli/script.ts';
 import { fixture } from '../fixtures.ts';
 import { writeLaunch } from '../launch-record.ts';
@@ -26,6 +29,10 @@ beforeAll(() => {
   };
   for (const [name, from] of Object.entries(files)) fs.writeFileSync(path.join(folder, name), fixture(from));
   fs.writeFileSync(path.join(folder, 'kernel.fd'), fixture('sev-snp-measure/ovmf_OvmfX64_suffix.bin'));
+  const ovmf = fixture(files.ovmf);
+  const ofOvmf = Uint8Array.from(fixture(files.quote));
+  ofOvmf.set(mrtd(ovmf, parseFirmware(ovmf), 'page-wise', nodeHashes), 184);
+  fs.writeFileSync(path.join(folder, 'of-ovmf'), ofOvmf);
   const report = new Uint8Array(1184);
   report[0] = 3;
   fs.writeFileSync(path.join(folder, 'report'), report);
@@ -77,6 +84,7 @@ describe('the keys of --json', () => {
       `session create --platform sev-es --platform-certs ${ROME} --policy nodbg,noks,nosend,es --firmware fw --kernel kernel --cpu EPYC --accept-firmware enforcing-some-unverified --out session --json`,
     ],
     ['docs/ccel.md', 'verify ccel ccel --quote quote --json'],
+    ['docs/ccel.md', 'verify ccel ccel --quote of-ovmf --firmware ovmf --kernel linux --json'],
     ['docs/secret.md', 'verify launch --record launch/record.json --measurement launch/measurement.b64 --json'],
     [
       'docs/secret.md',

@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { authenticode } from '../../src/core/rtmr/authenticode.ts';
 import { bootVariableEvents } from '../../src/core/rtmr/boot-variables.ts';
+import { agrees, compareLog } from '../../src/core/rtmr/compare-log.ts';
 import { withQemuHeader } from '../../src/core/rtmr/setup-header.ts';
 import { loadedFiles } from '../../src/core/rtmr/table-loader.ts';
 import { tdHob } from '../../src/core/rtmr/td-hob.ts';
@@ -114,6 +115,61 @@ describe('what is hashed', () => {
           [end, total] = [start + length, total + length];
         }
         expect(total).toBe(memory);
+      }),
+    );
+  });
+});
+
+describe('a log against a prediction', () => {
+  const digest = fc.nat(7).map((value) => new Uint8Array(48).fill(value));
+  const type = fc.constantFrom(4, 10, 13);
+  const rtmr = fc.constantFrom(0 as const, 1 as const, 2 as const);
+  const predicted = fc.array(
+    fc.record({ rtmr, type, name: fc.constant('x'), digest: fc.option(digest, { nil: undefined }) }).map((event) => ({
+      ...event,
+      missing: event.digest === undefined ? 'it is not given' : undefined,
+    })),
+    { maxLength: 12 },
+  );
+  const logged = fc.record({
+    rtmr: fc.option(fc.nat(3), { nil: undefined }),
+    type,
+    digest,
+    data: fc.constant(new Uint8Array()),
+  });
+
+  it('has every event of both once, and each verdict only where it is true', () => {
+    fc.assert(
+      fc.property(fc.array(logged, { maxLength: 14 }), predicted, (log, expected) => {
+        const { events, absent } = compareLog(log, expected);
+        expect(events.map(({ event }) => event)).toEqual(log);
+        const paired = events.flatMap(({ prediction }) => prediction ?? []);
+        expect(new Set([...paired, ...absent]).size).toBe(paired.length + absent.length);
+        expect(expected.filter((event) => event.digest !== undefined && !paired.includes(event))).toEqual(
+          expected.filter((event) => absent.includes(event)),
+        );
+        for (const { event, verdict, prediction } of events) {
+          const same = prediction?.digest?.[0] === event.digest[0];
+          expect(verdict === 'predicted').toBe(prediction !== undefined && same);
+          if (prediction !== undefined) expect(prediction.rtmr).toBe(event.rtmr);
+        }
+      }),
+    );
+  });
+
+  it('agrees where nothing was changed, and with one digest changed does not', () => {
+    const complete = predicted.map((events) =>
+      events.map((event) => ({ ...event, digest: event.digest ?? new Uint8Array(48) })),
+    );
+    fc.assert(
+      fc.property(complete, fc.nat(), (expected, at) => {
+        const log = expected.map((event) => ({ ...event, data: new Uint8Array() }));
+        expect(agrees(compareLog(log, expected))).toBe(true);
+        if (log.length === 0) return;
+        const changed = log.map((event, i) =>
+          i === at % log.length ? { ...event, digest: new Uint8Array(48).fill(99) } : event,
+        );
+        expect(agrees(compareLog(changed, expected))).toBe(false);
       }),
     );
   });
