@@ -77,6 +77,20 @@ describe('identify', () => {
     }
   });
 
+  it.each(['snp-milan-report.bin', 'snp-vlek-report.bin', 'azure-snp-milan-hcl.bin', 'azure-snp-genoa-hcl.bin'])(
+    'says of the report of a real machine with other firmware what was covered, and no guess: %s',
+    async (name) => {
+      fs.writeFileSync(at('report'), fixture(`trustee/${name}`));
+      fs.writeFileSync(at('fw'), fixture('debian-ovmf/OVMF.amdsev_2026.08.fd'));
+      const ran = await bootseal(['identify', 'report', '--firmware', 'fw'], folder);
+      expect(ran).toMatchObject({ status: 1, stderr: expect.stringContaining('no launch of those that were tried') });
+      expect(ran.stdout).toMatch(/^report {5}version [23], policy 0x300[01][0f], VMPL [0-3]/);
+      expect(ran.stdout).toMatch(/^no match {3}[0-9]{5,} launches tried$/m);
+      expect(ran.stdout).toMatch(/^covered {4}1 to 64 vCPUs, [0-9]+ CPU signatures, features 0x1, 0x21/m);
+      expect(ran.stdout).not.toContain('reproduce');
+    },
+  );
+
   it('finds a kernel that was measured with a changed header, and says how to change it', async () => {
     const kernel = linuxKernel();
     const initrd = new Uint8Array(70001);
