@@ -113,6 +113,7 @@ export { MRTD_ORDERS, type MrtdOrder, type MrtdStep, mrtd } from './core/measure
 export type { Step, StepType } from './core/measurement/plan.ts';
 export { findProfile, PROFILES, type Profile } from './core/measurement/profiles.ts';
 export { snpFirmwareDigest } from './core/measurement/snp.ts';
+export { type UsableTdxSection, usableTdxSections } from './core/measurement/tdx-sections.ts';
 export {
   type ExpectedLaunch,
   type VerifiedLaunch,
@@ -123,6 +124,18 @@ export { nobleHashes } from './core/noble-hashes.ts';
 export { corimOf } from './core/reference/corim.ts';
 export { goSevGuestPolicy } from './core/reference/go-sev-guest.ts';
 export { rvpsCorimMessage, rvpsMessage } from './core/reference/rvps.ts';
+export type { BootVariables } from './core/rtmr/boot-variables.ts';
+export {
+  agreesWithPrediction,
+  type ComparedEvent,
+  compareLog,
+  type EventVerdict,
+  type LogComparison,
+} from './core/rtmr/compare-log.ts';
+export { type AcpiFiles, type DirectBoot, directBootEvents } from './core/rtmr/direct-boot.ts';
+export { extendAll, type PredictedEvent, type PredictedRtmr, type Rtmr } from './core/rtmr/events.ts';
+export { type FirmwareBuild, readBuild } from './core/rtmr/firmware-build.ts';
+export { BOOT_PROFILES, type BootProfile, findBootProfile, type KernelHeader } from './core/rtmr/profiles.ts';
 export { secretRoom } from './core/secret/limits.ts';
 export { SECRET_NAMES, secretGuid, secretName } from './core/secret/names.ts';
 export { type Sealing, sealPacket } from './core/secret/packet.ts';

@@ -5,7 +5,7 @@ import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
 import { causeOf } from '../core/rtmr/causes.ts';
 import {
-  agrees,
+  agreesWithPrediction,
   compareLog,
   type EventVerdict,
   type LogComparison,
@@ -93,7 +93,7 @@ export function verdictJson({ comparison }: PredictedLog, index: number): object
 
 /** Throws `mismatch` that names the first event that is not as predicted. */
 export function checkComparison({ comparison }: PredictedLog): void {
-  if (agrees(comparison)) return;
+  if (agreesWithPrediction(comparison)) return;
   const at = comparison.events.findIndex(({ verdict }) => verdict === 'differs' || verdict === 'extra');
   const first = comparison.events[at];
   if (first === undefined) {

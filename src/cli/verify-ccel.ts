@@ -7,7 +7,7 @@ import { parseTdxQuote, type TdxQuote } from '../core/attestation/tdx-quote.ts';
 import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
 import type { MrtdOrder } from '../core/measurement/mrtd.ts';
-import { agrees } from '../core/rtmr/compare-log.ts';
+import { agreesWithPrediction } from '../core/rtmr/compare-log.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import {
   absentLines,
@@ -151,7 +151,7 @@ function toText(
 
 function toJson(quote: TdxQuote, events: readonly CcelEvent[], compared: PredictedLog | undefined): object {
   return {
-    matches: compared === undefined || agrees(compared.comparison),
+    matches: compared === undefined || agreesWithPrediction(compared.comparison),
     mrtd: bytesToHex(quote.mrtd),
     rtmrs: quote.rtmrs.map((value, i) => ({ value: bytesToHex(value), count: eventsOf(events, i) })),
     reportData: bytesToHex(quote.reportData),

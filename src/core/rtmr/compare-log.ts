@@ -49,7 +49,7 @@ export function compareLog(log: readonly CcelEvent[], predicted: readonly Predic
 }
 
 /** Whether everything that is known of the log is as predicted. */
-export function agrees({ events, absent }: LogComparison): boolean {
+export function agreesWithPrediction({ events, absent }: LogComparison): boolean {
   return absent.length === 0 && events.every(({ verdict }) => verdict === 'predicted' || verdict === 'unknown');
 }
 

@@ -30,7 +30,7 @@ const DRIVER = {
 
 /** Words of the code: of the first event of all, of QemuKernelLoaderFsDxe, QemuLoadImageLib and QemuFwCfgCacheInit.c. */
 const WORDS = {
-  measures: 'TdxTable\0',
+  measures: 'TdxTable',
   namedBlobs: 'etc/boot/\0',
   initrdFirst: 'initrd=initrd \0',
   fwCfg: 'QEMU FW CFG\0',

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { type CcelEvent, parseCcel } from '../../../src/core/attestation/ccel.ts';
 import { causeOf } from '../../../src/core/rtmr/causes.ts';
-import { agrees, compareLog, type LogComparison, unknownRegisters } from '../../../src/core/rtmr/compare-log.ts';
+import {
+  agreesWithPrediction,
+  compareLog,
+  type LogComparison,
+  unknownRegisters,
+} from '../../../src/core/rtmr/compare-log.ts';
 import type { PredictedEvent, Rtmr } from '../../../src/core/rtmr/events.ts';
 import { fixture } from '../../fixtures.ts';
 
@@ -45,7 +50,7 @@ describe('a log against what was predicted', () => {
       ],
       absent: [],
     });
-    expect([agrees(comparison), unknownRegisters(comparison)]).toEqual([true, []]);
+    expect([agreesWithPrediction(comparison), unknownRegisters(comparison)]).toEqual([true, []]);
   });
 
   it('names the one event that differs, by its place', () => {
@@ -61,7 +66,7 @@ describe('a log against what was predicted', () => {
       ],
       absent: [],
     });
-    expect(agrees(comparison)).toBe(false);
+    expect(agreesWithPrediction(comparison)).toBe(false);
   });
 
   it('names what is too much and what is not there', () => {
@@ -77,9 +82,9 @@ describe('a log against what was predicted', () => {
       ],
       absent: ['6'],
     });
-    expect(agrees(comparison)).toBe(false);
-    expect(agrees(compareLog([], [known(0, 1, 1)]))).toBe(false);
-    expect(agrees(compareLog([logged(2, 1, 1)], []))).toBe(false);
+    expect(agreesWithPrediction(comparison)).toBe(false);
+    expect(agreesWithPrediction(compareLog([], [known(0, 1, 1)]))).toBe(false);
+    expect(agreesWithPrediction(compareLog([logged(2, 1, 1)], []))).toBe(false);
   });
 
   it('believes a digest, and not what the log calls it', () => {
@@ -96,7 +101,7 @@ describe('a log against what was predicted', () => {
       absent: ['1'],
     });
     const swapped = compareLog([logged(0, 1, 2), logged(0, 3, 1)], [known(0, 3, 1), known(0, 1, 2)]);
-    expect(agrees(swapped)).toBe(false);
+    expect(agreesWithPrediction(swapped)).toBe(false);
   });
 
   it('says of what is not known that it is not, and of nothing in its register that it is too much', () => {
@@ -112,7 +117,7 @@ describe('a log against what was predicted', () => {
       'predicted',
       'predicted',
     ]);
-    expect([agrees(comparison), unknownRegisters(comparison)]).toEqual([true, [0]]);
+    expect([agreesWithPrediction(comparison), unknownRegisters(comparison)]).toEqual([true, [0]]);
   });
 
   it('still finds what differs, and what is not there, in such a register', () => {
@@ -127,7 +132,7 @@ describe('a log against what was predicted', () => {
       ],
       absent: ['4'],
     });
-    expect(agrees(comparison)).toBe(false);
+    expect(agreesWithPrediction(comparison)).toBe(false);
   });
 
   it("knows nothing of the guest's own register, and of what extends none", () => {
@@ -136,7 +141,7 @@ describe('a log against what was predicted', () => {
       ['unknown', undefined],
       ['unknown', undefined],
     ]);
-    expect([agrees(comparison), unknownRegisters(comparison)]).toEqual([true, []]);
+    expect([agreesWithPrediction(comparison), unknownRegisters(comparison)]).toEqual([true, []]);
   });
 
   it('shows what moved between two registers in a newer firmware', () => {
@@ -150,7 +155,7 @@ describe('a log against what was predicted', () => {
           missing: undefined,
         }),
       );
-    expect(agrees(compareLog(log, as(0)))).toBe(true);
+    expect(agreesWithPrediction(compareLog(log, as(0)))).toBe(true);
     const { events, absent } = compareLog(log, as(1));
     expect(events.flatMap(({ verdict }, i) => (verdict === 'predicted' ? [] : [[i + 1, verdict]]))).toEqual([
       [16, 'extra'],
