@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { BootsealError } from '../core/errors.ts';
 import type { KernelHashes } from '../core/measurement/hash-table.ts';
+import { isLinuxKernel } from '../core/measurement/linux-kernel.ts';
 import { KERNEL_HEAD_BYTES, unifiedKernelParts } from '../core/measurement/unified-kernel.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { type Io, readInput, remark, streamInput } from './io.ts';
@@ -53,6 +54,7 @@ export async function bootedFiles(io: Io, options: BootedOptions): Promise<Boote
   const kernel = await hashInput(io, options.kernel);
   if (kernel.file.bytes === 0) throw emptyKernel();
   remarkOnUnifiedKernel(io, kernel.head);
+  if (!isLinuxKernel(kernel.head)) remark(io, 'warning', NO_LINUX_KERNEL);
   const initrd = options.initrd === undefined ? undefined : await hashInput(io, options.initrd);
   const hashes = {
     kernel: kernel.hash,
@@ -67,6 +69,9 @@ export async function bootedFiles(io: Io, options: BootedOptions): Promise<Boote
     files: { kernel: kernel.file, ...(initrd === undefined ? {} : { initrd: initrd.file }), cmdline: text },
   };
 }
+
+const NO_LINUX_KERNEL =
+  'the kernel has no boot header of Linux (HdrS at byte 0x202): QEMU refuses such a file, or starts it without the kernel hashes that are measured here; are --kernel and --initrd swapped?';
 
 function remarkOnUnifiedKernel(io: Io, head: Uint8Array): void {
   const parts = unifiedKernelParts(head);
@@ -138,7 +143,16 @@ export async function commandLine(io: Io, options: BootedOptions): Promise<Uint8
     const way = strip ? '' : '; --strip-newline leaves it out';
     remark(io, 'warning', `the command line ends in a newline, which is measured${way}`);
   }
+  remarkOnText(io, cmdline);
   return cmdline;
+}
+
+/** What editors of other systems leave, and what nobody sees. */
+function remarkOnText(io: Io, cmdline: Uint8Array): void {
+  if (cmdline.includes(0x0d)) remark(io, 'warning', 'the command line holds a carriage return, which is measured');
+  if ([0xef, 0xbb, 0xbf].every((byte, i) => cmdline[i] === byte)) {
+    remark(io, 'warning', 'the command line begins with a byte order mark, which is measured');
+  }
 }
 
 /** Returns the refusal of a kernel that is empty. */

@@ -164,7 +164,7 @@ async function converse(io: Io, host: LaunchHost, options: InjectOptions, owner:
       () => withSearchProgress(io, (onTries) => verifyAgainstRecord(record, keys.tik, reported, api, onTries), UNTOLD),
       (reason) => note('refused', { reason }),
     );
-    remarkRecord(io, record);
+    remarkRecord(io, record, verified);
     if (standing === 'running') return await alreadyRuns(audit, measurement, verified, saved);
     await host.ready();
     // It is written down before each first try.

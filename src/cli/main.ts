@@ -126,8 +126,32 @@ async function program(io: Io, isWanted: (name: string) => boolean, json: boolea
 /** Gives a loaded command and all below it the root's way of ending and printing. */
 function inherit(command: Command, parent: Command): Command {
   command.copyInheritedSettings(parent);
+  refuseRepeats(command);
   for (const sub of command.commands) inherit(sub, command);
   return command;
+}
+
+/** Refuses an option that takes one value and is given twice: commander would keep the last without a word. */
+function refuseRepeats(command: Command): void {
+  for (const option of command.options.filter(({ required, optional }) => required || optional)) {
+    const key = option.attributeName();
+    let before: unknown;
+    let count = 0;
+    command.on(`option:${option.name()}`, () => {
+      const value: unknown = command.getOptionValue(key);
+      if (count++ > 0 && !isContinued(before, value)) {
+        throw new BootsealError('usage', `${option.long ?? option.short} is given twice`, {
+          hint: 'give it once: of two values one would be ignored',
+        });
+      }
+      before = value;
+    });
+  }
+}
+
+/** An option that collects has all that it had before at its next value. */
+function isContinued(before: unknown, value: unknown): boolean {
+  return Array.isArray(before) && Array.isArray(value) && before.every((part, i) => part === value[i]);
 }
 
 /** Says on standard error what went wrong, as text or as an object, and returns the exit status. */

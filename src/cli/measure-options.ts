@@ -138,7 +138,12 @@ function chosenCpus(options: MeasureOptions, profile: Profile, platform: Platfor
     });
   }
   if (options.cpu !== undefined) {
-    return [...new Set(options.cpu.split(','))].map((name) => ({ name, signature: cpuSignature(cpuModel(name)) }));
+    const cpus = [...new Set(options.cpu.split(','))].map((name) => ({
+      name,
+      signature: cpuSignature(cpuModel(name)),
+    }));
+    // Elsewhere all have one digest, which is of the first as of the others.
+    return profile.cpuMatters && platform !== 'sev' ? cpus : cpus.slice(0, 1);
   }
   if (options.cpuSignature !== undefined) {
     return [{ name: undefined, signature: parseUnsigned(options.cpuSignature, '--cpu-signature', 0xffffffff) }];

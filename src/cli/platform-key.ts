@@ -42,7 +42,13 @@ export function addPlatformKeyOptions(command: Command): Command {
  */
 export async function readPlatformKey(io: Io, options: PlatformKeyOptions): Promise<PlatformKey> {
   const { platformCerts, pdh, root, insecureUnverifiedPdh = false, lab } = options;
-  if (lab !== undefined) return labKey(io, lab);
+  if (lab !== undefined) {
+    if (insecureUnverifiedPdh)
+      throw new BootsealError('usage', '--insecure-unverified-pdh goes with --pdh only', {
+        hint: "leave it out: a lab's platform has a chain of its own",
+      });
+    return labKey(io, lab);
+  }
   if (platformCerts !== undefined) {
     if (insecureUnverifiedPdh)
       throw new BootsealError('usage', '--insecure-unverified-pdh goes with --pdh only', {

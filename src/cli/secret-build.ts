@@ -11,7 +11,7 @@ import { injectSecretCommand, packetTexts } from '../core/secret/packet-forms.ts
 import { buildSecretTable, type OwnerSecret, secretWarnings } from '../core/secret/table.ts';
 import { allowsDebugging } from '../core/session/policy.ts';
 import type { LaunchRecord } from '../core/session/record.ts';
-import { checkNewFolder, type NewFile, writeNewFolder } from '../host/new-folder.ts';
+import { type NewFile, rehearseNewFolder, writeNewFolder } from '../host/new-folder.ts';
 import { orSpent, readRecord, useRecord } from '../host/record.ts';
 import { type ApiOptions, addApiOptions, apiFromOptions } from './api-options.ts';
 import { type Io, remark, resolvePath } from './io.ts';
@@ -91,12 +91,12 @@ async function build(io: Io, options: Options): Promise<void> {
     );
     for (const secret of options.secret) secrets.push(await readSecret(io, secret));
     table = buildSecretTable(secrets, { room, pad: options.pad === true });
-    remarkRecord(io, record);
+    remarkRecord(io, record, launch);
     for (const warning of secretWarnings(secrets)) remark(io, 'warning', warning);
     const packet = sealPacket({ launch, table, keys, iv: io.randomBytes(16) });
     const files = packetFiles(packet, record);
     const names = files.map(({ name }) => name);
-    await checkNewFolder(out, names, options.force === true);
+    await rehearseNewFolder(out, names, options.force === true);
     // From here on the record is spent, also when writing fails: a second packet must never be possible.
     await useRecord(recordFile, resolvePath(io, tk), printMeasurement(measurement), io.now());
     await orSpent(() => writeNewFolder(out, files, options.force === true));

@@ -4,6 +4,7 @@ import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { usableSecretArea } from '../core/firmware/areas.ts';
 import { FIRMWARE_CLASSES, type FirmwareClass, lintFirmware } from '../core/firmware/lint.ts';
+import { isLegacy } from '../core/measurement/api-version.ts';
 import { createRecord, expectedDigest } from '../core/session/create-record.ts';
 import { chooseMinimumApi } from '../core/session/minimum-api.ts';
 import { allowsDebugging, checkPolicyPlatform, parsePolicy } from '../core/session/policy.ts';
@@ -18,7 +19,7 @@ import { type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './
 import { outFolder } from './out-folder.ts';
 import { type PlatformKeyOptions, readPlatformKey } from './platform-key.ts';
 import { sessionJson, sessionText } from './session-text.ts';
-import { remarkPolicy } from './verified-launch.ts';
+import { remarkPolicy, UNBOUND } from './verified-launch.ts';
 
 /** What commander makes of the options. */
 export interface SessionOptions extends MeasureOptions, PlatformKeyOptions {
@@ -62,6 +63,7 @@ export async function makeSession<T>(
   checkAccepted(options.acceptFirmware);
   const policy = choosePolicy(io, options);
   const minimumApi = chooseMinimumApi(options.minimumApi, policy);
+  if (isLegacy(minimumApi)) remark(io, 'warning', `--minimum-api lets in platforms older than 0.17: there ${UNBOUND}`);
   const platformKey = await readPlatformKey(io, options);
   const launch = await measureFromOptions(io, platform, options);
   const kernelHashes = launch.inputs['kernel'] !== undefined;

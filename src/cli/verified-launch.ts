@@ -1,5 +1,5 @@
 /** @module What commands say about a verified launch and the record that it was verified against. */
-import { printApi } from '../core/measurement/api-version.ts';
+import { isLegacy, printApi } from '../core/measurement/api-version.ts';
 import type { VerifiedLaunch } from '../core/measurement/verify-launch.ts';
 import { allowsDebugging, policyRisks } from '../core/session/policy.ts';
 import { type LaunchRecord, printProfile } from '../core/session/record.ts';
@@ -29,6 +29,10 @@ export function launchJson({ expected, api }: VerifiedLaunch): object {
   return { ...expected, api: api ?? null };
 }
 
+/** Platforms before 0.17 authenticate a packet without the measurement (AMDESE/sev-tool src/commands.cpp). */
+export const UNBOUND =
+  'a packet is not bound to the measurement, and opens in whatever guest the host starts with this session';
+
 /** Warns of what the policy lets the host do with the guest. */
 export function remarkPolicy(io: Io, policy: number): void {
   if (allowsDebugging(policy)) {
@@ -42,8 +46,9 @@ export function remarkPolicy(io: Io, policy: number): void {
 }
 
 /** Warns of what a matching measurement does not make good. */
-export function remarkRecord(io: Io, record: LaunchRecord): void {
+export function remarkRecord(io: Io, record: LaunchRecord, { api }: Pick<VerifiedLaunch, 'api'>): void {
   remarkPolicy(io, record.policy);
+  if (api === undefined || isLegacy(api)) remark(io, 'warning', `the platform's API is older than 0.17: ${UNBOUND}`);
   if (!record.kernelHashes) {
     remark(io, 'warning', 'the record covers the firmware only: what it boots was up to the host');
   }

@@ -76,7 +76,7 @@ Exit status: 0 it matches, 1 it does not, 2 or 3 the input is no measurement.
 
 Examples:
   bootseal verify launch --record launch/record.json --measurement measurement.b64
-  virsh domlaunchsecinfo guest | awk '/^sev-measurement/ {print $3}' |
+  virsh domlaunchsecinfo guest | awk '/^sev-measurement/ {print $2}' |
       bootseal verify launch --record launch/record.json --measurement -
   bootseal verify launch --platform sev --tik tik.bin --policy nodbg,noks --digest 4b47fec6… \\
       --api-major 1 --api-minor 55 --build-id 24 --measurement measurement.b64`;
@@ -129,7 +129,7 @@ async function againstRecord(io: Io, options: Options, file: string): Promise<Ve
   const { tek, tik } = await readTransportKeys(io, options.tk, file);
   try {
     const launch = withSearchProgress(io, (onTries) => verifyAgainstRecord(record, tik, measurement, api, onTries));
-    remarkRecord(io, record);
+    remarkRecord(io, record, launch);
     if (record.used !== null) {
       remark(
         io,

@@ -42,6 +42,7 @@ const HINTS: Readonly<Record<string, string>> = {
   EFBIG: 'choose a file system for larger files, or raise the limit (ulimit -f)',
   ELOOP: 'give the file itself: the links lead in a circle, or from one to the next without end (ls -l)',
   ENAMETOOLONG: 'choose a shorter name: most file systems take 255 bytes, and some are added while it is written',
+  EBUSY: 'something is mounted there, or in use: give a name inside of it, or beside it',
   EMFILE: 'raise the limit of open files (ulimit -n)',
 };
 

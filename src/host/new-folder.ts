@@ -71,6 +71,31 @@ export async function checkNewFolder(folder: string, names: readonly string[], r
   }
 }
 
+/**
+ * Throws `io` when {@link writeNewFolder} would fail for another reason than want of room, by doing all of it but the files, for
+ * callers that cannot undo what comes before the writing; what is there stays as it was.
+ */
+export async function rehearseNewFolder(folder: string, names: readonly string[], replace = false): Promise<void> {
+  await withSignals(async () => {
+    const beside = `${folder}.${randomBytes(6).toString('hex')}.part`;
+    try {
+      await checkNewFolder(folder, names, replace);
+      await fs.mkdir(beside, { mode: 0o700 });
+      if ((await statOf(folder)) === undefined) {
+        await fs.rename(beside, folder);
+        await fs.rmdir(folder);
+      } else {
+        await fs.rename(folder, `${beside}.old`);
+        await putBack(`${beside}.old`, folder);
+      }
+    } catch (cause) {
+      throw ioError(cause, folder, 'write');
+    } finally {
+      await removeFolder(beside, []);
+    }
+  });
+}
+
 const ELSEWHERE = 'choose another name: --force replaces only what an earlier run of the same command wrote';
 
 /** Says whether `file` exists and lies in `folder` or is it, whatever links lead there. */

@@ -29,6 +29,8 @@ export async function useRecord(file: string, tk: string, measurement: string, n
     if (record.used !== null) throw usedBefore(file, record.used);
     await refuseSecondName(real, file);
     await refuseSecondName(keys, tk);
+    // Where a mark cannot be written (a record that is mounted by itself), that is known before the launch is spent.
+    await writeNewFile(real, printRecord(record), 0o600, true);
     const mark = { at: now.toISOString(), measurement };
     const used: LaunchRecord = { ...record, used: mark };
     await markKeys(keys, tk, mark);

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DISK_PASSPHRASE } from '../../src/core/secret/names.ts';
 import { buildSecretTable } from '../../src/core/secret/table.ts';
 import { fixture } from '../fixtures.ts';
+import { writeLaunch } from '../launch-record.ts';
 import { bootseal, scratch } from './script.ts';
 
 const { folder, remove } = scratch();
@@ -43,6 +44,17 @@ describe('--out with --force never replaces an input', () => {
     fs.writeFileSync(at('table'), buildSecretTable([{ guid: DISK_PASSPHRASE, form: 'raw', value }], { room: 3072 }));
     const args = ['secret', 'inspect', 'table', '--value', 'disk-passphrase', '--out', 'table', '--force'];
     await refused(args, 'table');
+  });
+
+  it('secret open', async () => {
+    writeLaunch(at('launch'), ['area=0x810000:0xc00']);
+    fs.writeFileSync(at('passphrase'), 'correct horse battery staple');
+    const of = ['--measurement', 'launch/measurement.b64', '--out'];
+    const sealing = ['--record', 'launch/record.json', '--secret', 'disk-passphrase=passphrase', ...of, 'packet'];
+    expect(await bootseal(['secret', 'build', ...sealing], folder)).toMatchObject({ status: 0 });
+    for (const input of ['launch/tk', 'packet/secret.bin', 'launch/measurement.b64']) {
+      await refused(['secret', 'open', 'packet', '--tk', 'launch/tk', ...of, input, '--force'], input);
+    }
   });
 
   it('other files are replaced', async () => {

@@ -17,7 +17,7 @@ let remove: () => void;
 beforeEach(() => {
   ({ folder, remove } = scratch());
   fs.writeFileSync(path.join(folder, 'fw'), firmwareImage());
-  fs.writeFileSync(path.join(folder, 'kernel'), 'kernel');
+  fs.writeFileSync(path.join(folder, 'kernel'), `${' '.repeat(0x202)}HdrS`);
 });
 afterEach(() => remove());
 
@@ -62,6 +62,9 @@ describe('session create', () => {
     expect(ran.status).toBe(0);
     expect(JSON.parse(ran.stdout)).toMatchObject({ root: 'naples', verified: true });
     expect(ran.stderr).toContain('warning: the chain ends in the root naples');
+    expect(ran.stderr).toContain(
+      'warning: --minimum-api lets in platforms older than 0.17: there a packet is not bound to the measurement',
+    );
   });
 
   it('refuses a chain of another generation than --root names', async () => {

@@ -2,7 +2,7 @@ import * as fs from 'node:fs';
 import * as promises from 'node:fs/promises';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { checkNewFolder, liesIn, writeNewFolder } from '../../../src/host/new-folder.ts';
+import { checkNewFolder, liesIn, rehearseNewFolder, writeNewFolder } from '../../../src/host/new-folder.ts';
 import { scratch } from '../../cli/script.ts';
 import { HINT } from '../../failure.ts';
 
@@ -87,6 +87,36 @@ describe('writeNewFolder', () => {
     });
     expect(written()).toBe('kept');
     expect(fs.readdirSync(folder)).toEqual(['launch']);
+  });
+});
+
+describe('rehearseNewFolder', () => {
+  it.each(['nothing', 'an empty folder', 'an earlier one'])('leaves %s as it was', async (there) => {
+    if (there !== 'nothing') fs.mkdirSync(target, { mode: 0o750 });
+    if (there === 'an earlier one') put('tk', 'old key');
+    const before = fs.existsSync(target) ? fs.statSync(target).ino : undefined;
+    await rehearseNewFolder(target, ['tk'], there === 'an earlier one');
+    expect(fs.readdirSync(folder)).toEqual(there === 'nothing' ? [] : ['launch']);
+    expect(fs.existsSync(target) ? fs.statSync(target).ino : undefined).toBe(before);
+    if (there === 'an earlier one') expect(fs.readFileSync(path.join(target, 'tk'), 'utf8')).toBe('old key');
+  });
+
+  it('refuses where the rename would fail, as on a mounted folder, and leaves what is there', async () => {
+    fs.mkdirSync(target);
+    const before = fs.statSync(target).ino;
+    failRename((count) => count === 1);
+    await expect(rehearseNewFolder(target, [])).rejects.toMatchObject({ kind: 'io' });
+    expect(fs.readdirSync(folder)).toEqual(['launch']);
+    expect(fs.statSync(target).ino).toBe(before);
+  });
+
+  it('refuses a name that grows too long while it is written', async () => {
+    const long = path.join(folder, 'o'.repeat(245));
+    await expect(rehearseNewFolder(long, [])).rejects.toMatchObject({
+      kind: 'io',
+      message: expect.stringContaining('the name is too long'),
+    });
+    expect(fs.readdirSync(folder)).toEqual([]);
   });
 });
 

@@ -63,6 +63,16 @@ describe('useRecord', () => {
     expect(fs.existsSync(`${tk}.used`)).toBe(true);
   });
 
+  it('marks nothing when the record could not be written in its place', async () => {
+    const long = path.join(folder, 'r'.repeat(245));
+    fs.renameSync(file, long);
+    const failed = await useRecord(long, tk, MEASUREMENT, NOW).catch((error: unknown) => error);
+    expect(failed).toMatchObject({ kind: 'io', message: expect.stringContaining('the name is too long') });
+    expect((failed as { hint: string }).hint).not.toContain('spent');
+    expect(fs.existsSync(`${tk}.used`)).toBe(false);
+    expect((await readRecord(long)).used).toBeNull();
+  });
+
   it('keeps the hint of what failed while nothing is marked', async () => {
     const error = await useRecord(file, path.join(folder, 'none', 'tk'), MEASUREMENT, NOW).catch((cause) => cause);
     expect(error).toMatchObject({ kind: 'io', hint: expect.stringMatching(/whether the name is right/) });
