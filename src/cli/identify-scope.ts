@@ -32,6 +32,7 @@ export interface ScopeOptions {
   readonly svsm?: readonly string[];
   readonly varsSize?: string;
   readonly vmsaFeatures?: string;
+  readonly kata?: true;
   readonly threads?: string;
 }
 
@@ -61,6 +62,7 @@ export function addScopeOptions(command: Command): Command {
     .option('--initrd <file>', 'its initrd (repeatable)', collect)
     .option('--cmdline <text>', 'its command line (repeatable)', collect)
     .option('--cmdline-file <file>', 'a file that holds a command line, byte for byte (repeatable)', collect)
+    .option('--kata', 'also with the words that Kata Containers puts before each command line')
     .option('--vcpus <n>', 'look at guests with 1 to n vCPUs', '64')
     .option('--cpu <names>', "QEMU's -cpu models to look at: EPYC-v4,EPYC-Milan (default: all)")
     .option('--cpu-signature <list>', 'CPUID signatures to look at instead')
@@ -148,6 +150,11 @@ function chosenCpus({ cpu, cpuSignature: signatures }: ScopeOptions): readonly C
 
 async function believedBoots(io: Io, options: ScopeOptions): Promise<readonly Boot[]> {
   const { kernel = [], initrd = [], cmdline = [], cmdlineFile = [] } = options;
+  if (kernel.length === 0 && options.kata === true) {
+    throw new BootsealError('usage', '--kata is about a command line, which is measured only together with --kernel', {
+      hint: 'give the kernel of Kata with --kernel',
+    });
+  }
   if (kernel.length === 0 && initrd.length + cmdline.length + cmdlineFile.length > 0) {
     throw new BootsealError('usage', 'an initrd or command line is measured only together with --kernel', {
       hint: 'give the kernels that the host may have used with --kernel',
@@ -163,5 +170,6 @@ async function believedBoots(io: Io, options: ScopeOptions): Promise<readonly Bo
   }
   const kernels = [];
   for (const name of kernel) kernels.push(await believedKernel(io, name, initrds));
-  return possibleBoots({ kernels, initrds, cmdlines }, nodeHashes);
+  const kataVcpus = options.kata === true ? mostVcpus(options.vcpus) : undefined;
+  return possibleBoots({ kernels, initrds, cmdlines, kataVcpus }, nodeHashes);
 }

@@ -6,6 +6,8 @@ import { concat } from '../bytes.ts';
 import type { Hashes } from '../hash.ts';
 import { bytesToHex } from '../hex.ts';
 import type { KernelHashes } from '../measurement/hash-table.ts';
+import { encodeUtf8 } from '../utf8.ts';
+import { kataLines } from './kata-words.ts';
 import type { HeaderChange } from './kernel-header.ts';
 
 /** A file that the owner believes was booted; SHA-256, 32 bytes. */
@@ -33,6 +35,8 @@ export interface Belief {
   readonly initrds: readonly BelievedFile[];
   /** Command lines without the NUL that ends them. */
   readonly cmdlines: readonly Uint8Array[];
+  /** The most vCPUs of guests for which the words of Kata Containers are tried too; undefined for not at all. */
+  readonly kataVcpus?: number | undefined;
 }
 
 /** One way in which a launch differs from what the owner believes. */
@@ -44,6 +48,8 @@ export type BootSlip =
   | 'cmdline-without-newline'
   | 'cmdline-with-newline'
   | 'cmdline-with-space'
+  | 'cmdline-without-initrd-word'
+  | 'cmdline-with-kata-words'
   | 'cmdline-empty';
 
 /** What each means, for people. */
@@ -58,6 +64,10 @@ export const SLIP_TEXTS: Readonly<Record<BootSlip, string>> = {
   'cmdline-without-newline': 'the command line is measured without the newline at its end',
   'cmdline-with-newline': 'the command line is measured with a newline at its end',
   'cmdline-with-space': 'the command line is measured with a space at its end',
+  'cmdline-without-initrd-word':
+    'the command line is measured without " initrd=initrd" at its end, which OVMF adds in the guest (/proc/cmdline), after it was measured',
+  'cmdline-with-kata-words':
+    'the command line is measured with the words that Kata Containers puts before kernel_params',
   'cmdline-empty': 'an empty command line is measured',
 };
 
@@ -71,6 +81,8 @@ export interface Boot {
   readonly initrd: string | undefined;
   readonly cmdline: Uint8Array | undefined;
   readonly slips: readonly BootSlip[];
+  /** The only number of vCPUs with which it is booted so; undefined for any. */
+  readonly vcpus?: number | undefined;
 }
 
 /** What is measured of a launch in which nothing is booted directly. */
@@ -87,7 +99,7 @@ export function possibleBoots(belief: Belief, hashes: Hashes): readonly Boot[] {
         hashes: {
           kernel: kernel.sha256,
           initrd: initrd.file.sha256,
-          cmdline: hashes.sha256(concat(cmdline.bytes, Uint8Array.of(0))),
+          cmdline: hashCommandLine(cmdline.bytes, hashes),
         },
         kernel: kernel.name,
         initrd: initrd.present ? initrd.file.name : undefined,
@@ -97,8 +109,9 @@ export function possibleBoots(belief: Belief, hashes: Hashes): readonly Boot[] {
     ),
   );
   const changed = boots.flatMap((boot) => withChangedKernel(boot, belief));
+  const wrapped = boots.flatMap((boot) => withKataWords(boot, belief, hashes));
   const unmeasured: Boot = { ...NOTHING, slips: ['no-kernel-hashes'] };
-  return [...boots, ...changed, unmeasured].sort((a, b) => a.slips.length - b.slips.length);
+  return [...boots, ...changed, ...wrapped, unmeasured].sort((a, b) => a.slips.length - b.slips.length);
 }
 
 /** Of launches that have no other slip. */
@@ -113,6 +126,30 @@ function withChangedKernel(boot: Boot & { readonly hashes: KernelHashes }, { ker
       kernelChange: change,
       slips: ['kernel-header'],
     }));
+}
+
+/** Of launches that have no other slip. */
+function withKataWords(
+  boot: Boot & { readonly hashes: KernelHashes; readonly cmdline: Uint8Array },
+  { kataVcpus = 0 }: Belief,
+  hashes: Hashes,
+): readonly Boot[] {
+  if (boot.slips.length > 0) return [];
+  const counts = Array.from({ length: kataVcpus }, (_, i) => i + 1);
+  return counts.flatMap((vcpus) =>
+    kataLines(boot.cmdline, vcpus, boot.initrd !== undefined).map((cmdline) => ({
+      ...boot,
+      hashes: { ...boot.hashes, cmdline: hashCommandLine(cmdline, hashes) },
+      cmdline,
+      vcpus,
+      slips: ['cmdline-with-kata-words'],
+    })),
+  );
+}
+
+/** QEMU hashes it with the NUL that ends it. */
+function hashCommandLine(line: Uint8Array, hashes: Hashes): Uint8Array {
+  return hashes.sha256(concat(line, Uint8Array.of(0)));
 }
 
 interface PossibleInitrd {
@@ -146,7 +183,7 @@ function possibleCommandLines(believed: readonly Uint8Array[]): readonly Possibl
 
 /** Returns the slips of one command line by what is then measured of it, SHA-256 in hexadecimal. */
 export function commandLineSlips(line: Uint8Array, hashes: Hashes): ReadonlyMap<string, BootSlip> {
-  const measured = (bytes: Uint8Array) => bytesToHex(hashes.sha256(concat(bytes, Uint8Array.of(0))));
+  const measured = (bytes: Uint8Array) => bytesToHex(hashCommandLine(bytes, hashes));
   const slips = possibleCommandLines([line]).flatMap(({ bytes, slips: [slip] }) =>
     slip === undefined ? [] : [[measured(bytes), slip] as const],
   );
@@ -160,8 +197,14 @@ function slipped(line: Uint8Array): readonly PossibleCommandLine[] {
     one('cmdline-trimmed', trimmed(line)),
     one('cmdline-with-newline', concat(line, Uint8Array.of(NEWLINE))),
     one('cmdline-with-space', concat(line, Uint8Array.of(SPACE))),
+    one('cmdline-without-initrd-word', withoutEnd(line, encodeUtf8(' initrd=initrd'))),
     one('cmdline-empty', new Uint8Array()),
   ];
+}
+
+function withoutEnd(line: Uint8Array, end: Uint8Array): Uint8Array {
+  const at = line.length - end.length;
+  return at >= 0 && end.every((byte, i) => line[at + i] === byte) ? line.subarray(0, at) : line;
 }
 
 const NEWLINE = 0x0a;

@@ -116,13 +116,13 @@ export class Search {
     const launch = this.#launches.sev(guest);
     const { resetAddress } = guest.firmware.measured.firmware;
     const most = resetAddress === undefined ? 1 : this.#question.vcpus.mostVcpus;
-    const counts = Array.from({ length: most }, (_, i) => i + 1);
+    const counts = Array.from({ length: most }, (_, i) => i + 1).filter((count) => isPossible(guest, count));
     for (const candidate of candidates) {
       const pages = vcpuPages(candidate.profile, candidate.cpu?.signature ?? 0, candidate.features, resetAddress);
       const digests = sevEsDigests(launch, pages, counts);
       const index = digests.findIndex((digest) => this.#matches(digest, 'sev-es'));
       if (index < 0) continue;
-      return { platform: 'sev-es', digest: this.#matched, ...guest, vcpu: { ...candidate, count: index + 1 } };
+      return { platform: 'sev-es', digest: this.#matched, ...guest, vcpu: { ...candidate, count: counts[index] ?? 1 } };
     }
     return undefined;
   }
@@ -132,7 +132,7 @@ export class Search {
     for (const candidate of candidates) {
       const launch = this.#launchOf(unit, index, candidate.profile);
       if (launch === undefined) continue;
-      const count = this.#tryVcpus(launch, candidate.profile, this.#launches.pages(guest.firmware, candidate));
+      const count = this.#tryVcpus(guest, launch, candidate.profile, this.#launches.pages(guest.firmware, candidate));
       if (count === undefined) continue;
       return { platform: 'snp', digest: this.#matched, ...guest, vcpu: { ...candidate, count } };
     }
@@ -140,13 +140,13 @@ export class Search {
   }
 
   /** Returns the number of vCPUs with which the launch matches. */
-  #tryVcpus(launch: SnpDigest, { vmsaGpa }: Profile, { bsp, ap }: PageHashes): number | undefined {
+  #tryVcpus(guest: Guest, launch: SnpDigest, { vmsaGpa }: Profile, { bsp, ap }: PageHashes): number | undefined {
     const digest = launch.fork();
     let found: number | undefined;
     let count = 0;
     const seen = (value: Uint8Array) => {
       count++;
-      if (this.#matches(value, 'snp')) found = count;
+      if (isPossible(guest, count) && this.#matches(value, 'snp')) found = count;
       return found !== undefined;
     };
     digest.addAlike('vmsa', vmsaGpa, bsp, 1, seen);
@@ -160,3 +160,6 @@ export class Search {
     return launch instanceof BootsealError ? this.#ruleOut(unit, index, launch) : launch;
   }
 }
+
+/** What is booted may tell with how many vCPUs. */
+const isPossible = ({ boot }: Guest, count: number): boolean => boot.vcpus === undefined || boot.vcpus === count;

@@ -45,6 +45,15 @@ describe('possible boots', () => {
     expect(lines({ cmdlines: [Buffer.from('\x08a\x0e')] }).map(([line]) => line)).not.toContain('a');
   });
 
+  it('try a command line of /proc/cmdline without the word that OVMF adds', () => {
+    expect(lines({ cmdlines: [Buffer.from('a initrd=initrd')] })).toContainEqual(['a', 'cmdline-without-initrd-word']);
+    for (const line of ['a initrd=initrd ', 'a initrd=initrds', 'initrd=initrd', 'nitrd=initrd']) {
+      expect(lines({ cmdlines: [Buffer.from(line)] }).map(([, slip]) => slip)).not.toContain(
+        'cmdline-without-initrd-word',
+      );
+    }
+  });
+
   it('take no command line for an empty one', () => {
     expect(lines({})).toEqual([
       ['', ''],
