@@ -50,6 +50,7 @@ const CERTIFICATES = 4;
  */
 export function authenticode(program: Uint8Array, start: () => RunningHash): Uint8Array {
   const head = readHeaders(program);
+  checkSum(head, program.length);
   const hash = start();
   const end = head.certificatesAt === undefined ? head.sizeOfHeaders : head.certificatesAt;
   hash.update(program.subarray(0, head.checksumAt));
@@ -113,6 +114,12 @@ function readSections(program: Uint8Array, at: number, count: number): Headers['
     if (offset + size > program.length) throw refusal('a section of it is not all there');
   }
   return sections.filter(({ size }) => size > 0).sort((a, b) => a.offset - b.offset);
+}
+
+/** Bounds the work: thousands of sections may name the same bytes, and those of real programs lie apart. */
+function checkSum({ sizeOfHeaders, sections }: Headers, programBytes: number): void {
+  const hashed = sections.reduce((sum, { size }) => sum + size, sizeOfHeaders);
+  if (hashed > 2 * programBytes) throw refusal('its sections lie over each other');
 }
 
 const NO_PROGRAM = 'it has no PE header, so it is no EFI program';

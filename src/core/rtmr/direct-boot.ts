@@ -132,11 +132,14 @@ function acpiEvents(acpi: AcpiFiles | undefined, { sha384 }: Sha384): readonly P
     return ['etc/table-loader', RSDP, TABLES].map((name) => unknown(0, type, name, missing));
   }
   checkAcpi(acpi);
-  const files: Readonly<Record<string, Uint8Array>> = { [RSDP]: acpi.rsdp, [TABLES]: acpi.tables };
+  const files: ReadonlyMap<string, Uint8Array> = new Map([
+    [RSDP, acpi.rsdp],
+    [TABLES, acpi.tables],
+  ]);
   return [
     event(0, type, 'etc/table-loader', sha384(acpi.loader)),
     ...loadedFiles(acpi.loader).map((name) => {
-      const file = files[name];
+      const file = files.get(name);
       if (file !== undefined) return event(0, type, name, sha384(file));
       return unknown(0, type, name, `the tables have the file ${name} loaded as well, which is not known here`);
     }),

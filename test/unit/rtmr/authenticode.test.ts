@@ -128,6 +128,13 @@ describe('what OVMF starts unmeasured, or not at all, is refused', () => {
     expect(refused(program.subarray(0, -1))).toMatchObject({ message: 'kernel: a section of it is not all there' });
   });
 
+  it('sections that together are more than the file', () => {
+    const alike = (length: number) => peProgram({ sections: Array.from({ length }, () => first) });
+    expect(alike(1)).toHaveLength(0x600);
+    expect(hashOf(alike(4))).toMatch(/^[0-9a-f]{96}$/);
+    expect(refused(alike(5))).toMatchObject({ message: 'kernel: its sections lie over each other' });
+  });
+
   it('certificates larger than what is left', () => {
     const signed = peProgram({ sections: [first], trailing: filled(8, 0xdd), certificates: filled(8, 0xcc) });
     signed.set([17], ENTRY + 4);

@@ -219,6 +219,11 @@ describe('the registers', () => {
     expect(missing({ acpi: acpiFiles({ loader }) })).toEqual([
       'the tables have the file etc/vmgenid_guid loaded as well, which is not known here',
     ]);
+    for (const name of ['constructor', '__proto__', 'toString']) {
+      expect(missing({ acpi: acpiFiles({ loader: tableLoader(name) }) })).toEqual([
+        `the tables have the file ${name} loaded as well, which is not known here`,
+      ]);
+    }
     const enrolled = variableStore([{ name: 'PK' }]);
     expect(missing({ image: enrolled, build: { ...build, secureBoot: true } })).toEqual([
       'with Secure Boot on, the certificate that vouches for the kernel is measured as well, which is not predicted',
