@@ -123,7 +123,7 @@ export {
 export { nobleHashes } from './core/noble-hashes.ts';
 export { corimOf } from './core/reference/corim.ts';
 export { goSevGuestPolicy } from './core/reference/go-sev-guest.ts';
-export { rvpsCorimMessage, rvpsMessage } from './core/reference/rvps.ts';
+export { rvpsCorimMessage, rvpsMessage, rvpsTdxMessage, type TdxReference } from './core/reference/rvps.ts';
 export type { BootVariables } from './core/rtmr/boot-variables.ts';
 export {
   agreesWithPrediction,

@@ -1,6 +1,7 @@
 /** @module `bootseal measure tdx`: MRTD, the launch measurement of a TDX guest, and the RTMRs of a direct boot. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { MrtdOrder, MrtdStep } from '../core/measurement/mrtd.ts';
+import { rvpsTdxMessage } from '../core/reference/rvps.ts';
 import { type Io, remark } from './io.ts';
 import { addPrintOptions, digestText, type PrintOptions, stepJson, stepLine } from './plan-text.ts';
 import { eventLine, remarkOnRtmrs, rtmrJson, rtmrLines } from './rtmr-text.ts';
@@ -8,6 +9,7 @@ import { addTdxBootOptions, predictBoot, TDX_BOOT_HELP, type TdxBootOptions } fr
 import { addOrderOption, measureFirmware } from './tdx-firmware.ts';
 
 interface Options extends PrintOptions, TdxBootOptions {
+  readonly reference?: 'rvps';
   readonly firmware: string;
   readonly order: MrtdOrder;
 }
@@ -18,6 +20,11 @@ export function measureTdxCommand(io: Io, examples: string): Command {
     .description('MRTD of a TDX guest (SHA-384), and RTMR0 to RTMR2 of a direct boot')
     .requiredOption('--firmware <file>', 'the full OVMF image as the host loads it');
   return addPrintOptions(addTdxBootOptions(addOrderOption(command)))
+    .addOption(
+      new Option('--reference <form>', "reference values instead: Trustee's message with mr_td, rtmr_1 and rtmr_2")
+        .choices(['rvps'])
+        .conflicts(['plan', 'json', 'format']),
+    )
     .addHelpText('after', TDX_BOOT_HELP)
     .addHelpText('after', examples)
     .action((options: Options) => measureTdx(io, options));
@@ -31,6 +38,11 @@ async function measureTdx(io: Io, options: Options): Promise<void> {
   const boot = await predictBoot(io, firmware, options);
   if (boot === undefined) remark(io, 'note', FIRMWARE_ONLY);
   else remarkOnRtmrs(io, boot);
+  if (options.reference !== undefined) {
+    const [rtmr_1, rtmr_2] = [1, 2].map((rtmr) => boot?.rtmrs.find((one) => one.rtmr === rtmr)?.value);
+    io.stdout.write(rvpsTdxMessage({ mr_td: digest, rtmr_1, rtmr_2 }));
+    return;
+  }
   if (options.json === true) {
     const plan = options.plan ? { plan: steps.map((step) => stepJson(step, format)) } : {};
     const rtmrs = boot === undefined ? {} : rtmrJson(boot, format);

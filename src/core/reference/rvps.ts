@@ -11,6 +11,20 @@ export function rvpsMessage(digests: readonly Uint8Array[]): string {
   return message('sample', encodeUtf8(JSON.stringify({ [RVPS_REFERENCE_VALUE]: digests.map(bytesToHex) })));
 }
 
+/** What is expected of a TDX quote, 48 bytes each, by the names of the default policy; RTMR0 it does not ask for. */
+export interface TdxReference {
+  readonly mr_td: Uint8Array;
+  readonly rtmr_1?: Uint8Array | undefined;
+  readonly rtmr_2?: Uint8Array | undefined;
+}
+
+/** Returns that message for a TDX guest. */
+export function rvpsTdxMessage(expected: TdxReference): string {
+  const values = Object.entries(expected).filter((entry): entry is [string, Uint8Array] => entry[1] !== undefined);
+  const payload = Object.fromEntries(values.map(([name, value]) => [name, [bytesToHex(value)]]));
+  return message('sample', encodeUtf8(JSON.stringify(payload)));
+}
+
 /** Returns the message for a CoRIM. */
 export function rvpsCorimMessage(corim: Uint8Array): string {
   return message('corim', corim);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { goSevGuestPolicy } from '../../../src/core/reference/go-sev-guest.ts';
-import { rvpsCorimMessage, rvpsMessage } from '../../../src/core/reference/rvps.ts';
+import { rvpsCorimMessage, rvpsMessage, rvpsTdxMessage } from '../../../src/core/reference/rvps.ts';
 
 const [ONE, TWO] = [new Uint8Array(48).fill(0x1f), new Uint8Array(48).fill(0xe2)];
 
@@ -10,6 +10,15 @@ describe('reference values', () => {
     expect({ version, type, rest }).toEqual({ version: '0.1.0', type: 'sample', rest: {} });
     expect(JSON.parse(Buffer.from(payload, 'base64').toString())).toEqual({
       snp_launch_measurement: ['1f'.repeat(48), 'e2'.repeat(48)],
+    });
+  });
+
+  it('for Trustee of a TDX guest have the names of its default policy, as far as they are known', () => {
+    const payloadOf = (text: string) => JSON.parse(Buffer.from(JSON.parse(text).payload, 'base64').toString());
+    expect(payloadOf(rvpsTdxMessage({ mr_td: ONE }))).toEqual({ mr_td: ['1f'.repeat(48)] });
+    expect(payloadOf(rvpsTdxMessage({ mr_td: ONE, rtmr_1: undefined, rtmr_2: TWO }))).toEqual({
+      mr_td: ['1f'.repeat(48)],
+      rtmr_2: ['e2'.repeat(48)],
     });
   });
 
