@@ -19,13 +19,19 @@ interface Options {
 
 /** Returns the step for an initrd that the hooks are no part of; `cryptsetup` names what only opening a disk needs. */
 const putAll = (cryptsetup = ''): string =>
-  `have the program that makes the initrd put all of these files into it, and ${cryptsetup}cat, head, mkdir, mount, rm, rmdir, sleep, sync, tail, tr, umount and wc`;
-const PUT_ALL = putAll('cryptsetup, dd, sha256sum, ');
+  `have it put in as well: ${cryptsetup}cat, head, mkdir, mount, rm, rmdir, sleep, sync, tail, tr, umount and wc`;
+const PUT_ALL = putAll('cryptsetup with libgcc_s.so.1 (for Argon2), dmsetup where LVM is on the disk, dd, sha256sum, ');
 
-/** What to do with the folder, after it was copied into the system. */
+/** The first step: the units of systemd belong into initrds alone, where no other program has a place for them. */
+function firstStep(maker: Maker, folder: string): string {
+  if (!maker.startsWith('systemd')) return `as root, in the guest's system: cp -r ${folder}/. /`;
+  return `not into the guest's system: have the program that makes the initrd put what is in ${folder} into its root, as dracut --include ${folder} / does`;
+}
+
+/** What to do with the folder, after that. */
 const NEXT: Readonly<Record<Maker, readonly string[]>> = {
   'initramfs-tools': [
-    'there must be cryptsetup, and busybox or bootseal-devmem',
+    'there must be cryptsetup and busybox',
     'put root=/dev/mapper/root and the words for bootseal on the command line (docs/guest.md)',
     "put into the guest's /etc/crypttab, in place of any other line for the disk: root UUID=… none luks,initramfs,keyscript=/usr/lib/bootseal/keyscript",
     'update-initramfs -u',
@@ -61,10 +67,10 @@ export function initrdHooksCommand(io: Io): Command {
   return new Command('hooks')
     .summary('write the hooks for a program that makes initrds')
     .description(
-      "Write a folder with what has to be copied into a guest's system, so that the program that makes its initrds puts the script that opens the disk into them, and what calls it. The same call gives the same files.",
+      "Write a folder with what has to be copied into a guest's system, or with systemd into its initrd, so that the program that makes its initrds puts the script that opens the disk into them, and what calls it. The same call gives the same files.",
     )
     .addOption(new Option('--for <program>', 'what makes or runs the initrd').choices(MAKERS).makeOptionMandatory())
-    .requiredOption('--out <folder>', 'new folder, laid out as the root of the system')
+    .requiredOption('--out <folder>', 'new folder, laid out as the root of the system, or of the initrd')
     .addOption(devmemOption())
     .option('--force', 'replace the folder, when only files of these names are in it')
     .option('--json', 'print one JSON object')
@@ -97,7 +103,7 @@ async function hooks(io: Io, options: Options): Promise<void> {
     mode: mode.toString(8).padStart(4, '0'),
     bytes: bytes.length,
   }));
-  const next = [`as root, in the guest's system: cp -r ${forShell(options.out)}/. /`, ...NEXT[options.for]];
+  const next = [firstStep(options.for, forShell(options.out)), ...NEXT[options.for]];
   if (options.json === true) {
     io.stdout.write(`${JSON.stringify({ out: options.out, for: options.for, files: made, next })}\n`);
     return;

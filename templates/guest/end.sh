@@ -22,7 +22,7 @@ take_turn() {
   until mkdir "$turn" 2>/dev/null; do
     sleep 1
     # One that was killed has left it behind.
-    is_held "$running" || rmdir "$turn" 2>/dev/null
+    is_held "$running" || rmdir "$turn" 2>/dev/null || [ ! -e "$turn" ] || fail "$turn is there, and no unlock has made it"
   done
   trap 'rmdir "$turn" 2>/dev/null' EXIT
   exec 9>>"$running"

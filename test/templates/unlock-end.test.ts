@@ -130,6 +130,16 @@ describeWith(GUEST, 'unlock, before a shell of the initrd', () => {
       SLOW,
     );
 
+    it.each([': >/run/bootseal.turn', 'mkdir -p /run/bootseal.turn/in'])(
+      'does not wait for what is no unlock: %s',
+      (made) => {
+        const outcome = unlock({ shell, before: `mkdir -p /run; ${made}` });
+        expect(outcome, outcome.said).toMatchObject({ status: 90, isOpen: false, calls: [] });
+        expect(outcome.said).toMatch(/bootseal\.turn is there, and no unlock has made it/);
+      },
+      SLOW,
+    );
+
     it(
       'opens nothing after it, whatever key there is',
       () => {
@@ -265,7 +275,7 @@ describeWith(GUEST, "the drop-in for systemd's emergency mode", () => {
     const lines = fs.readFileSync(DROP_IN, 'utf8').split('\n');
     for (const line of [
       'FailureAction=poweroff-immediate',
-      'ExecStartPre=/usr/lib/bootseal/unlock end',
+      "ExecStartPre=/bin/sh -c 'test ! -e /etc/initrd-release || exec /usr/lib/bootseal/unlock end'",
       'TimeoutStartFailureMode=kill',
     ]) {
       expect(lines).toContain(line);
@@ -275,6 +285,28 @@ describeWith(GUEST, "the drop-in for systemd's emergency mode", () => {
     const own = Number(/^MAX_END=(\d+)$/m.exec(end)?.[1]);
     const minutes = Number(/^TimeoutStartSec=(\d+)min$/m.exec(lines.join('\n'))?.[1]);
     expect(minutes * 60).toBeGreaterThan(own);
+  });
+
+  it('leaves the disks of crypttab to the real root: one of two conditions is enough there', () => {
+    const lines = fs.readFileSync(path.join(UNITS, 'cryptsetup-key.conf'), 'utf8').split('\n');
+    expect(lines.filter((line) => line.startsWith('Condition'))).toEqual([
+      'ConditionPathExists=|!/etc/initrd-release',
+      'ConditionPathExists=|/run/bootseal/header',
+    ]);
+  });
+
+  it('does nothing outside of an initrd', () => {
+    const script = /^ExecStartPre=\/bin\/sh -c '(.*)'$/m.exec(fs.readFileSync(DROP_IN, 'utf8'))?.[1] ?? 'exit 9';
+    const run = (release: string) =>
+      spawnSync(
+        'sh',
+        ['-c', script.replace('/etc/initrd-release', release).replace('/usr/lib/bootseal/unlock', 'echo')],
+        {
+          encoding: 'utf8',
+        },
+      );
+    expect(run('/nowhere/initrd-release')).toMatchObject({ status: 0, stdout: '' });
+    expect(run('/dev/null')).toMatchObject({ status: 0, stdout: 'end\n' });
   });
 
   it.each(['emergency', 'rescue'])(
