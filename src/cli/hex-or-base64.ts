@@ -1,17 +1,24 @@
 /** @module Bytes of a known length as text, in either of the encodings that people have them in. */
 import { base64ToBytes } from '../core/base64.ts';
 import { BootsealError } from '../core/errors.ts';
-import { hexToBytes } from '../core/hex.ts';
+import { hexToBytes, isHexText } from '../core/hex.ts';
 
-/** Returns the bytes of hexadecimal or base64 text, where they are what is wanted: digits are base64 of other bytes as well. */
+/**
+ * Returns the bytes of hexadecimal or base64 text, where they are what is wanted. Digits alone are never base64: the 64 of a digest of
+ * SEV would be 48 bytes, as long as a digest of SNP.
+ */
 export function hexOrBase64(text: string, isWanted: (bytes: Uint8Array) => boolean): Uint8Array | undefined {
-  for (const decode of [hexToBytes, base64ToBytes]) {
-    try {
-      const bytes = decode(text);
-      if (isWanted(bytes)) return bytes;
-    } catch (error) {
-      if (!(error instanceof BootsealError)) throw error;
-    }
+  try {
+    const bytes = isHexText(text) ? hexToBytes(text) : base64ToBytes(text);
+    return isWanted(bytes) ? bytes : undefined;
+  } catch (error) {
+    if (error instanceof BootsealError) return undefined;
+    throw error;
   }
-  return undefined;
+}
+
+/** Returns how many hexadecimal digits the text is, when it is too many for the name of a file; undefined for other text. */
+export function manyHexDigits(text: string): number | undefined {
+  const digits = text.replace(/^0x/i, '').length;
+  return isHexText(text) && digits >= 32 ? digits : undefined;
 }

@@ -8,7 +8,7 @@ import { parseLaunchMeasurement } from '../core/measurement/launch-measurement.t
 import type { Platform } from '../core/measurement/measure.ts';
 import { POLICY_FLAGS, parsePolicy } from '../core/session/policy.ts';
 import type { ApiOptions } from './api-options.ts';
-import { hexOrBase64 } from './hex-or-base64.ts';
+import { hexOrBase64, manyHexDigits } from './hex-or-base64.ts';
 import { type Io, readInput } from './io.ts';
 import { readTik } from './transport-keys.ts';
 
@@ -45,7 +45,7 @@ export async function readEvidence(io: Io, text: string, options: MeasurementOpt
     return { what: 'digest', platforms, report: undefined, wanted: { kind: 'digest', digest: bytes }, wipe() {} };
   }
   const report = findSnpReport(bytes);
-  if (report === undefined) throw noEvidence(bytes.length);
+  if (report === undefined) throw noEvidence(`${bytes.length} bytes`);
   const { measurement } = report;
   return {
     what: 'attestation report',
@@ -104,6 +104,8 @@ const USUAL_POLICIES = range(
 );
 
 async function fromFile(io: Io, name: string): Promise<Uint8Array> {
+  const digits = manyHexDigits(name);
+  if (digits !== undefined) throw noEvidence(`${digits} hexadecimal digits`);
   const content = await readInput(io, name, LIMIT);
   const text = Buffer.from(content).toString('latin1');
   return /^[\t\r\n -~]+$/.test(text) ? (decoded(text) ?? content) : content;
@@ -115,8 +117,8 @@ function decoded(text: string): Uint8Array | undefined {
   return hexOrBase64(text.replace(/[ \t\r\n]/g, ''), isEvidence);
 }
 
-function noEvidence(length: number): BootsealError {
-  return new BootsealError('format', `${length} bytes are neither a digest, a launch measurement nor a report`, {
+function noEvidence(what: string): BootsealError {
+  return new BootsealError('format', `${what} are neither a digest, a launch measurement nor a report`, {
     hint: 'a digest has 32 bytes (SEV, SEV-ES) or 48 (SNP), a launch measurement 48 (with --tik), an SNP report 1184',
   });
 }

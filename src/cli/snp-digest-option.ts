@@ -1,7 +1,7 @@
 /** @module Values of fixed length on the command line: digests and IDs of SNP. */
 import { BootsealError } from '../core/errors.ts';
 import { hexToBytes } from '../core/hex.ts';
-import { hexOrBase64 } from './hex-or-base64.ts';
+import { hexOrBase64, manyHexDigits } from './hex-or-base64.ts';
 import { type Io, readInput } from './io.ts';
 
 /** A file with a digest in it is no larger; bytes. */
@@ -14,7 +14,8 @@ const HINT = 'give it as measure snp prints it: 96 hexadecimal digits, or base64
 export async function snpDigest(io: Io, text: string, option: string): Promise<Uint8Array> {
   const asText = decoded(text);
   if (asText !== undefined) return asText;
-  if (/^[0-9a-f]{32,}$/i.test(text)) throw wrongLength(option, `${text.length} hexadecimal digits`);
+  const digits = manyHexDigits(text);
+  if (digits !== undefined) throw wrongLength(option, `${digits} hexadecimal digits`);
   const content = Buffer.from(await readInput(io, text, LIMIT))
     .toString('latin1')
     .trim();

@@ -1,7 +1,7 @@
 /** @module The plan of another machine: what `bootseal measure PLATFORM --plan --json` prints of one guest, read back. */
 import { base64ToBytes } from '../base64.ts';
 import { BootsealError } from '../errors.ts';
-import { hexToBytes } from '../hex.ts';
+import { hexToBytes, isHexText } from '../hex.ts';
 import type { KernelHashes } from '../measurement/hash-table.ts';
 import { MOST_PLAN_STEPS, type Platform } from '../measurement/measure.ts';
 import type { StepType } from '../measurement/plan.ts';
@@ -117,14 +117,14 @@ function readAddress(value: unknown, where: string): bigint {
 /** Hexadecimal, or base64 with --format base64. */
 function digest(value: unknown, where: string, size: number): Uint8Array {
   if (typeof value !== 'string') throw wrong(where);
-  const bytes = /^[0-9a-f]*$/.test(value) && value.length === 2 * size ? hexToBytes(value) : base64(value, where);
+  const bytes = decoded(value.slice(0, 256), where);
   if (bytes.length !== size) throw wrong(where);
   return bytes;
 }
 
-function base64(value: string, where: string): Uint8Array {
+function decoded(text: string, where: string): Uint8Array {
   try {
-    return base64ToBytes(value.slice(0, 256));
+    return isHexText(text) ? hexToBytes(text) : base64ToBytes(text);
   } catch (cause) {
     if (cause instanceof BootsealError) throw wrong(where);
     throw cause;

@@ -4,6 +4,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { base64ToBytes } from '../base64.ts';
 import { bytes, layout, magic, u8, u32le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
+import { isHexText } from '../hex.ts';
 import { TRANSPORT_KEY_SIZE } from '../session/transport-keys.ts';
 import { type ApiVersion, checkApi, isLegacy } from './api-version.ts';
 
@@ -79,15 +80,11 @@ export function parseLaunchMeasurement(blob: Uint8Array): LaunchMeasurement {
 /** Reads the base64 text that QEMU and virsh print, blanks around it ignored; throws `format` for anything else. */
 export function parseLaunchMeasurementText(text: string): LaunchMeasurement {
   const trimmed = text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '');
-  if (/^(0x)?([0-9a-fA-F]{64}|[0-9a-fA-F]{96})$/.test(trimmed)) {
-    const digits = trimmed.replace(/^0x/, '').length;
-    throw new BootsealError(
-      'format',
-      `launch measurement: ${digits} hexadecimal digits, probably ${LIKELY_HEX[digits]}`,
-      {
-        hint: WANTED,
-      },
-    );
+  const digits = trimmed.replace(/^0x/i, '').length;
+  if (isHexText(trimmed) && digits >= FEWEST_DIGITS) {
+    const likely = LIKELY_HEX[digits];
+    const guess = likely === undefined ? '' : `, probably ${likely}`;
+    throw new BootsealError('format', `launch measurement: ${digits} hexadecimal digits${guess}`, { hint: WANTED });
   }
   let blob: Uint8Array;
   try {
@@ -113,6 +110,9 @@ const LIKELY: Readonly<Record<number, string>> = {
   96: 'hexadecimal text of 48 bytes',
   1184: 'an SNP attestation report',
 };
+
+/** With 0x before them as many characters as the base64 text. */
+const FEWEST_DIGITS = 62;
 
 const LIKELY_HEX: Readonly<Record<number, string>> = {
   64: 'a launch digest',
