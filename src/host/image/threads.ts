@@ -73,7 +73,8 @@ export async function runThread(
       });
     }
     // A thread needs nothing of the command's environment and options.
-    const worker = new Worker(program, { ...options, env: {}, execArgv: [] });
+    // It prints nothing; its streams joined to the command's, as they are by default, make Node warn from the eleventh thread on.
+    const worker = new Worker(program, { ...options, env: {}, execArgv: [], stdout: true, stderr: true });
     let failure: BootsealError | undefined;
     worker.on('message', ({ kind, message, hint }: WorkerFailure) => {
       failure = new BootsealError(kind, message, { hint });
