@@ -29,7 +29,7 @@ export type { Difference, DifferenceKind } from './core/explain/difference.ts';
 export { type Explanation, explainLaunch } from './core/explain/explain.ts';
 export { parsePlanDocument } from './core/explain/plan-document.ts';
 export { parseTraceLog, type TraceLog } from './core/explain/trace-log.ts';
-export { parseVmsaDump } from './core/explain/vmsa-dump.ts';
+export { parseVmsaDump, type VmsaDump } from './core/explain/vmsa-dump.ts';
 export {
   describeFirmware,
   type FirmwareDescriptor,

@@ -26,7 +26,7 @@ export async function readFound(io: Io, { trace, vmsaDump, against }: FoundOptio
   }
   if (against !== undefined) return readPlan(io, against);
   const memory = trace === undefined ? undefined : await readTrace(io, trace);
-  const cpuState = vmsaDump === undefined ? undefined : parseVmsaDump(await readInput(io, vmsaDump, LIMIT));
+  const cpuState = vmsaDump === undefined ? undefined : await readDump(io, vmsaDump);
   if (memory === undefined || cpuState === undefined) return (memory ?? cpuState) as LaunchAccount;
   const { vmsas, vcpus } = cpuState;
   return { ...memory, from: 'trace and vmsa-dump', vmsas, vcpus: vcpus ?? memory.vcpus };
@@ -40,9 +40,19 @@ export async function readPlan(io: Io, file: string): Promise<LaunchAccount> {
 async function readTrace(io: Io, file: string): Promise<LaunchAccount> {
   const text = Buffer.from(await readInput(io, file, LIMIT)).toString('latin1');
   const { account, launches, measurement } = parseTraceLog(text);
-  if (launches > 1) remark(io, 'note', `the log has ${launches} launches: the last is compared`);
+  remarkLaunches(io, launches);
   if (measurement !== undefined) {
     remark(io, 'note', `the log has the launch measurement, for bootseal identify --tik: ${measurement.slice(0, 64)}`);
   }
   return account;
+}
+
+async function readDump(io: Io, file: string): Promise<LaunchAccount> {
+  const { account, launches } = parseVmsaDump(await readInput(io, file, LIMIT));
+  remarkLaunches(io, launches);
+  return account;
+}
+
+function remarkLaunches(io: Io, launches: number): void {
+  if (launches > 1) remark(io, 'note', `the log has ${launches} launches: the last is compared`);
 }

@@ -5,8 +5,15 @@
 import { BootsealError } from '../errors.ts';
 import type { Platform } from '../measurement/measure.ts';
 import { MAX_VCPUS } from '../measurement/vcpus.ts';
-import { Vmsa } from '../measurement/vmsa.ts';
+import { RESET_VECTOR, Vmsa } from '../measurement/vmsa.ts';
 import { type LaunchAccount, NO_ACCOUNT } from './account.ts';
+
+/** What the host tells. */
+export interface VmsaDump {
+  readonly account: LaunchAccount;
+  /** Launches in the log, of which the last is told. */
+  readonly launches: number;
+}
 
 const HEADING = 'Virtual Machine Save Area (VMSA):';
 /** Bytes in a line. */
@@ -22,16 +29,17 @@ const HINT =
   'lines are missing or changed: make the kernel’s log larger (log_buf_len=), start one guest, and give all of `dmesg`';
 
 /** Reads pages, one after another, or the text of a kernel's log; throws `format` for what is neither. */
-export function parseVmsaDump(bytes: Uint8Array): LaunchAccount {
-  const { pages, told, cut } = bytes.includes(0) ? rawPages(bytes) : dumps(bytes);
+export function parseVmsaDump(bytes: Uint8Array): VmsaDump {
+  const { pages, told, cut, launches } = bytes.includes(0) ? rawPages(bytes) : dumps(bytes);
   if (pages.length > MAX_VCPUS) throw tooMany(pages.length);
-  return {
+  const account = {
     ...NO_ACCOUNT,
-    from: 'vmsa-dump',
+    from: 'vmsa-dump' as const,
     platform: platformOf(pages[0]),
     vcpus: cut ? undefined : pages.length,
     vmsas: { pages, told, cut },
   };
+  return { account, launches };
 }
 
 function tooMany(count: number): BootsealError {
@@ -50,6 +58,7 @@ interface Dump {
   readonly pages: readonly Uint8Array[];
   readonly told: number;
   readonly cut: boolean;
+  readonly launches: number;
 }
 
 function rawPages(bytes: Uint8Array): Dump {
@@ -61,11 +70,14 @@ function rawPages(bytes: Uint8Array): Dump {
   const pages = Array.from({ length: bytes.length / Vmsa.size }, (_, i) =>
     Uint8Array.from(bytes.subarray(i * Vmsa.size, (i + 1) * Vmsa.size)),
   );
-  return { pages, told: Vmsa.size, cut: false };
+  return { pages, told: Vmsa.size, cut: false, launches: 1 };
 }
 
 function dumps(bytes: Uint8Array): Dump {
-  const found = textDumps(bytes);
+  const all = textDumps(bytes);
+  const starts = launchStarts(all);
+  const before = starts.at(-1) ?? 0;
+  const found = all.slice(before);
   const [first] = found;
   if (first === undefined) {
     throw new BootsealError('format', `the log has no line "${HEADING}"`, {
@@ -75,11 +87,21 @@ function dumps(bytes: Uint8Array): Dump {
   const odd = found.findIndex(({ length }) => !SIZES.includes(length) || length !== first.length);
   const cut = odd > 0 && odd === found.length - 1 && (found[odd]?.length ?? 0) < first.length;
   if (odd !== -1 && !cut) {
-    throw new BootsealError('format', `VMSA ${odd} of the log has ${found[odd]?.length} bytes, which no Linux prints`, {
-      hint: HINT,
-    });
+    const which = `VMSA ${before + odd} of the log has ${found[odd]?.length} bytes`;
+    throw new BootsealError('format', `${which}, which no Linux prints`, { hint: HINT });
   }
-  return { pages: (cut ? found.slice(0, -1) : found).map(page), told: first.length, cut };
+  const pages = (cut ? found.slice(0, -1) : found).map(page);
+  return { pages, told: first.length, cut, launches: starts.length };
+}
+
+/** Where launches begin: boot processors come first, and start at the reset vector as no other vCPU does. Those of SVSMs start all alike. */
+function launchStarts(all: readonly (readonly number[])[]): readonly number[] {
+  return [...all.keys()].filter((i) => i === 0 || isBootProcessor(all[i] ?? []));
+}
+
+function isBootProcessor(dump: readonly number[]): boolean {
+  const { cs, rip } = Vmsa.unpack(page(dump));
+  return cs.base === BigInt((RESET_VECTOR & 0xffff0000) >>> 0) && rip === BigInt(RESET_VECTOR & 0xffff);
 }
 
 function page(dump: readonly number[]): Uint8Array {

@@ -45,7 +45,7 @@ const sev = { platform: 'sev' } as const;
 
 /** What a plan of another machine, and the logs of a host, have of a launch. */
 const asTrace = (account: LaunchAccount) => parseTraceLog(traceOf(account)).account;
-const asDump = ({ vmsas }: LaunchAccount) => parseVmsaDump(Buffer.from(dmesgOf(vmsas?.pages ?? [])));
+const asDump = ({ vmsas }: LaunchAccount) => parseVmsaDump(Buffer.from(dmesgOf(vmsas?.pages ?? []))).account;
 
 interface Row {
   readonly name: string;
@@ -312,7 +312,10 @@ describe('causes', () => {
   it('of sev-snp-measure’s SVSM state: MXCSR without FCW, which no KVM produces', () => {
     const own = accountWith();
     const pages = own.vmsas?.pages.map((page) => Uint8Array.from(page).fill(0, 0x410, 0x412)) ?? [];
-    expect(explained(own, parseVmsaDump(Buffer.concat(pages)))).toMatchObject({ names: ['fpu-half'], unexplained: [] });
+    expect(explained(own, parseVmsaDump(Buffer.concat(pages)).account)).toMatchObject({
+      names: ['fpu-half'],
+      unexplained: [],
+    });
   });
 
   it('of an SVSM below the firmware', () => {
@@ -357,7 +360,7 @@ describe('causes', () => {
     const pages = own.vmsas?.pages.map((page) => Uint8Array.from(page)) ?? [];
     pages[1]?.set([0x66], 0xd8 + 5);
     pages[1]?.set([0x01], 0x140);
-    const { names, unexplained } = explained(own, parseVmsaDump(Buffer.concat(pages)));
+    const { names, unexplained } = explained(own, parseVmsaDump(Buffer.concat(pages)).account);
     expect(names).toEqual([]);
     expect(unexplained.map(({ name, vcpu, expected, found }) => [name, vcpu, expected?.length, found])).toEqual([
       ['reserved_0d8', { first: 1, count: 1 }, 208, `000000000066${'00'.repeat(98)}`],
@@ -427,7 +430,7 @@ describe('real logs', () => {
   });
 
   it('of pages that other people made: sevctl’s VMSAs are those of an old QEMU with a Milan', () => {
-    const found = parseVmsaDump(Buffer.concat([fixture('sevctl/vmsa0.bin'), fixture('sevctl/vmsa1.bin')]));
+    const found = parseVmsaDump(Buffer.concat([fixture('sevctl/vmsa0.bin'), fixture('sevctl/vmsa1.bin')])).account;
     expect(
       explained(accountWith({ ...es, ...profile('qemu-legacy'), cpus: [{ signature: MILAN }] }), found).names,
     ).toEqual([]);

@@ -6,11 +6,11 @@ import { failure, HINT } from '../../failure.ts';
 import { fixture } from '../../fixtures.ts';
 
 const [bsp, ap] = [fixture('sevctl/vmsa0.bin'), fixture('sevctl/vmsa1.bin')];
-const read = (text: string) => parseVmsaDump(Buffer.from(text));
+const read = (text: string) => parseVmsaDump(Buffer.from(text)).account;
 
 describe('a dump of VMSAs', () => {
   it('is read from pages', () => {
-    expect(parseVmsaDump(concat(bsp, ap))).toMatchObject({
+    expect(parseVmsaDump(concat(bsp, ap)).account).toMatchObject({
       from: 'vmsa-dump',
       platform: 'sev-es',
       vcpus: 2,
@@ -27,7 +27,7 @@ describe('a dump of VMSAs', () => {
     });
     const snp = Uint8Array.from(bsp);
     snp[0x3b0] = 0x21;
-    expect(parseVmsaDump(snp).platform).toBe('snp');
+    expect(parseVmsaDump(snp).account.platform).toBe('snp');
   });
 
   it.each([
@@ -61,6 +61,32 @@ describe('a dump of VMSAs', () => {
     const lines = dmesgOf([bsp, ap]).split('\n');
     const cut = read(lines.slice(0, 150).join('\n'));
     expect(cut).toMatchObject({ vcpus: undefined, vmsas: { pages: [bsp], told: 0x670, cut: true } });
+  });
+
+  it('has several launches: a boot processor begins another, and the last one counts', () => {
+    const other = Uint8Array.from(bsp);
+    other[0x3b0] = 0x20;
+    const launches = (text: string) => parseVmsaDump(Buffer.from(text));
+    expect(launches(dmesgOf([bsp, ap, ap, bsp, ap, other, ap, ap]))).toMatchObject({
+      launches: 3,
+      account: { vcpus: 3, vmsas: { pages: [other, ap, ap], cut: false } },
+    });
+    expect(launches(dmesgOf([bsp, ap, ap])).launches).toBe(1);
+    // The log has lost the start of the first one.
+    expect(launches(dmesgOf([ap, ap, bsp, ap]))).toMatchObject({ launches: 2, account: { vcpus: 2 } });
+    expect(launches(dmesgOf([ap, ap]))).toMatchObject({ launches: 1, account: { vcpus: 2 } });
+  });
+
+  it('has lines missing in a launch before the last, which do not matter', () => {
+    const missing = dmesgOf([bsp, ap])
+      .split('\n')
+      .filter((_, i) => i !== 40);
+    expect(read(`${missing.join('\n')}${dmesgOf([bsp, ap, ap])}`).vcpus).toBe(3);
+    const end = dmesgOf([bsp, ap]).split('\n').slice(0, 60).join('\n');
+    expect(failure(() => read(`${dmesgOf([bsp, ap])}${end}`))).toMatchObject({
+      kind: 'format',
+      message: expect.stringMatching(/^VMSA 2 of the log has [0-9]+ bytes/),
+    });
   });
 
   it('is refused when lines are missing in the middle, or when there is none', () => {
