@@ -92,6 +92,8 @@ export async function makeMoves(
   for (const { name, by, make } of moves) {
     stop.throwIfAborted();
     const { stopped, seen } = await make(ground);
+    // Of a guest that a signal ended nothing was seen.
+    stop.throwIfAborted();
     await ground.clear();
     if (!stopped) went.push(name);
     print({ event: 'move', move: name, stopped, by, seen }, moveText(name, stopped ? `stopped by ${by}` : LOST, seen));

@@ -2,7 +2,7 @@
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { QmpClient } from '../host/qmp/client.ts';
-import { kindOf } from './inner-run.ts';
+import { kindOf, OWN_COMMAND } from './inner-run.ts';
 import type { Stage } from './lab-stage.ts';
 
 /** A guest that waits for its owner. */
@@ -29,14 +29,13 @@ export function startGuest(
     const shown = { stdout: '', stderr: '' };
     const lines: string[] = [];
     let measurement = '';
-    const failure = (status: number) =>
-      new BootsealError(
-        kindOf(status),
-        `the guest of the lab ended with status ${status}: ${lastError(shown.stderr)}`,
-        {
-          hint: `its console ended with: ${lines.slice(-5).join(' | ')}`,
-        },
-      );
+    const failure = (status: number) => {
+      const { message, hint } = lastError(shown.stderr);
+      const console = lines.length === 0 ? [] : [`its console ended with: ${lines.slice(-5).join(' | ')}`];
+      return new BootsealError(kindOf(status), `the guest of the lab ended with status ${status}: ${message}`, {
+        hint: [...(hint === undefined ? [] : [hint]), ...console].join('; ') || OWN_COMMAND,
+      });
+    };
     const take = (text: string) => {
       const event = JSON.parse(text) as { event: string; line?: string; measurement?: string };
       if (event.event === 'paused') measurement = event.measurement ?? '';
@@ -62,6 +61,9 @@ export function startGuest(
   });
 }
 
-function lastError(stderr: string): string {
-  return /"message":"([^"]*)"/.exec(stderr)?.[1] ?? stderr.trim();
+/** What `lab up --json` said last on standard error: its error, or whatever stands there instead. */
+function lastError(stderr: string): { readonly message: string; readonly hint?: string } {
+  const line = stderr.trimEnd().split('\n').at(-1) ?? '';
+  if (!line.startsWith('{"error":')) return { message: stderr.trim() };
+  return (JSON.parse(line) as { error: { message: string; hint?: string } }).error;
 }

@@ -21,6 +21,8 @@ export async function start(): Promise<void> {
     report(ioError(error, 'the result', 'write'), process.argv.includes('--json'), processIo(stdout, stderr));
     process.exitCode ||= STATUS.io;
   });
+  // Node ignores it, so that a write fails with EFBIG; execa's watch over a child would give it back to the system, which ends the process.
+  process.on('SIGXFSZ', () => undefined);
   // Node's own status for these is 1, which here means a mismatch.
   process.on('uncaughtException', (error) => {
     stderr.write(`bootseal: bug: ${error.stack ?? error.message}\n`);

@@ -37,6 +37,14 @@ describeWith(BUILT, 'the process', () => {
     expect(statusOf('{ sleep 0.1; $BOOTSEAL firmware inspect fw 2>/dev/null; echo $? >&2; } | true')).toBe('0');
   });
 
+  // A child was there (mke2fs), whose end gives the signal back to the system: it would end the process without a word.
+  it('leaves nothing when the file size limit is met after a child has run', () => {
+    fs.mkdirSync(path.join(folder, 'limit/root'), { recursive: true });
+    const build = 'image build --from root --owner root --size 32M --new-key dk --out d.img';
+    expect(statusOf(`cd limit; ulimit -f 20000; $BOOTSEAL ${build} >/dev/null 2>&1; echo $? >&2`)).toBe('5');
+    expect(fs.readdirSync(path.join(folder, 'limit'))).toEqual(['root']);
+  });
+
   it('keeps its verdict when nobody reads the remarks', () => {
     expect(statusOf('$BOOTSEAL measure snp --firmware fw --cpu EPYC >/dev/null 2>/dev/full; echo $? >&2')).toBe('0');
     expect(statusOf('$BOOTSEAL measure snp --firmware nowhere --cpu EPYC 2>/dev/full; echo $? >&2')).toBe('5');

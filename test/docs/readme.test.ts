@@ -20,7 +20,7 @@ function tour(): Line[] {
   const blocks = [...README.matchAll(/```(?:console|sh)\n([\s\S]*?)```/g)].map((found) => found[1] ?? '');
   const lines = blocks.join('').replaceAll('\\\n', ' ').split('\n');
   return lines
-    .filter((line) => line.startsWith('$ ') || line.startsWith('node "$OLDPWD/'))
+    .filter((line) => line.startsWith('$ ') || line.startsWith('node "$OLDPWD/bin/demo/'))
     .map((line) => ({
       typed: line.replace(/^\$ /, '').replace(/\s+# status \d+$/, ''),
       status: Number(/# status (\d+)$/.exec(line)?.[1] ?? 0),

@@ -106,6 +106,29 @@ describe('makeMoves', () => {
     expect(stdout).toContain('2 of 3 moves were stopped');
   });
 
+  it('says nothing of a move that a signal cut short', async () => {
+    const stop = new AbortController();
+    const cut: Move = {
+      name: 'cut',
+      by: 'a lock',
+      make: async () => {
+        stop.abort();
+        return { stopped: false, seen: 'nothing' };
+      },
+    };
+    let stdout = '';
+    const io = {
+      stdout: {
+        write: (text: string) => {
+          stdout += text;
+        },
+      },
+    } as unknown as Parameters<typeof makeMoves>[0];
+    const made = makeMoves(io, ground, [move('one', true), cut], { stop: stop.signal, json: true });
+    await expect(made).rejects.toMatchObject({ name: 'AbortError' });
+    expect(stdout).toMatch(/^{"event":"move","move":"one"[^\n]*\n$/);
+  });
+
   it('says the same in JSON', async () => {
     const { stdout, error } = await made([move('two', false)], true);
     expect(error).toMatchObject({ kind: 'mismatch' });

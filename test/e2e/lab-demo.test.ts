@@ -1,6 +1,7 @@
 /** `lab demo` as a process, on the guests' tree: a whole launch, three attacks, and nothing left behind. */
 import { spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import { createRequire } from 'node:module';
 import * as path from 'node:path';
 import { expect, it } from 'vitest';
 import { bootseal } from '../cli/script.ts';
@@ -8,6 +9,9 @@ import { describeWith } from '../needs.ts';
 import { GUEST, GUEST_TREE } from './guest-tree.ts';
 import { useLabFolder, writeFirmware } from './lab-guest-files.ts';
 
+const { fetchDemoData } = createRequire(import.meta.url)('../../bin/setup/demo-data.js') as {
+  fetchDemoData: () => void;
+};
 const COMMAND = path.resolve('bin/bootseal.js');
 /** Milliseconds: many times what it takes when the machine does nothing else. */
 const DEADLINE = 300_000;
@@ -116,6 +120,28 @@ describeWith(GUEST, 'lab demo', () => {
       expect(fs.readdirSync(at('.')).filter((name) => name.startsWith('interrupted'))).toEqual([]);
     },
     DEADLINE,
+  );
+
+  it(
+    'is followed by the last lines of the tour of the README, as they stand there',
+    async () => {
+      // What `npm run demo` prepares; a test machine has QEMU and the guests' tree, and not yet the firmware.
+      fetchDemoData();
+      const readme = fs.readFileSync(path.resolve('README.md'), 'utf8');
+      const lines = [...readme.matchAll(/^node "\$OLDPWD\/bin\/demo\.js" .*$/gm)].map(([line]) => line);
+      expect(lines.map((line) => line.split(' ')[2])).toEqual(['up', 'attack']);
+      expect((await start('--keep', 'tour').ended).status).toBe(0);
+      for (const line of lines) {
+        const ran = spawnSync('bash', ['-c', line], {
+          cwd: at('tour'),
+          env: { ...process.env, OLDPWD: path.resolve('.'), TMPDIR: at('tmp') },
+          encoding: 'utf8',
+        });
+        expect(ran.status, ran.stderr).toBe(0);
+      }
+      expectNothingLeft();
+    },
+    2 * DEADLINE,
   );
 
   it('names all that is missing, with the command that installs it', async () => {
