@@ -69,14 +69,9 @@ export {
   firmwareSlips,
   type SvsmCandidate,
 } from './core/identify/firmware-candidates.ts';
-export {
-  type FoundLaunch,
-  identify,
-  type Question,
-  type RuledOut,
-  type SearchOutcome,
-} from './core/identify/identify.ts';
+export { type FoundLaunch, identify, type Question, type SearchOutcome } from './core/identify/identify.ts';
 export { type HeaderChange, headerChanges } from './core/identify/kernel-header.ts';
+export type { BootKind, RuledOut } from './core/identify/ruled-out.ts';
 export type { Reordering, SectionOrder } from './core/identify/section-order.ts';
 export type { VcpuCandidate, VcpuScope } from './core/identify/vcpu-candidates.ts';
 export type { IdBlockDirective, InsertDirective, PageDirective, VcpuDirective } from './core/igvm/directives.ts';

@@ -7,17 +7,17 @@ import type { Wanted } from '../core/identify/wanted.ts';
 import { type ThreadedOutcome as Outcome, searchInThreads } from '../host/identify/search-in-threads.ts';
 import { withSignals } from '../host/signals.ts';
 import { addApiOptions } from './api-options.ts';
+import {
+  coverageJson,
+  coverageLines,
+  ruledOutJson,
+  ruledOutLine,
+  signedCovered,
+  triedText,
+} from './identify-coverage.ts';
 import { type Evidence, type MeasurementOptions, readEvidence } from './identify-evidence.ts';
 import { addScopeOptions, readScope, type Scope, type ScopeOptions } from './identify-scope.ts';
-import {
-  describeFinding,
-  differences,
-  findingJson,
-  firmwareJson,
-  firmwareText,
-  reproduction,
-  signedLines,
-} from './identify-text.ts';
+import { describeFinding, differences, findingJson, reproduction, signedLines } from './identify-text.ts';
 import { type Io, remark } from './io.ts';
 import { ERASE } from './progress.ts';
 
@@ -56,7 +56,7 @@ export function identifyCommand(io: Io): Command {
         const { answer, stopped } = await withSignals(async (stop) => {
           const found = await search(io, evidence, scope, stop);
           checkTried(found);
-          print(io, { ...found, evidence, scope }, options);
+          print(io, { ...found, evidence }, options);
           return found;
         });
         conclude(answer, stopped);
@@ -73,12 +73,12 @@ function search(io: Io, { wanted, platforms }: Evidence, scope: Scope, stop: Abo
   return searchInThreads({ wanted, platforms, ...scope }, { threads: scope.threads, onProgress, stop });
 }
 
-function print(io: Io, outcome: Outcome & { evidence: Evidence; scope: Scope }, { json }: Options): void {
+function print(io: Io, outcome: Outcome & { evidence: Evidence }, { json }: Options): void {
   if (io.stderr.isTTY) io.stderr.write(ERASE);
   const { answer, evidence } = outcome;
   if (json === true) io.stdout.write(`${JSON.stringify(toJson(outcome), null, 2)}\n`);
   else {
-    const lines = answer.finding === undefined ? covered(outcome) : found(answer.finding, evidence.wanted);
+    const lines = answer.finding === undefined ? unfound(outcome) : found(answer.finding, evidence.wanted);
     io.stdout.write(`${[...reportLines(evidence), ...lines].join('\n')}\n`);
   }
   if (evidence.report !== undefined) remark(io, 'note', REPORT_UNCHECKED);
@@ -97,40 +97,13 @@ function found(finding: FoundLaunch, wanted: Wanted): readonly string[] {
   ];
 }
 
-function covered({
-  answer,
-  stopped,
-  evidence,
-  scope,
-}: Outcome & { evidence: Evidence; scope: Scope }): readonly string[] {
-  const { profiles, cpus, features, mostVcpus } = scope.vcpus;
-  const hex = (word: bigint) => `0x${word.toString(16)}`;
+function unfound({ answer, coverage = [], stopped, evidence }: Outcome & { evidence: Evidence }): readonly string[] {
   return [
-    `no match   ${stopped ? 'so far, ' : ''}${answer.tried} launches tried`,
-    `covered    ${evidence.platforms.join(', ')}: ${scope.firmware.length} firmware, ${scope.boots.length} ways to boot, profiles ${profiles.map(({ name }) => name).join(', ')}`,
-    `covered    1 to ${mostVcpus} vCPUs, ${cpus.length} CPU signatures, features ${features.map(hex).join(', ')}`,
+    `no match   ${triedText(coverage, stopped)}`,
+    ...coverage.flatMap(coverageLines),
     ...signedCovered(evidence.wanted),
-    ...answer.ruledOut.map(
-      ({ firmware, platform, reason }) => `ruled out  ${firmwareText(firmware)} for ${platform}: ${reason}`,
-    ),
+    ...answer.ruledOut.map(ruledOutLine),
   ];
-}
-
-function signedCovered(wanted: Wanted): readonly string[] {
-  const scope = signedJson(wanted);
-  if (scope === null) return [];
-  const { policies, apiMajors, apiMinors, builds } = scope;
-  return [`covered    policies ${policies}, API ${apiMajors}.${apiMinors}, builds ${builds}`];
-}
-
-/** The least and the greatest of what the platform may have signed. */
-function signedJson(wanted: Wanted) {
-  if (wanted.kind === 'digest') return null;
-  const { policies, majors, minors, builds } = wanted.signed;
-  const span = (values: readonly number[], show: (value: number) => string = String) =>
-    values.length === 1 ? show(values[0] ?? 0) : `${show(values[0] ?? 0)} to ${show(values.at(-1) ?? 0)}`;
-  const policy = (value: number) => `0x${value.toString(16)}`;
-  return { policies: span(policies, policy), apiMajors: span(majors), apiMinors: span(minors), builds: span(builds) };
 }
 
 function reportLines({ report }: Evidence): readonly string[] {
@@ -143,7 +116,7 @@ function reportLines({ report }: Evidence): readonly string[] {
   ];
 }
 
-function toJson({ answer, stopped, evidence, scope }: Outcome & { evidence: Evidence; scope: Scope }): unknown {
+function toJson({ answer, coverage, stopped, evidence }: Outcome & { evidence: Evidence }): unknown {
   const { finding, tried, ruledOut } = answer;
   return {
     match: finding === undefined ? null : findingJson(finding, evidence.wanted),
@@ -151,19 +124,8 @@ function toJson({ answer, stopped, evidence, scope }: Outcome & { evidence: Evid
     report: evidence.report === undefined ? null : reportJson(evidence.report),
     tried,
     stopped,
-    covered: {
-      platforms: evidence.platforms,
-      profiles: scope.vcpus.profiles.map(({ name }) => name),
-      cpuSignatures: scope.vcpus.cpus.map(({ signature }) => `0x${signature.toString(16)}`),
-      vmsaFeatures: scope.vcpus.features.map((word) => `0x${word.toString(16)}`),
-      mostVcpus: scope.vcpus.mostVcpus,
-      signed: signedJson(evidence.wanted),
-    },
-    ruledOut: ruledOut.map(({ firmware, platform, reason }) => ({
-      ...firmwareJson(firmware),
-      platform,
-      reason,
-    })),
+    covered: coverage === undefined ? null : coverageJson(coverage, evidence.wanted),
+    ruledOut: ruledOut.map(ruledOutJson),
   };
 }
 

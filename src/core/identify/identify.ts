@@ -3,6 +3,7 @@ import type { Hashes } from '../hash.ts';
 import type { Platform } from '../measurement/measure.ts';
 import type { Boot } from './boots.ts';
 import type { FirmwareCandidate } from './firmware-candidates.ts';
+import type { RuledOut } from './ruled-out.ts';
 import { Search } from './search.ts';
 import type { VcpuCandidate, VcpuScope } from './vcpu-candidates.ts';
 
@@ -27,13 +28,6 @@ export interface FoundLaunch {
   readonly boot: Boot;
   /** Absent for SEV, which measures no CPU state. */
   readonly vcpu: (VcpuCandidate & { readonly count: number }) | undefined;
-}
-
-/** A firmware that could not be tried, and why. */
-export interface RuledOut {
-  readonly firmware: FirmwareCandidate;
-  readonly platform: Platform;
-  readonly reason: string;
 }
 
 /** How the search ended, or how far it is. */

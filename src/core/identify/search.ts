@@ -6,9 +6,14 @@ import type { Profile } from '../measurement/profiles.ts';
 import { sevDigest, sevEsDigests } from '../measurement/sev.ts';
 import type { SnpDigest } from '../measurement/snp.ts';
 import { vcpuPages } from '../measurement/vcpus.ts';
-import type { FoundLaunch, Question, RuledOut } from './identify.ts';
+import type { Boot } from './boots.ts';
+import { type Coverage, PlatformCoverage, type UnitState } from './coverage.ts';
+import type { FirmwareCandidate } from './firmware-candidates.ts';
+import type { FoundLaunch, Question } from './identify.ts';
 import { Launches, type PageHashes } from './launches.ts';
-import { type Guest, type Unit, unitsOf } from './units.ts';
+import { type BootKind, Failures, type RuledOut, type Ways } from './ruled-out.ts';
+import { type Guest, mostVcpusOf, type Unit, unitsOf } from './units.ts';
+import { type VcpuCandidate, vcpuCandidates } from './vcpu-candidates.ts';
 
 /** What trying one unit gave. */
 export interface UnitOutcome {
@@ -24,7 +29,7 @@ export class Search {
   readonly #question: Question;
   readonly #units: readonly Unit[];
   readonly #launches: Launches;
-  readonly #ruledOut = new Map<string, { readonly unit: number; readonly ruledOut: RuledOut }>();
+  readonly #failures = new Failures();
   #tried = 0;
   #matched = new Uint8Array();
   /** In the unit at hand. */
@@ -43,8 +48,32 @@ export class Search {
 
   /** Returns what could not be tried in the units up to `last`, as far as they were tried or explained, each once and in their order. */
   ruledOutUpTo(last: number): readonly RuledOut[] {
-    const found = [...this.#ruledOut.values()].filter(({ unit }) => unit <= last);
-    return found.sort((a, b) => a.unit - b.unit).map(({ ruledOut }) => ruledOut);
+    return this.#failures.upTo(last, ({ firmware, platform }) => this.#waysOf(firmware, platform));
+  }
+
+  #waysOf({ svsm }: FirmwareCandidate, platform: Platform): Ways {
+    const { boots, vcpus } = this.#question;
+    const kinds = new Set(boots.map(kindOf).filter((kind) => svsm === undefined || kind === 'without-kernel'));
+    const candidates = platform === 'sev' ? [] : vcpuCandidates(platform, vcpus, svsm !== undefined);
+    return { boots: [...kinds], profiles: [...new Set(candidates.map(({ profile }) => profile.name))] };
+  }
+
+  /** Returns what was tried on each platform that was asked for, when the units ended as `stateOf` tells. */
+  coverage(stateOf: (unit: number) => UnitState): readonly Coverage[] {
+    const { platforms, vcpus } = this.#question;
+    const sums = new Map(platforms.map((platform) => [platform, new PlatformCoverage(platform, vcpus)]));
+    for (const [index, unit] of this.#units.entries()) {
+      const state = stateOf(index);
+      const candidates = state.ruledOut && state.tried > 0 ? this.#possible(unit) : unit.candidates;
+      sums.get(unit.platform)?.add({ ...state, unit, candidates });
+    }
+    return [...sums.values()].map((sum) => sum.value());
+  }
+
+  /** Returns the candidates of a unit that could be tried. */
+  #possible({ guest, platform, candidates }: Unit): readonly VcpuCandidate[] {
+    if (platform !== 'snp') return candidates;
+    return candidates.filter(({ profile }) => !(this.#launches.snp(guest, profile) instanceof BootsealError));
   }
 
   /** Tries the launches of a unit up to the first that matches. Throws what `matches` throws. */
@@ -80,23 +109,16 @@ export class Search {
   }
 
   /** Remembers why a firmware cannot have started so; throws what says something else. */
-  #ruleOut({ guest: { firmware }, platform }: Unit, unit: number, error: unknown): undefined {
+  #ruleOut({ guest: { firmware, boot }, platform }: Unit, unit: number, error: unknown, profile?: Profile): undefined {
     if (!(error instanceof BootsealError) || error.kind !== 'format') throw error;
     this.#failed = true;
-    const reason = error.message;
-    const key = [
-      firmware.name,
-      firmware.leftOut,
-      firmware.reordering?.order,
-      firmware.svsm?.name,
-      firmware.svsm?.varsSize,
+    this.#failures.add(unit, {
+      firmware,
       platform,
-      reason,
-    ].join('\0');
-    const known = this.#ruledOut.get(key);
-    if (known !== undefined && known.unit <= unit) return;
-    this.#ruledOut.delete(key);
-    this.#ruledOut.set(key, { unit, ruledOut: { firmware, platform, reason } });
+      reason: error.message,
+      boots: kindOf(boot),
+      profile: profile?.name,
+    });
   }
 
   #matches(digest: Uint8Array, platform: Platform): boolean {
@@ -115,7 +137,7 @@ export class Search {
   #trySevEs({ guest, candidates }: Unit): FoundLaunch | undefined {
     const launch = this.#launches.sev(guest);
     const { resetAddress } = guest.firmware.measured.firmware;
-    const most = resetAddress === undefined ? 1 : this.#question.vcpus.mostVcpus;
+    const most = mostVcpusOf(guest.firmware, this.#question.vcpus);
     const counts = Array.from({ length: most }, (_, i) => i + 1).filter((count) => isPossible(guest, count));
     for (const candidate of candidates) {
       const pages = vcpuPages(candidate.profile, candidate.cpu?.signature ?? 0, candidate.features, resetAddress);
@@ -157,9 +179,11 @@ export class Search {
 
   #launchOf(unit: Unit, index: number, profile: Profile): SnpDigest | undefined {
     const launch = this.#launches.snp(unit.guest, profile);
-    return launch instanceof BootsealError ? this.#ruleOut(unit, index, launch) : launch;
+    return launch instanceof BootsealError ? this.#ruleOut(unit, index, launch, profile) : launch;
   }
 }
+
+const kindOf = ({ hashes }: Boot): BootKind => (hashes === undefined ? 'without-kernel' : 'with-kernel');
 
 /** What is booted may tell with how many vCPUs. */
 const isPossible = ({ boot }: Guest, count: number): boolean => boot.vcpus === undefined || boot.vcpus === count;

@@ -3,7 +3,7 @@ import type { Platform } from '../measurement/measure.ts';
 import type { Boot } from './boots.ts';
 import { type FirmwareCandidate, firmwareSlips } from './firmware-candidates.ts';
 import type { Question } from './identify.ts';
-import { type VcpuCandidate, vcpuCandidates } from './vcpu-candidates.ts';
+import { type VcpuCandidate, type VcpuScope, vcpuCandidates } from './vcpu-candidates.ts';
 
 /** A firmware with what it boots. */
 export interface Guest {
@@ -38,6 +38,19 @@ export function unitsOf(question: Question): readonly Unit[] {
         groups.map((candidates) => ({ guest, platform, candidates })),
       ),
     );
+}
+
+/** Returns the most vCPUs of a guest with this firmware: one where it cannot start others. */
+export function mostVcpusOf({ svsm, measured }: FirmwareCandidate, { mostVcpus }: VcpuScope): number {
+  return (svsm?.entry ?? measured.firmware.resetAddress) === undefined ? 1 : mostVcpus;
+}
+
+/** Returns how many launches a unit has, when all can be started. */
+export function launchesOf({ guest: { firmware, boot }, platform, candidates }: Unit, vcpus: VcpuScope): number {
+  if (platform === 'sev') return 1;
+  const most = mostVcpusOf(firmware, vcpus);
+  if (boot.vcpus === undefined) return candidates.length * most;
+  return boot.vcpus <= most ? candidates.length : 0;
 }
 
 /** Nothing measures a kernel behind an SVSM. */

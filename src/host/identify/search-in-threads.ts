@@ -1,11 +1,21 @@
 /** @module A search on all processors: this thread works too, alone while the search is short. The answer does not depend on how many do. */
 import { availableParallelism } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
+import type { Coverage } from '../../core/identify/coverage.ts';
 import type { SearchOutcome } from '../../core/identify/identify.ts';
 import { Search } from '../../core/identify/search.ts';
 import { runThread } from '../image/threads.ts';
 import { nodeHashes } from '../node-hashes.ts';
-import { firstMatch, halt, newSharedSearch, ruledOutUnits, takeUnit, triedUpTo, tryTaken } from './shared-search.ts';
+import {
+  firstMatch,
+  halt,
+  newSharedSearch,
+  ruledOutUnits,
+  stateOf,
+  takeUnit,
+  triedUpTo,
+  tryTaken,
+} from './shared-search.ts';
 import { type PlainQuestion, questionOf, workerData } from './worker-data.ts';
 
 /** The most threads that a search takes: each has memory of its own. */
@@ -29,6 +39,8 @@ export interface SearchOptions {
 /** The answer of `identify`, and whether the search was ended early. */
 export interface ThreadedOutcome {
   readonly answer: SearchOutcome;
+  /** What was tried on each platform; undefined when a launch was found. */
+  readonly coverage: readonly Coverage[] | undefined;
   readonly stopped: boolean;
 }
 
@@ -54,7 +66,9 @@ export async function searchInThreads(question: PlainQuestion, options: SearchOp
     end();
     options.stop?.removeEventListener('abort', end);
   }
-  return { answer: answerOf(search, shared), stopped: options.stop?.aborted === true };
+  const answer = answerOf(search, shared);
+  const coverage = answer.finding === undefined ? search.coverage((unit) => stateOf(shared, unit)) : undefined;
+  return { answer, coverage, stopped: options.stop?.aborted === true };
 }
 
 /** A thread more than there are units left would have nothing to do. */

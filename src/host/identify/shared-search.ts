@@ -1,4 +1,5 @@
 /** @module What the threads of one search share: the next unit, the first that matched, and how many launches were tried in each. */
+import type { UnitState } from '../../core/identify/coverage.ts';
 import type { Search } from '../../core/identify/search.ts';
 import { SHARED } from '../image/worker-data.ts';
 
@@ -6,8 +7,10 @@ import { SHARED } from '../image/worker-data.ts';
 const FIRST_MATCH = 3;
 const COUNTS = 4;
 
-/** Set in a unit's number when some of its launches could not be started; the rest of it counts launches. */
+/** Set in a unit's number when some of its launches could not be started, and when it is done; the rest of it counts launches. */
 const RULED_OUT = 1 << 30;
+const DONE = 1 << 29;
+const FLAGS = RULED_OUT | DONE;
 
 /** Returns the numbers for a search of so many units. */
 export function newSharedSearch(units: number): Int32Array {
@@ -33,7 +36,7 @@ export function takeUnit(shared: Int32Array): number | undefined {
 /** Tries a unit that was taken, and tells the others. */
 export function tryTaken(search: Search, unit: number, shared: Int32Array): void {
   const { finding, tried, ruledOut } = search.tryUnit(unit);
-  Atomics.store(shared, COUNTS + unit, tried | (ruledOut ? RULED_OUT : 0));
+  Atomics.store(shared, COUNTS + unit, tried | DONE | (ruledOut ? RULED_OUT : 0));
   if (finding === undefined) return;
   for (let first = firstMatch(shared); unit < first; first = firstMatch(shared)) {
     Atomics.compareExchange(shared, FIRST_MATCH, first, unit);
@@ -48,7 +51,13 @@ export function firstMatch(shared: Int32Array): number {
 /** Returns how many launches were tried in the units up to `last`. */
 export function triedUpTo(shared: Int32Array, last = unitCount(shared)): number {
   const counts = shared.subarray(COUNTS, COUNTS + last + 1);
-  return counts.reduce((sum, count) => sum + (count & ~RULED_OUT), 0);
+  return counts.reduce((sum, count) => sum + (count & ~FLAGS), 0);
+}
+
+/** Returns how a unit ended. */
+export function stateOf(shared: Int32Array, unit: number): UnitState {
+  const count = Atomics.load(shared, COUNTS + unit);
+  return { done: (count & DONE) !== 0, tried: count & ~FLAGS, ruledOut: (count & RULED_OUT) !== 0 };
 }
 
 /** Returns the units up to `last` of which some launches could not be started. */

@@ -71,9 +71,15 @@ describe('a search on several threads', () => {
     const late = question(['snp'], { kind: 'digest', digest: digestOf('snp', 'quiet\n', 700) });
     const expected = plainAnswer(late);
     expect(expected.finding).toMatchObject({ boot: { slips: ['cmdline-with-newline'] }, vcpu: { count: 700 } });
-    expect(expected.ruledOut.map(({ firmware }) => firmware.name)).toEqual(['plain']);
+    expect(expected.ruledOut).toMatchObject([
+      { firmware: { name: 'plain' }, boots: 'with-kernel', profiles: undefined },
+    ]);
     for (const threads of THREADS) {
-      expect(await searchInThreads(late, { threads })).toEqual({ answer: expected, stopped: false });
+      expect(await searchInThreads(late, { threads })).toEqual({
+        answer: expected,
+        coverage: undefined,
+        stopped: false,
+      });
     }
   });
 
@@ -82,7 +88,15 @@ describe('a search on several threads', () => {
     const expected = plainAnswer(nowhere);
     expect(expected.finding).toBeUndefined();
     for (const threads of THREADS) {
-      expect(await searchInThreads(nowhere, { threads })).toEqual({ answer: expected, stopped: false });
+      const { answer, stopped, coverage } = await searchInThreads(nowhere, { threads });
+      expect({ answer, stopped }).toEqual({ answer: expected, stopped: false });
+      const [sev, sevEs] = coverage ?? [];
+      expect(sev).toMatchObject({ platform: 'sev', complete: true, profiles: [], cpuSignatures: [], mostVcpus: 0 });
+      expect(sevEs).toMatchObject({ platform: 'sev-es', complete: true, features: [0n], mostVcpus: MOST });
+      expect(sevEs?.profiles).toEqual(
+        PROFILES.filter((one) => one.platforms.includes('sev-es')).map(({ name }) => name),
+      );
+      expect((sev?.launches.tried ?? 0) + (sevEs?.launches.tried ?? 0)).toBe(expected.tried);
     }
   });
 
@@ -111,7 +125,13 @@ describe('a search on several threads', () => {
         shown.push(tried);
         if (shown.length === 2) stop.abort();
       };
-      const { answer, stopped } = await searchInThreads(nowhere, { threads, onProgress, stop: stop.signal });
+      const { answer, stopped, coverage } = await searchInThreads(nowhere, {
+        threads,
+        onProgress,
+        stop: stop.signal,
+      });
+      expect(coverage).toMatchObject([{ complete: false, launches: { tried: answer.tried } }]);
+      expect(coverage?.[0]?.launches.of).toBeGreaterThanOrEqual(all);
       expect(stopped).toBe(true);
       expect(answer.finding).toBeUndefined();
       expect(shown).toHaveLength(2);

@@ -1,0 +1,83 @@
+/** @module What a search that found nothing has looked at, in words and as JSON. */
+import type { Coverage, Part } from '../core/identify/coverage.ts';
+import type { RuledOut } from '../core/identify/ruled-out.ts';
+import type { Wanted } from '../core/identify/wanted.ts';
+import { firmwareJson, firmwareText } from './identify-text.ts';
+
+const hex = (word: number | bigint) => `0x${word.toString(16)}`;
+
+/** Returns how many launches were tried, of how many when the search was stopped. */
+export function triedText(coverage: readonly Coverage[], stopped: boolean): string {
+  const sum = (key: keyof Part) => coverage.reduce((total, { launches }) => total + launches[key], 0);
+  return stopped ? `so far, ${sum('tried')} of at most ${sum('of')} launches tried` : `${sum('tried')} launches tried`;
+}
+
+/** Returns the lines for one platform. */
+export function coverageLines(coverage: Coverage): readonly string[] {
+  const { platform, launches, complete, firmware, boots, profiles } = coverage;
+  if (launches.tried === 0) return [`not tried  ${platform}: ${untriedText(coverage)}`];
+  const label = complete ? 'covered   ' : 'part of   ';
+  const some = complete ? '' : `${partText(launches, 'launches')}, with `;
+  const names = profiles.length === 0 ? '' : `, profiles ${profiles.join(', ')}`;
+  return [
+    `${label} ${platform}: ${some}${partText(firmware, 'firmware')}, ${partText(boots, 'ways to boot')}${names}`,
+    ...(platform === 'sev' ? [] : [`${label} ${platform}: ${vcpuText(coverage)}`]),
+  ];
+}
+
+function untriedText({ complete, launches }: Coverage): string {
+  if (!complete) return 'the search was stopped before';
+  return launches.of === 0
+    ? 'the profiles and features that were given are of other platforms'
+    : 'none of the firmware could be started';
+}
+
+const partText = ({ tried, of }: Part, what: string) => (tried === of ? `${of} ${what}` : `${tried} of ${of} ${what}`);
+
+function vcpuText({ mostVcpus, cpuSignatures, features }: Coverage): string {
+  const cpus = cpuSignatures.length === 0 ? '' : `, ${cpuSignatures.length} CPU signatures`;
+  return `1 to ${mostVcpus} vCPUs${cpus}, features ${features.map(hex).join(', ')}`;
+}
+
+/** Returns the line for what cannot be tried. */
+export function ruledOutLine({ firmware, platform, reason, boots, profiles }: RuledOut): string {
+  const kernel = { 'with-kernel': ' with a kernel', 'without-kernel': ' without a kernel', all: '' }[boots];
+  const under = profiles === undefined ? '' : ` under ${profiles.join(', ')}`;
+  return `ruled out  ${firmwareText(firmware)} for ${platform}${kernel}${under}: ${reason}`;
+}
+
+/** Returns the line for what the platform may have signed with a digest; none when it signed nothing. */
+export function signedCovered(wanted: Wanted): readonly string[] {
+  const scope = signedJson(wanted);
+  if (scope === null) return [];
+  const { policies, apiMajors, apiMinors, builds } = scope;
+  return [`covered    policies ${policies}, API ${apiMajors}.${apiMinors}, builds ${builds}`];
+}
+
+/** The least and the greatest of what the platform may have signed. */
+function signedJson(wanted: Wanted) {
+  if (wanted.kind === 'digest') return null;
+  const { policies, majors, minors, builds } = wanted.signed;
+  const span = (values: readonly number[], show: (value: number) => string = String) =>
+    values.length === 1 ? show(values[0] ?? 0) : `${show(values[0] ?? 0)} to ${show(values.at(-1) ?? 0)}`;
+  return { policies: span(policies, hex), apiMajors: span(majors), apiMinors: span(minors), builds: span(builds) };
+}
+
+/** Returns what was looked at as JSON. */
+export function coverageJson(coverage: readonly Coverage[], wanted: Wanted): unknown {
+  return { platforms: coverage.map(platformJson), signed: signedJson(wanted) };
+}
+
+function platformJson({ features, cpuSignatures, mostVcpus, ...others }: Coverage): unknown {
+  return {
+    ...others,
+    cpuSignatures: cpuSignatures.map(hex),
+    vmsaFeatures: features.map(hex),
+    mostVcpus: mostVcpus === 0 ? null : mostVcpus,
+  };
+}
+
+/** Returns as JSON what cannot be tried. */
+export function ruledOutJson({ firmware, platform, reason, boots, profiles }: RuledOut): unknown {
+  return { ...firmwareJson(firmware), platform, boots, profiles: profiles ?? null, reason };
+}

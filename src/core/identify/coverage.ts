@@ -1,0 +1,93 @@
+/** @module What a search has looked at on each platform, as its units tell. */
+import type { Platform } from '../measurement/measure.ts';
+import { launchesOf, mostVcpusOf, type Unit } from './units.ts';
+import type { VcpuCandidate, VcpuScope } from './vcpu-candidates.ts';
+
+/** What was tried of that which was to be tried. */
+export interface Part {
+  readonly tried: number;
+  readonly of: number;
+}
+
+/** What was tried on one platform; names, signatures and words are those of launches that were compared, each once. */
+export interface Coverage {
+  readonly platform: Platform;
+  /** Digests that were compared, and the most that can be: firmware that is ruled out has fewer. */
+  readonly launches: Part;
+  /** Whether nothing is left to try. */
+  readonly complete: boolean;
+  readonly firmware: Part;
+  /** Ways to boot it. */
+  readonly boots: Part;
+  readonly profiles: readonly string[];
+  readonly cpuSignatures: readonly number[];
+  /** SEV_FEATURES. */
+  readonly features: readonly bigint[];
+  /** The most vCPUs of a guest; 0 where they are not measured. */
+  readonly mostVcpus: number;
+}
+
+/** How a unit ended. */
+export interface UnitState {
+  readonly done: boolean;
+  /** Digests that were compared. */
+  readonly tried: number;
+  /** Whether some of its launches could not be started. */
+  readonly ruledOut: boolean;
+}
+
+/** A unit, and those of its candidates that could be tried. */
+export interface SeenUnit extends UnitState {
+  readonly unit: Unit;
+  readonly candidates: readonly VcpuCandidate[];
+}
+
+/** Adds up the units of one platform. */
+export class PlatformCoverage {
+  readonly #platform: Platform;
+  readonly #vcpus: VcpuScope;
+  readonly #all = { firmware: new Set<unknown>(), boots: new Set<unknown>() };
+  readonly #tried = { firmware: new Set<unknown>(), boots: new Set<unknown>() };
+  readonly #groups = new Set<readonly VcpuCandidate[]>();
+  #launches = { tried: 0, of: 0 };
+  #complete = true;
+  #mostVcpus = 0;
+
+  constructor(platform: Platform, vcpus: VcpuScope) {
+    this.#platform = platform;
+    this.#vcpus = vcpus;
+  }
+
+  /** Adds a unit of this platform. */
+  add({ unit, candidates, done, tried }: SeenUnit): void {
+    const { firmware, boot } = unit.guest;
+    this.#launches = { tried: this.#launches.tried + tried, of: this.#launches.of + launchesOf(unit, this.#vcpus) };
+    this.#complete &&= done;
+    this.#all.firmware.add(firmware);
+    this.#all.boots.add(boot);
+    if (tried === 0) return;
+    this.#tried.firmware.add(firmware);
+    this.#tried.boots.add(boot);
+    this.#groups.add(candidates);
+    if (unit.platform !== 'sev')
+      this.#mostVcpus = Math.max(this.#mostVcpus, boot.vcpus ?? mostVcpusOf(firmware, this.#vcpus));
+  }
+
+  /** Returns what the units that were added come to. */
+  value(): Coverage {
+    const candidates = [...this.#groups].flat();
+    const part = (name: 'firmware' | 'boots') => ({ tried: this.#tried[name].size, of: this.#all[name].size });
+    const cpuSignatures = candidates.flatMap(({ cpu }) => (cpu === undefined ? [] : [cpu.signature]));
+    return {
+      platform: this.#platform,
+      launches: this.#launches,
+      complete: this.#complete,
+      firmware: part('firmware'),
+      boots: part('boots'),
+      profiles: [...new Set(candidates.map(({ profile }) => profile.name))],
+      cpuSignatures: [...new Set(cpuSignatures)],
+      features: [...new Set(candidates.map(({ features }) => features))],
+      mostVcpus: this.#mostVcpus,
+    };
+  }
+}
