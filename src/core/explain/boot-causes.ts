@@ -1,6 +1,7 @@
 /** @module Causes in what is booted directly: whether the host measures it at all, and which of kernel, initrd and command line differs. */
 import { SLIP_TEXTS } from '../identify/boots.ts';
 import { HASH_TABLE_SIZE } from '../measurement/hash-table.ts';
+import { PAGE_SIZE } from '../measurement/snp.ts';
 import type { LaunchAccount } from './account.ts';
 import type { Cause, CauseName, CauseRule } from './cause.ts';
 import { HASH_STEPS } from './compare-launches.ts';
@@ -12,15 +13,20 @@ const NO_INITRD = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b
 const NO_CMDLINE = '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d';
 
 /** Explains differences in the hash table and in whether there is one. */
-export const bootCauses: CauseRule = (left, { expected: { cmdlineSlips } }) => {
+export const bootCauses: CauseRule = (left, { expected: { cmdlineSlips, steps = [] } }) => {
   const entries = left.filter(({ kind }) => kind === 'kernel-hash');
-  return [...left.flatMap((one) => tableCause(one, left)), ...entries.map((one) => entryCause(one, cmdlineSlips))];
+  // A plan with an SVSM has no sections of the firmware, of which the table is the only one that is filled.
+  const added = steps.some(({ name }) => name === 'svsm') ? [TABLE, TABLE_PAGE] : [TABLE];
+  return [
+    ...left.flatMap((one) => tableCause(one, left, added)),
+    ...entries.map((one) => entryCause(one, cmdlineSlips)),
+  ];
 };
 
-function tableCause(one: Difference, left: readonly Difference[]): readonly Cause[] {
-  const ofTable = HASH_STEPS.includes(one.name) || (one.kind === 'step-added' && one.found === TABLE);
+function tableCause(one: Difference, left: readonly Difference[], added: readonly string[]): readonly Cause[] {
+  const ofTable = HASH_STEPS.includes(one.name) || (one.kind === 'step-added' && added.includes(one.found ?? ''));
   if (!ofTable || left.some((other) => isElsewhere(one, other))) return [];
-  if (one.kind === 'step-missing' || (one.kind === 'step-type' && one.found === 'zero')) {
+  if ((one.kind === 'step-missing' && !isZero(one.expected)) || (one.kind === 'step-type' && one.found === 'zero')) {
     return [
       {
         name: 'kernel-hashes-off',
@@ -31,7 +37,7 @@ function tableCause(one: Difference, left: readonly Difference[]): readonly Caus
       },
     ];
   }
-  if (one.kind === 'step-added' || (one.kind === 'step-type' && one.expected === 'zero')) {
+  if ((one.kind === 'step-added' && !isZero(one.found)) || (one.kind === 'step-type' && one.expected === 'zero')) {
     return [
       {
         name: 'kernel-hashes-on',
@@ -44,6 +50,9 @@ function tableCause(one: Difference, left: readonly Difference[]): readonly Caus
   return [];
 }
 
+/** A section without a table in it is one like others. */
+const isZero = (what: string | undefined) => what?.startsWith('zero') === true;
+
 /** In a firmware with another layout the table may stand in another page, and another section where it would be. */
 function isElsewhere(one: Difference, other: Difference): boolean {
   if (other === one || !other.kind.startsWith('step-') || other.name === 'firmware') return false;
@@ -52,6 +61,8 @@ function isElsewhere(one: Difference, other: Difference): boolean {
 
 /** A log does not name the table; nothing else that is added to a SEV guest has its length. */
 const TABLE = `data, ${hexNumber(HASH_TABLE_SIZE)} bytes`;
+/** The same of an SNP guest. */
+const TABLE_PAGE = `normal, ${hexNumber(PAGE_SIZE)} bytes`;
 
 type Texts = readonly [name: CauseName, because: string, attempt: string];
 

@@ -18,6 +18,7 @@ export const CAUSES = [
   'section-order',
   'sections',
   'svsm',
+  'host-contents',
   'vcpus',
   'profile',
   'cpu-model',

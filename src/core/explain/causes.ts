@@ -6,7 +6,10 @@ import { bootCauses } from './boot-causes.ts';
 import type { Cause, CauseName, CauseRule } from './cause.ts';
 import type { Comparison } from './compare-launches.ts';
 import type { Difference } from './difference.ts';
+import { hostContents } from './host-contents.ts';
+import { pairSteps } from './pair-steps.ts';
 import { profileCause } from './profile-cause.ts';
+import { svsmCause } from './svsm-cause.ts';
 
 /** Makes one cause of all differences for which `is` holds. */
 function causeOf(
@@ -94,18 +97,10 @@ const firmwareContents = causeOf(
   ],
 );
 
-/** One of our own plans without a trace: only `measure --svsm` names a step so. */
-const svsm = causeOf(
-  'svsm',
-  ({ kind, name }) => kind.startsWith('step-') && name === 'svsm',
-  ({ found }) => [
-    `an SVSM below the firmware was ${found === undefined ? 'expected, and there is none' : 'found, and none was expected'}`,
-    found === undefined ? 'leave --svsm out' : 'give --svsm, with --vars-size',
-  ],
-);
-
 /** edk2 moved KERNEL_HASHES to the end of the metadata (pull request 6054); QEMU adds sections in the order of the file. */
-const sectionOrder = causeOf(
+const sectionOrder: CauseRule = (left, comparison) => (isFirmwareFirst(comparison) ? ofOrder(left, comparison) : []);
+
+const ofOrder = causeOf(
   'section-order',
   ({ kind }) => kind === 'step-order',
   ({ name }) => [
@@ -113,6 +108,12 @@ const sectionOrder = causeOf(
     'give --firmware the very file that the host loads; bootseal firmware inspect shows its sections',
   ],
 );
+
+/** Every VMM adds the firmware before what its metadata asks for. */
+function isFirmwareFirst({ expected: { steps = [] }, found: { steps: found = [] } }: Comparison): boolean {
+  const [firmware = 0, ...others] = pairSteps(steps, found).found;
+  return others.every((index) => index === undefined || index > firmware);
+}
 
 const SECTION_KINDS: readonly string[] = ['step-missing', 'step-added', 'step-type', 'step-length'];
 
@@ -196,9 +197,10 @@ const RULES: readonly CauseRule[] = [
   platform,
   firmwareSize,
   firmwareContents,
+  hostContents,
+  svsmCause,
   profileCause,
   bootCauses,
-  svsm,
   sectionOrder,
   sections,
   vcpus,

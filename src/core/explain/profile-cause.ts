@@ -64,7 +64,7 @@ function cpuState(own: Profile, { vmsas }: LaunchAccount, left: readonly Differe
 }
 
 /** The page that a host of `profile` makes for a vCPU with the CPU, features and start of another page. */
-function alike(profile: Profile, vcpu: number, page: Uint8Array): Uint8Array {
+export function alike(profile: Profile, vcpu: number, page: Uint8Array): Uint8Array {
   const { rdx, sev_features: features, cs, rip } = Vmsa.unpack(page);
   const [signature, resetAddress] = [Number(rdx & 0xffffffffn), Number((cs.base + rip) & 0xffffffffn)];
   return profileVmsa(profile, vcpu === 0 ? 'bsp' : 'ap', { signature, features, resetAddress });

@@ -95,7 +95,12 @@ export function startSvsmLaunch(
  * both of its fields; sev-snp-measure up to 0.0.13 sets MXCSR and loses FCW (it names the field `fcw`, which its structure does
  * not have), a state that no KVM produces.
  */
-export function svsmVcpuPages(profile: Profile, svsm: Svsm, signature: number, features: bigint): VcpuPages {
+export function svsmVcpuPages(
+  profile: Profile,
+  svsm: Pick<Svsm, 'entry'>,
+  signature: number,
+  features: bigint,
+): VcpuPages {
   if (profile.svsm === 'no') {
     throw new BootsealError('usage', `profile ${profile.name} cannot start an SVSM`, {
       hint: 'use qemu or qemu-legacy',

@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LaunchAccount } from '../../../src/core/explain/account.ts';
-import { CAUSES, type CauseName } from '../../../src/core/explain/cause.ts';
+import { CAUSES, type Cause, type CauseName } from '../../../src/core/explain/cause.ts';
 import { parseTraceLog } from '../../../src/core/explain/trace-log.ts';
 import { parseVmsaDump } from '../../../src/core/explain/vmsa-dump.ts';
 import { commandLineSlips } from '../../../src/core/identify/boots.ts';
@@ -13,7 +13,7 @@ import { nodeHashes } from '../../../src/host/node-hashes.ts';
 import {
   accountWith,
   dmesgOf,
-  explained,
+  explained as explainedLaunch,
   firmwareWith,
   GENOA,
   kernel,
@@ -46,6 +46,14 @@ const sev = { platform: 'sev' } as const;
 /** What a plan of another machine, and the logs of a host, have of a launch. */
 const asTrace = (account: LaunchAccount) => parseTraceLog(traceOf(account)).account;
 const asDump = ({ vmsas }: LaunchAccount) => parseVmsaDump(Buffer.from(dmesgOf(vmsas?.pages ?? []))).account;
+
+/** What the launches of this file were really explained by. */
+const produced: Cause[] = [];
+const explained: typeof explainedLaunch = (expected, found) => {
+  const explanation = explainedLaunch(expected, found);
+  produced.push(...explanation.causes);
+  return explanation;
+};
 
 interface Row {
   readonly name: string;
@@ -227,6 +235,20 @@ const ROWS: readonly Row[] = [
     trace: ['sections'],
   },
   {
+    name: 'no section for kernel hashes, of which there are none',
+    expected: none,
+    found: { ...none, ...firmware(sections(secMem, secrets, cpuid)) },
+    plan: ['firmware-contents', 'sections'],
+    trace: ['sections'],
+  },
+  {
+    name: 'a section for kernel hashes, of which there are none',
+    expected: { ...none, ...firmware(sections(secMem, secrets, cpuid)) },
+    found: none,
+    plan: ['firmware-contents', 'sections'],
+    trace: ['sections'],
+  },
+  {
     name: 'a larger section',
     expected: {},
     found: firmware(sections([0x800000, 0xa000, 1], secrets, cpuid, hashes)),
@@ -318,11 +340,101 @@ describe('causes', () => {
     });
   });
 
-  it('of an SVSM below the firmware', () => {
-    const svsm = { image: fixture('sev-snp-measure/svsm.bin'), varsSize: 540672 };
+  describe('of an SVSM below the firmware', () => {
+    const image = fixture('sev-snp-measure/svsm.bin');
+    const svsm = { image, varsSize: 540672 };
     const over = { ...none, firmware: firmwareOf(fixture('sev-snp-measure/svsm_ovmf.fd')) };
-    expect(explained(accountWith(over), accountWith({ ...over, svsm })).names).toContain('svsm');
-    expect(explained(accountWith({ ...over, svsm }), accountWith(over)).names).toContain('svsm');
+    const [without, below] = [accountWith(over), accountWith({ ...over, svsm })];
+
+    it.each([
+      ['found', without, below],
+      ['expected', below, without],
+      ['another one', below, accountWith({ ...over, svsm: { image, varsSize: 0x20000 } })],
+    ] as const)('%s', (_name, expected, found) => {
+      for (const host of [found, asTrace(found), asDump(found), { ...asTrace(found), vmsas: found.vmsas }]) {
+        expect(explained(expected, host)).toMatchObject({ names: ['svsm'], unexplained: [] });
+      }
+    });
+
+    it('and of none when both have the same', () => {
+      for (const one of [without, below]) {
+        for (const host of [one, asTrace(one), asDump(one)]) expect(explained(one, host).differences).toEqual([]);
+      }
+    });
+
+    it('leaves what else differs to its own causes', () => {
+      const other = accountWith({ ...over, svsm, vcpus: [3], cpus: [{ signature: GENOA }], features: 0x21n });
+      expect(explained(without, other).names).toEqual(['svsm', 'vcpus', 'cpu-model', 'vmsa-features']);
+      // RIP outside of the SVSM: nothing of such a state is an SVSM's.
+      const pages = below.vmsas?.pages.map((page) => Uint8Array.from(page).fill(0, 0x178, 0x180)) ?? [];
+      const vmsas = { pages, told: 4096, cut: false };
+      const { names, unexplained } = explained(without, { ...below, vmsas });
+      expect(names).toEqual(['svsm', 'reset-address']);
+      const bsp = unexplained.filter(({ vcpu }) => vcpu?.first === 0).map(({ name }) => name);
+      expect(bsp.filter((name) => !/^(?:es|cs|ss|ds|fs)\./.test(name))).toEqual(['cr0', 'rip']);
+    });
+
+    it('and of kernel hashes, which nothing adds behind an SVSM', () => {
+      const amdsev = firmware(AMDSEV, 0x200000);
+      const behind = accountWith({ ...none, ...amdsev, svsm: { image, varsSize: 0x20000 } });
+      const direct = accountWith(amdsev);
+      const beside = asTrace(accountWith({ firmware: firmwareOf(fixture('debian-ovmf/OVMF.amdsev_2026.08.fd')) }));
+      expect(explained(behind, direct).names).toEqual(['svsm', 'kernel-hashes-on']);
+      expect(explained(direct, behind).names).toEqual(['svsm', 'kernel-hashes-off']);
+      const { names, unexplained } = explained(behind, beside);
+      expect(names).toEqual(['firmware-size', 'svsm', 'kernel-hashes-on']);
+      expect(unexplained).toEqual([]);
+    });
+
+    it('is none when the metadata of the firmware is filled as ever, or the page lies in RAM', () => {
+      const added = (gpa: string) =>
+        parseTraceLog(
+          traceOf(without).replace(
+            /^.*gpa 0x800000 .*$/m,
+            `kvm_sev_snp_launch_update src 0x7f gpa ${gpa} len 0x1000 (Normal page)\n$&`,
+          ),
+        ).account;
+      for (const gpa of ['0xffaea000', '0x900000']) {
+        expect(explained(without, added(gpa))).toMatchObject({ names: ['host-contents'], unexplained: [] });
+      }
+    });
+  });
+
+  describe('of contents that the host adds', () => {
+    const added = (gpa: number, length: number) =>
+      `kvm_sev_snp_launch_update src 0x7f gpa 0x${gpa.toString(16)} len 0x${length.toString(16)} (Normal page)`;
+    const host = (change: (log: string) => string, over: Over = {}) =>
+      parseTraceLog(change(traceOf(accountWith(over)))).account;
+    const finish = /^kvm_sev_snp_launch_finish/m;
+
+    it.each([
+      ['in a section of zeros', (log: string) => log.replace('0x9000 (Zero', '0x9000 (Normal')],
+      ['in a secrets page', (log: string) => log.replace('(Secrets', '(Normal')],
+      ['in a page more', (log: string) => log.replace(finish, `${added(0x900000, 0x1000)}\n$&`)],
+      ['in a page more beside others', (log: string) => log.replace(finish, `${added(0x80f000, 0x1000)}\n$&`)],
+      ['in many pages more', (log: string) => log.replace(finish, `${added(0x1000000, 0x200000)}\n$&`)],
+      ['before the firmware', (log: string) => log.replace(/\n/, `\n${added(0x900000, 0x1000)}\n`)],
+      ['beside the kernel hashes', (log: string) => log.replace('gpa 0x810000 len 0x1000', 'gpa 0x810000 len 0x2000')],
+    ])('%s', (_name, change) => {
+      expect(explained(accountWith(), host(change))).toMatchObject({ names: ['host-contents'], unexplained: [] });
+    });
+
+    it('also where nobody expects kernel hashes, and next to them', () => {
+      const twice = (log: string) => log.replace('0x9000 (Zero', '0x9000 (Normal');
+      const { names, causes } = explained(accountWith(none), host(twice));
+      expect(names).toEqual(['host-contents', 'kernel-hashes-on']);
+      expect(causes[0]?.because).toContain('contents of its own into the guest, 0x9000 bytes at 0x800000,');
+      expect(causes[0]?.explains).toMatchObject([{ name: 'SNP_SEC_MEM', expected: 'zero', found: 'normal' }]);
+      expect(explained(accountWith(none), host(twice, none)).names).toEqual(['host-contents']);
+    });
+
+    it('and not of a firmware that comes last, which no build brings about', () => {
+      const last = (log: string) =>
+        log.replace(/^(.*gpa 0xffff0000 .*\n)([\s\S]*)(?=kvm_sev_snp_launch_finish)/m, '$2$1');
+      const { names, unexplained } = explained(accountWith(), host(last));
+      expect(names).toEqual([]);
+      expect(unexplained).toMatchObject([{ kind: 'step-order', name: 'firmware' }]);
+    });
   });
 
   it('of slips in a command line that is known', () => {
@@ -442,13 +554,31 @@ describe('real logs', () => {
 
 describe('docs/mismatch.md', () => {
   const page = fs.readFileSync(path.join(import.meta.dirname, '../../../docs/mismatch.md'), 'utf8');
-  const named = [...page.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name);
+  const rows = [...page.matchAll(/^\| `([a-z-]+)` \|.*\| ([^|]*) \|$/gm)].map(([, name = '', attempt = '']) => ({
+    name,
+    attempt,
+  }));
 
-  it('has every cause, and no other', () => expect([...new Set(named)].sort()).toEqual([...CAUSES].sort()));
+  it('has every cause, and no other', () => {
+    expect([...new Set(rows.map(({ name }) => name))].sort()).toEqual([...CAUSES].sort());
+  });
 
-  it('has only what is tried here', () => {
-    const own = fs.readFileSync(import.meta.filename, 'utf8');
-    const tried = CAUSES.filter((name) => own.includes(`'${name}'`));
-    expect(tried).toEqual(CAUSES);
+  it('has only what the launches above were explained by', () => {
+    expect([...new Set(produced.map(({ name }) => name))].sort()).toEqual([...CAUSES].sort());
+  });
+
+  it('tells to try the options that these explanations name', () => {
+    let held = 0;
+    for (const { name, attempt } of rows) {
+      const said = produced.filter((cause) => cause.name === name).map((cause) => cause.attempt);
+      for (const [, option = ''] of attempt.matchAll(/`(--[a-z][^`]*)`/g)) {
+        expect(
+          said.filter((one) => one.includes(option)),
+          `${name}: ${option}`,
+        ).not.toEqual([]);
+        held++;
+      }
+    }
+    expect(held).toBeGreaterThan(12);
   });
 });
