@@ -52,9 +52,18 @@ function inBrackets(names: readonly string[]): string {
   return names.length === 0 ? '' : ` (${names.join(', ')})`;
 }
 
-/** Returns the lines of shell that print the digest; the last is the `measure` command. */
-export function reproduction({ platform, firmware, boot, vcpu }: FoundLaunch): readonly string[] {
-  const preparation: string[] = [];
+/** Lines of shell that make files, and the names for these: `free` changes those that are taken. */
+interface Preparation {
+  readonly lines: string[];
+  readonly free: (name: string) => string;
+}
+
+/** Returns the lines of shell that print the digest; the last is the `measure` command. They make files with the names that `free` returns. */
+export function reproduction(
+  { platform, firmware, boot, vcpu }: FoundLaunch,
+  free: (name: string) => string,
+): readonly string[] {
+  const preparation: Preparation = { lines: [], free };
   const words = ['bootseal', 'measure', platform, '--firmware', firmwareFile(firmware, preparation)];
   if (firmware.svsm !== undefined) {
     words.push('--svsm', firmware.svsm.name, '--vars-size', `${firmware.svsm.varsSize}`);
@@ -70,7 +79,7 @@ export function reproduction({ platform, firmware, boot, vcpu }: FoundLaunch): r
     else if (cpu !== undefined) words.push('--cpu-signature', hex(cpu.signature));
     words.push('--vmsa-features', hex(features));
   }
-  return [...preparation, words.map(quoted).join(' ')];
+  return [...preparation.lines, words.map(quoted).join(' ')];
 }
 
 /** `measure` refuses them unless it is told what to make of them. */
@@ -80,21 +89,22 @@ function hasUnknownSections({ measured, svsm }: FirmwareCandidate): boolean {
 }
 
 /** What is measured of the file goes into a new one first: without the variable store, or with the metadata in the other order. */
-function firmwareFile({ name, leftOut, reordering }: FirmwareCandidate, preparation: string[]): string {
+function firmwareFile({ name, leftOut, reordering }: FirmwareCandidate, { lines, free }: Preparation): string {
   if (leftOut === 0 && reordering === undefined) return name;
-  const file = leftOut === 0 ? 'reordered.fd' : 'code.fd';
-  preparation.push(leftOut === 0 ? `cp ${quoted(name)} ${file}` : `tail -c +${leftOut + 1} ${quoted(name)} > ${file}`);
+  const file = free(leftOut === 0 ? 'reordered.fd' : 'code.fd');
+  lines.push(leftOut === 0 ? `cp ${quoted(name)} ${file}` : `tail -c +${leftOut + 1} ${quoted(name)} > ${file}`);
   if (reordering !== undefined) {
     const { at, bytes } = reordering;
-    preparation.push(writeAt(file, at, bytes));
+    lines.push(writeAt(file, at, bytes));
   }
   return file;
 }
 
-function kernelFile(name: string, change: HeaderChange | undefined, preparation: string[]): string {
+function kernelFile(name: string, change: HeaderChange | undefined, { lines, free }: Preparation): string {
   if (change === undefined) return name;
-  preparation.push(`cp ${quoted(name)} kernel.changed`, writeAt('kernel.changed', change.at, change.bytes));
-  return 'kernel.changed';
+  const file = free('kernel.changed');
+  lines.push(`cp ${quoted(name)} ${file}`, writeAt(file, change.at, change.bytes));
+  return file;
 }
 
 const writeAt = (file: string, at: number, bytes: Uint8Array): string =>
@@ -104,11 +114,12 @@ const writeAt = (file: string, at: number, bytes: Uint8Array): string =>
 const escaped = (bytes: Uint8Array) => Array.from(bytes, (byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
 
 /** What a shell cannot be given readably in a word goes through a file. */
-function cmdlineWords(cmdline: Uint8Array, preparation: string[]): readonly string[] {
+function cmdlineWords(cmdline: Uint8Array, { lines, free }: Preparation): readonly string[] {
   const plain = cmdline.every((byte) => byte >= 0x20 && byte <= 0x7e);
   if (plain) return ['--cmdline', Buffer.from(cmdline).toString('latin1')];
-  preparation.push(`printf '${escaped(cmdline)}' > cmdline.bin`);
-  return ['--cmdline-file', 'cmdline.bin'];
+  const file = free('cmdline.bin');
+  lines.push(`printf '${escaped(cmdline)}' > ${file}`);
+  return ['--cmdline-file', file];
 }
 
 function quoted(word: string): string {

@@ -7,6 +7,7 @@ import type { Wanted } from '../core/identify/wanted.ts';
 import { type ThreadedOutcome as Outcome, searchInThreads } from '../host/identify/search-in-threads.ts';
 import { withSignals } from '../host/signals.ts';
 import { addApiOptions } from './api-options.ts';
+import { freeName } from './free-name.ts';
 import {
   coverageJson,
   coverageLines,
@@ -56,7 +57,7 @@ export function identifyCommand(io: Io): Command {
         const { answer, stopped } = await withSignals(async (stop) => {
           const found = await search(io, evidence, scope, stop);
           checkTried(found);
-          print(io, { ...found, evidence }, options);
+          print(io, { ...found, evidence }, inputFiles(text, options), options);
           return found;
         });
         conclude(answer, stopped);
@@ -73,27 +74,34 @@ function search(io: Io, { wanted, platforms }: Evidence, scope: Scope, stop: Abo
   return searchInThreads({ wanted, platforms, ...scope }, { threads: scope.threads, onProgress, stop });
 }
 
-function print(io: Io, outcome: Outcome & { evidence: Evidence }, { json }: Options): void {
+function print(io: Io, outcome: Outcome & { evidence: Evidence }, inputs: readonly string[], { json }: Options): void {
   if (io.stderr.isTTY) io.stderr.write(ERASE);
   const { answer, evidence } = outcome;
-  if (json === true) io.stdout.write(`${JSON.stringify(toJson(outcome), null, 2)}\n`);
+  const { finding } = answer;
+  const lines = finding === undefined ? null : reproduction(finding, (name) => freeName(io, inputs, name));
+  if (json === true) io.stdout.write(`${JSON.stringify(toJson(outcome, lines), null, 2)}\n`);
   else {
-    const lines = answer.finding === undefined ? unfound(outcome) : found(answer.finding, evidence.wanted);
-    io.stdout.write(`${[...reportLines(evidence), ...lines].join('\n')}\n`);
+    const result = finding === undefined ? unfound(outcome) : found(finding, evidence.wanted, lines ?? []);
+    io.stdout.write(`${[...reportLines(evidence), ...result].join('\n')}\n`);
   }
   if (evidence.report !== undefined) remark(io, 'note', REPORT_UNCHECKED);
+}
+
+function inputFiles(text: string, { firmware, svsm, kernel, initrd, cmdlineFile, tik }: Options): readonly string[] {
+  const lists = [firmware, svsm, kernel, initrd, cmdlineFile].flatMap((files) => files ?? []);
+  return [text, ...lists, ...(tik === undefined ? [] : [tik])];
 }
 
 const REPORT_UNCHECKED =
   'only the measurement of the report was compared: its signature, policy, VMPL, host data and ID keys are yours to check';
 
-function found(finding: FoundLaunch, wanted: Wanted): readonly string[] {
+function found(finding: FoundLaunch, wanted: Wanted, reproduce: readonly string[]): readonly string[] {
   const slips = differences(finding);
   return [
     `match      ${describeFinding(finding)}`,
     ...signedLines(finding, wanted),
     ...(slips.length === 0 ? ['differs    in nothing from what was given'] : slips.map((slip) => `differs    ${slip}`)),
-    ...reproduction(finding).map((line) => `reproduce  ${line}`),
+    ...reproduce.map((line) => `reproduce  ${line}`),
   ];
 }
 
@@ -116,11 +124,14 @@ function reportLines({ report }: Evidence): readonly string[] {
   ];
 }
 
-function toJson({ answer, coverage, stopped, evidence }: Outcome & { evidence: Evidence }): unknown {
+function toJson(
+  { answer, coverage, stopped, evidence }: Outcome & { evidence: Evidence },
+  reproduce: readonly string[] | null,
+): unknown {
   const { finding, tried, ruledOut } = answer;
   return {
     match: finding === undefined ? null : findingJson(finding, evidence.wanted),
-    reproduce: finding === undefined ? null : reproduction(finding),
+    reproduce,
     report: evidence.report === undefined ? null : reportJson(evidence.report),
     tried,
     stopped,
