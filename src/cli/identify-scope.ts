@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { MAX_FIRMWARE_BYTES } from '../core/firmware/firmware.ts';
+import { bytesToHex } from '../core/hex.ts';
 import { type Boot, possibleBoots } from '../core/identify/boots.ts';
 import { type BelievedSvsm, type FirmwareCandidate, firmwareCandidates } from '../core/identify/firmware-candidates.ts';
 import type { VcpuScope } from '../core/identify/vcpu-candidates.ts';
@@ -78,25 +79,32 @@ export async function readScope(io: Io, options: ScopeOptions): Promise<Scope> {
   const vcpus: VcpuScope = {
     profiles: chosenProfiles(options),
     cpus: chosenCpus(options),
-    features: options.vmsaFeatures?.split(',').map(parseFeatures) ?? FEATURES,
+    features: once(options.vmsaFeatures?.split(',').map(parseFeatures) ?? FEATURES, String),
     mostVcpus: mostVcpus(options.vcpus),
   };
   const firmware = [];
-  for (const name of options.firmware) {
-    const { hashed: _, ...measured } = await readFirmware(io, name);
-    firmware.push({ name, ...measured });
-  }
+  for (const name of options.firmware) firmware.push({ name, ...(await readFirmware(io, name)) });
+  const different = once(firmware, ({ hashed }) => hashed.sha256).map(({ hashed: _, ...measured }) => measured);
   return {
-    firmware: firmwareCandidates(firmware, await believedSvsms(io, options)),
+    firmware: firmwareCandidates(different, await believedSvsms(io, options)),
     boots: await believedBoots(io, options),
     vcpus,
     threads: threads(options),
   };
 }
 
+/** Leaves out what has the key of one before it: nothing is searched twice. */
+function once<T>(given: readonly T[], key: (one: T) => string): readonly T[] {
+  const first = new Map<string, T>();
+  for (const one of given) if (!first.has(key(one))) first.set(key(one), one);
+  return [...first.values()];
+}
+
+const sha256Of = ({ sha256 }: { readonly sha256: Uint8Array }) => bytesToHex(sha256);
+
 /** With an SVSM also what no host does and a well-known tool predicts. */
 function chosenProfiles({ profile: names, svsm }: ScopeOptions): readonly Profile[] {
-  if (names !== undefined) return names.split(',').map(findProfile);
+  if (names !== undefined) return once(names.split(','), String).map(findProfile);
   return svsm === undefined ? PROFILES : [...PROFILES, SNP_MEASURE_SVSM];
 }
 
@@ -107,7 +115,7 @@ async function believedSvsms(io: Io, { svsm: files = [], varsSize }: ScopeOption
   const varsSizes = varsSize?.split(',').map((text) => parseUnsigned(text, '--vars-size', 2 ** 32)) ?? VARS_SIZES;
   const svsms = [];
   for (const name of files) svsms.push({ name, image: await readInput(io, name, MAX_FIRMWARE_BYTES), varsSizes });
-  return svsms;
+  return once(svsms, ({ image }) => bytesToHex(nodeHashes.sha256(image)));
 }
 
 /** Of 4 MiB builds, of smaller ones, and none: a build whose variables are in the firmware that is given. */
@@ -145,7 +153,7 @@ function chosenCpus({ cpu, cpuSignature: signatures }: ScopeOptions): readonly C
   }
   const wanted =
     signatures?.split(',').map((word) => parseUnsigned(word, '--cpu-signature', 0xffffffff)) ?? knownSignatures();
-  return wanted.map((signature) => ({ name: modelsOfSignature(signature)[0], signature }));
+  return once(wanted, String).map((signature) => ({ name: modelsOfSignature(signature)[0], signature }));
 }
 
 async function believedBoots(io: Io, options: ScopeOptions): Promise<readonly Boot[]> {
@@ -163,13 +171,14 @@ async function believedBoots(io: Io, options: ScopeOptions): Promise<readonly Bo
   const cmdlines: Uint8Array[] = [];
   for (const text of cmdline) cmdlines.push(await commandLine(io, { cmdline: text }));
   for (const file of cmdlineFile) cmdlines.push(await commandLine(io, { cmdlineFile: file }));
-  const initrds = [];
+  const given = [];
   for (const name of initrd) {
     const { hash, file } = await hashInput(io, name);
-    initrds.push({ name, sha256: hash, bytes: file.bytes });
+    given.push({ name, sha256: hash, bytes: file.bytes });
   }
+  const initrds = once(given, sha256Of);
   const kernels = [];
   for (const name of kernel) kernels.push(await believedKernel(io, name, initrds));
   const kataVcpus = options.kata === true ? mostVcpus(options.vcpus) : undefined;
-  return possibleBoots({ kernels, initrds, cmdlines, kataVcpus }, nodeHashes);
+  return possibleBoots({ kernels: once(kernels, sha256Of), initrds, cmdlines, kataVcpus }, nodeHashes);
 }
