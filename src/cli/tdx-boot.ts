@@ -7,7 +7,7 @@ import { usableTdxSections } from '../core/measurement/tdx-sections.ts';
 import type { BootVariables } from '../core/rtmr/boot-variables.ts';
 import { type AcpiFiles, directBootEvents } from '../core/rtmr/direct-boot.ts';
 import { extendAll, type PredictedEvent, type PredictedRtmr } from '../core/rtmr/events.ts';
-import { type FirmwareBuild, readBuild } from '../core/rtmr/firmware-build.ts';
+import { checkMeasures, type FirmwareBuild, readBuild } from '../core/rtmr/firmware-build.ts';
 import {
   BOOT_PROFILES,
   type BootProfile,
@@ -106,6 +106,8 @@ export async function predictBoot(
   const bootVariables = await namedFiles(options.bootVariable ?? [], read);
   const sections = usableTdxSections(firmware);
   const build = readBuild(image);
+  // Before the profile: a build without measured boot tells none.
+  checkMeasures(build);
   const profile = chosenProfile(io, build, named);
   const kernelHeader = options.kernelHeader ?? profile.kernelHeader;
   const launch = {

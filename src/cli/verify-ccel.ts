@@ -66,8 +66,16 @@ export function verifyCcelCommand(io: Io): Command {
     .option('--json', 'print one JSON object');
   return addTdxBootOptions(addOrderOption(command))
     .addHelpText('after', HELP)
-    .action((log: string, options: Options) => verifyCcel(io, log, options));
+    .action((log: string, options: Options) => {
+      if (options.firmware === undefined && command.getOptionValueSource('order') === 'cli') throw idleOrder();
+      return verifyCcel(io, log, options);
+    });
 }
+
+const idleOrder = () =>
+  new BootsealError('usage', '--order goes with --firmware, whose pages are added in it', {
+    hint: 'add the firmware image, or leave --order out',
+  });
 
 async function verifyCcel(io: Io, file: string, options: Options): Promise<void> {
   const mrtd = options.mrtd === undefined ? undefined : parseMrtd(options.mrtd);

@@ -11,7 +11,7 @@ import { encodeUtf8 } from '../utf8.ts';
 import { authenticode } from './authenticode.ts';
 import { type BootVariables, bootVariableEvents } from './boot-variables.ts';
 import { EV, type PredictedEvent, type Rtmr } from './events.ts';
-import type { FirmwareBuild } from './firmware-build.ts';
+import { checkMeasures, type FirmwareBuild } from './firmware-build.ts';
 import type { BootProfile, KernelHeader } from './profiles.ts';
 import { secureBootEvents } from './secure-boot.ts';
 import { withQemuHeader } from './setup-header.ts';
@@ -57,11 +57,7 @@ type Sha384 = Pick<Hashes, 'sha384' | 'startSha384'>;
  */
 export function directBootEvents(boot: DirectBoot, hashes: Sha384): readonly PredictedEvent[] {
   const { build, profile } = boot;
-  if (!build.measures) {
-    throw new BootsealError('usage', 'the firmware extends no RTMR: its build has no measured boot for TDX', {
-      hint: 'leave --kernel out for MRTD alone, or take a build that measures, such as edk2-stable202411 or later',
-    });
-  }
+  checkMeasures(build);
   if (boot.memory !== undefined) checkMemory(boot.memory);
   const known = (rtmr: Rtmr, type: number, name: string, data: Uint8Array) =>
     event(rtmr, type, name, hashes.sha384(data));

@@ -1,4 +1,5 @@
 /** @module What a build of OVMF measures, as far as its image tells: the drivers in it, and words in their code. */
+import { BootsealError } from '../errors.ts';
 import { walkFirmware } from '../firmware/contents.ts';
 import { finder } from '../firmware/search.ts';
 import type { Guid } from '../guid.ts';
@@ -59,4 +60,12 @@ export function readBuild(image: Uint8Array): FirmwareBuild {
     fwCfg: found.has('fwCfg'),
     smbios: files.has(DRIVER.smbios),
   };
+}
+
+/** Throws `usage` for a build that extends no RTMR. */
+export function checkMeasures({ measures }: FirmwareBuild): void {
+  if (measures) return;
+  throw new BootsealError('usage', 'the firmware extends no RTMR: its build has no measured boot for TDX', {
+    hint: 'leave --kernel out for MRTD alone, or take a build that measures, such as edk2-stable202411 or later',
+  });
 }
