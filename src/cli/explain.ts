@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { accountOf, type LaunchAccount } from '../core/explain/account.ts';
 import { explainLaunch } from '../core/explain/explain.ts';
-import { commandLineSlips } from '../core/identify/boots.ts';
+import { commandLineSlips } from '../core/identify/command-lines.ts';
 import { launchContents } from '../core/measurement/launch-contents.ts';
 import type { Platform } from '../core/measurement/measure.ts';
 import { nodeHashes } from '../host/node-hashes.ts';

@@ -143,6 +143,17 @@ function mostVcpus(text: string): number {
   throw new BootsealError('usage', '--vcpus 0: a guest has at least one', { hint: 'leave 0 out of the list' });
 }
 
+/** As Kata itself: MaxQemuVCPUs in src/runtime/virtcontainers/qemu_amd64.go. */
+const MOST_KATA_VCPUS = 240;
+
+function mostKataVcpus(text: string): number {
+  const most = mostVcpus(text);
+  if (most <= MOST_KATA_VCPUS) return most;
+  throw new BootsealError('usage', `--kata with --vcpus ${most}: Kata Containers starts no guest with so many`, {
+    hint: `give --vcpus ${MOST_KATA_VCPUS} or less; the fewer, the shorter the search`,
+  });
+}
+
 function chosenCpus({ cpu, cpuSignature: signatures }: ScopeOptions): readonly Cpu[] {
   if (cpu !== undefined && signatures !== undefined) {
     throw new BootsealError('usage', '--cpu and --cpu-signature exclude each other', { hint: 'leave one of them out' });
@@ -179,6 +190,6 @@ async function believedBoots(io: Io, options: ScopeOptions): Promise<readonly Bo
   const initrds = once(given, sha256Of);
   const kernels = [];
   for (const name of kernel) kernels.push(await believedKernel(io, name, initrds));
-  const kataVcpus = options.kata === true ? mostVcpus(options.vcpus) : undefined;
+  const kataVcpus = options.kata === true ? mostKataVcpus(options.vcpus) : undefined;
   return possibleBoots({ kernels: once(kernels, sha256Of), initrds, cmdlines, kataVcpus }, nodeHashes);
 }

@@ -42,7 +42,7 @@ export interface LaunchAccount {
   /** Null when the account says that there are none. */
   readonly kernelHashes: KernelHashes | null | undefined;
   /** Where the command line itself is known: the hashes that the usual slips in it give. */
-  readonly cmdlineSlips: ReadonlyMap<string, BootSlip> | undefined;
+  readonly cmdlineSlips: ReadonlyMap<string, readonly BootSlip[]> | undefined;
   readonly digest: Uint8Array | undefined;
   /** 48 bytes: the digest that the host's ID block asks for. */
   readonly idBlockDigest: Uint8Array | undefined;

@@ -97,9 +97,11 @@ function cmdlineTexts({ expected, found }: Difference, slips: LaunchAccount['cmd
   if (expected === NO_CMDLINE) {
     return ['cmdline-empty', 'a command line is measured, and an empty one was expected', 'give --cmdline'];
   }
-  const slip = slips?.get(found ?? '');
-  if (slip !== undefined)
-    return ['cmdline', SLIP_TEXTS[slip], 'measure the command line as the host has it, each byte'];
+  const some = slips?.get(found ?? '');
+  if (some !== undefined) {
+    const because = some.map((slip) => SLIP_TEXTS[slip]).join('; ');
+    return ['cmdline', because, 'measure the command line as the host has it, each byte'];
+  }
   const attempt = 'bootseal identify tries the usual slips; libvirt and kata add words of their own';
   return ['cmdline', 'another command line is measured: each byte counts, and a newline at its end', attempt];
 }

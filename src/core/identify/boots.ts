@@ -1,12 +1,7 @@
-/**
- * @module What may have been booted: what the owner believes, and the usual slips in it, fewest first. Editors and `echo` add
- * newlines; virtee/sev and snpguest up to 8.0.0 trim command lines (src/measurement/sev_hashes.rs).
- */
-import { concat } from '../bytes.ts';
+/** @module What may have been booted: what the owner believes, and the usual slips in it, fewest first. */
 import type { Hashes } from '../hash.ts';
-import { bytesToHex } from '../hex.ts';
 import type { KernelHashes } from '../measurement/hash-table.ts';
-import { encodeUtf8 } from '../utf8.ts';
+import { hashCommandLine, type PossibleCommandLine, possibleCommandLines } from './command-lines.ts';
 import { kataLines } from './kata-words.ts';
 import type { HeaderChange } from './kernel-header.ts';
 
@@ -48,6 +43,9 @@ export type BootSlip =
   | 'cmdline-without-newline'
   | 'cmdline-with-newline'
   | 'cmdline-with-space'
+  | 'cmdline-with-spaces'
+  | 'cmdline-with-leading-space'
+  | 'cmdline-with-crlf'
   | 'cmdline-without-initrd-word'
   | 'cmdline-with-kata-words'
   | 'cmdline-empty';
@@ -64,8 +62,11 @@ export const SLIP_TEXTS: Readonly<Record<BootSlip, string>> = {
   'cmdline-without-newline': 'the command line is measured without the newline at its end',
   'cmdline-with-newline': 'the command line is measured with a newline at its end',
   'cmdline-with-space': 'the command line is measured with a space at its end',
+  'cmdline-with-spaces': 'the command line is measured with two spaces at its end',
+  'cmdline-with-leading-space': 'the command line is measured with a space before it',
+  'cmdline-with-crlf': 'the command line is measured with a carriage return and a newline at its end',
   'cmdline-without-initrd-word':
-    'the command line is measured without " initrd=initrd" at its end, which OVMF adds in the guest (/proc/cmdline), after it was measured',
+    'the command line is measured without "initrd=initrd" at its start or end, which OVMF adds in the guest (/proc/cmdline), after it was measured',
   'cmdline-with-kata-words':
     'the command line is measured with the words that Kata Containers puts before kernel_params',
   'cmdline-empty': 'an empty command line is measured',
@@ -95,7 +96,7 @@ export function possibleBoots(belief: Belief, hashes: Hashes): readonly Boot[] {
   const cmdlines = possibleCommandLines(belief.cmdlines);
   const boots = belief.kernels.flatMap((kernel) =>
     initrds.flatMap((initrd) =>
-      cmdlines.map((cmdline) => ({
+      cmdlines.filter(goesWith(initrd)).map((cmdline) => ({
         hashes: {
           kernel: kernel.sha256,
           initrd: initrd.file.sha256,
@@ -114,9 +115,30 @@ export function possibleBoots(belief: Belief, hashes: Hashes): readonly Boot[] {
   return [...boots, ...changed, ...wrapped, unmeasured].sort((a, b) => a.slips.length - b.slips.length);
 }
 
-/** Of launches that have no other slip. */
+/** What is rare is not looked for together with another slip. */
+const RARE: ReadonlySet<BootSlip> = new Set([
+  'cmdline-with-spaces',
+  'cmdline-with-leading-space',
+  'cmdline-with-crlf',
+] as const);
+
+const goesWith =
+  ({ slips: others }: PossibleInitrd) =>
+  ({ slips }: PossibleCommandLine) =>
+    others.length === 0 || slips.length === 0 || (slips.length === 1 && slips.every((slip) => !RARE.has(slip)));
+
+/** What comes with every other slip: how a line was kept says nothing about the host. */
+const COMMON: ReadonlySet<BootSlip> = new Set([
+  'cmdline-without-newline',
+  'cmdline-with-newline',
+  'cmdline-without-initrd-word',
+] as const);
+
+const isCommon = ({ slips }: Boot) => slips.every((slip) => COMMON.has(slip));
+
+/** Of launches that have no other slip but common ones. */
 function withChangedKernel(boot: Boot & { readonly hashes: KernelHashes }, { kernels }: Belief): readonly Boot[] {
-  if (boot.slips.length > 0) return [];
+  if (!isCommon(boot)) return [];
   const { changed = [] } = kernels.find(({ name }) => name === boot.kernel) ?? {};
   return changed
     .filter(({ initrd }) => initrd === undefined || initrd === boot.initrd)
@@ -124,17 +146,17 @@ function withChangedKernel(boot: Boot & { readonly hashes: KernelHashes }, { ker
       ...boot,
       hashes: { ...boot.hashes, kernel: sha256 },
       kernelChange: change,
-      slips: ['kernel-header'],
+      slips: ['kernel-header', ...boot.slips],
     }));
 }
 
-/** Of launches that have no other slip. */
+/** Of launches that have no other slip but common ones. */
 function withKataWords(
   boot: Boot & { readonly hashes: KernelHashes; readonly cmdline: Uint8Array },
   { kataVcpus = 0 }: Belief,
   hashes: Hashes,
 ): readonly Boot[] {
-  if (boot.slips.length > 0) return [];
+  if (!isCommon(boot)) return [];
   const counts = Array.from({ length: kataVcpus }, (_, i) => i + 1);
   return counts.flatMap((vcpus) =>
     kataLines(boot.cmdline, vcpus, boot.initrd !== undefined).map((cmdline) => ({
@@ -142,14 +164,9 @@ function withKataWords(
       hashes: { ...boot.hashes, cmdline: hashCommandLine(cmdline, hashes) },
       cmdline,
       vcpus,
-      slips: ['cmdline-with-kata-words'],
+      slips: ['cmdline-with-kata-words', ...boot.slips],
     })),
   );
-}
-
-/** QEMU hashes it with the NUL that ends it. */
-function hashCommandLine(line: Uint8Array, hashes: Hashes): Uint8Array {
-  return hashes.sha256(concat(line, Uint8Array.of(0)));
 }
 
 interface PossibleInitrd {
@@ -164,54 +181,4 @@ const whole = (file: BelievedFile): PossibleInitrd => ({ file, present: true, sl
 function missingInitrd({ initrds }: Belief, hashes: Hashes): readonly PossibleInitrd[] {
   const file = { name: '', sha256: hashes.sha256(new Uint8Array()) };
   return [{ file, present: false, slips: initrds.length === 0 ? [] : ['initrd-missing'] }];
-}
-
-interface PossibleCommandLine {
-  readonly bytes: Uint8Array;
-  readonly slips: readonly BootSlip[];
-}
-
-function possibleCommandLines(believed: readonly Uint8Array[]): readonly PossibleCommandLine[] {
-  const lines = believed.length === 0 ? [new Uint8Array()] : believed;
-  const all: PossibleCommandLine[] = [...lines.map((bytes) => ({ bytes, slips: [] })), ...lines.flatMap(slipped)];
-  const seen = new Set<string>();
-  return all.filter(({ bytes }) => {
-    const key = bytes.join();
-    return !seen.has(key) && seen.add(key);
-  });
-}
-
-/** Returns the slips of one command line by what is then measured of it, SHA-256 in hexadecimal. */
-export function commandLineSlips(line: Uint8Array, hashes: Hashes): ReadonlyMap<string, BootSlip> {
-  const measured = (bytes: Uint8Array) => bytesToHex(hashCommandLine(bytes, hashes));
-  const slips = possibleCommandLines([line]).flatMap(({ bytes, slips: [slip] }) =>
-    slip === undefined ? [] : [[measured(bytes), slip] as const],
-  );
-  return new Map(slips);
-}
-
-function slipped(line: Uint8Array): readonly PossibleCommandLine[] {
-  const one = (slip: BootSlip, bytes: Uint8Array) => ({ bytes, slips: [slip] });
-  return [
-    one('cmdline-without-newline', line.at(-1) === NEWLINE ? line.subarray(0, -1) : line),
-    one('cmdline-trimmed', trimmed(line)),
-    one('cmdline-with-newline', concat(line, Uint8Array.of(NEWLINE))),
-    one('cmdline-with-space', concat(line, Uint8Array.of(SPACE))),
-    one('cmdline-without-initrd-word', withoutEnd(line, encodeUtf8(' initrd=initrd'))),
-    one('cmdline-empty', new Uint8Array()),
-  ];
-}
-
-function withoutEnd(line: Uint8Array, end: Uint8Array): Uint8Array {
-  const at = line.length - end.length;
-  return at >= 0 && end.every((byte, i) => line[at + i] === byte) ? line.subarray(0, at) : line;
-}
-
-const NEWLINE = 0x0a;
-const SPACE = 0x20;
-
-function trimmed(line: Uint8Array): Uint8Array {
-  const blank = (byte: number) => byte === SPACE || (byte >= 0x09 && byte <= 0x0d);
-  const first = line.findIndex((byte) => !blank(byte));
-  return first < 0 ? new Uint8Array() : line.subarray(first, line.findLastIndex((byte) => !blank(byte)) + 1);
 }

@@ -1,6 +1,6 @@
 /** @module What a search has looked at on each platform, as its units tell. */
 import type { Platform } from '../measurement/measure.ts';
-import { launchesOf, mostVcpusOf, type Unit } from './units.ts';
+import { type Guest, launchesOf, mostVcpusOf, type Part as UnitPart } from './units.ts';
 import type { VcpuCandidate, VcpuScope } from './vcpu-candidates.ts';
 
 /** What was tried of that which was to be tried. */
@@ -36,12 +36,6 @@ export interface UnitState {
   readonly ruledOut: boolean;
 }
 
-/** A unit, and those of its candidates that could be tried. */
-export interface SeenUnit extends UnitState {
-  readonly unit: Unit;
-  readonly candidates: readonly VcpuCandidate[];
-}
-
 /** Adds up the units of one platform. */
 export class PlatformCoverage {
   readonly #platform: Platform;
@@ -49,7 +43,8 @@ export class PlatformCoverage {
   readonly #all = { firmware: new Set<unknown>(), boots: new Set<unknown>() };
   readonly #tried = { firmware: new Set<unknown>(), boots: new Set<unknown>() };
   readonly #groups = new Set<readonly VcpuCandidate[]>();
-  #launches = { tried: 0, of: 0 };
+  readonly #launches = { tried: 0, of: 0 };
+  #last: Guest | undefined;
   #complete = true;
   #mostVcpus = 0;
 
@@ -58,19 +53,24 @@ export class PlatformCoverage {
     this.#vcpus = vcpus;
   }
 
-  /** Adds a unit of this platform. */
-  add({ unit, candidates, done, tried }: SeenUnit): void {
-    const { firmware, boot } = unit.guest;
-    this.#launches = { tried: this.#launches.tried + tried, of: this.#launches.of + launchesOf(unit, this.#vcpus) };
+  /** Adds a unit of this platform; `candidates` are those of it that could be tried. */
+  add(guest: Guest, part: UnitPart, { done, tried }: UnitState, candidates: readonly VcpuCandidate[]): void {
+    const { firmware, boot } = guest;
+    this.#launches.of += launchesOf(guest, part, this.#vcpus);
     this.#complete &&= done;
-    this.#all.firmware.add(firmware);
-    this.#all.boots.add(boot);
+    if (this.#last !== guest) {
+      this.#all.firmware.add(firmware);
+      this.#all.boots.add(boot);
+      this.#last = guest;
+    }
     if (tried === 0) return;
+    this.#launches.tried += tried;
     this.#tried.firmware.add(firmware);
     this.#tried.boots.add(boot);
     this.#groups.add(candidates);
-    if (unit.platform !== 'sev')
+    if (part.platform !== 'sev') {
       this.#mostVcpus = Math.max(this.#mostVcpus, boot.vcpus ?? mostVcpusOf(firmware, this.#vcpus));
+    }
   }
 
   /** Returns what the units that were added come to. */
@@ -80,7 +80,7 @@ export class PlatformCoverage {
     const cpuSignatures = candidates.flatMap(({ cpu }) => (cpu === undefined ? [] : [cpu.signature]));
     return {
       platform: this.#platform,
-      launches: this.#launches,
+      launches: { ...this.#launches },
       complete: this.#complete,
       firmware: part('firmware'),
       boots: part('boots'),

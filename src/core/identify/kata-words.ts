@@ -10,6 +10,8 @@ const MACHINE =
 const QUICK = 'cryptomgr.notests net.ifnames=0 pci=lastbus=0';
 const CONSOLES = 'console=hvc0 console=hvc1';
 
+const NEWLINE = 0x0a;
+
 /** The root file system of a guest image without an initrd. */
 const ROOTS = [
   'root=/dev/vda1 rootflags=ro rootfstype=erofs',
@@ -46,8 +48,8 @@ export function kataLines(line: Uint8Array, vcpus: number, withInitrd: boolean):
 }
 
 function behind(words: string, line: Uint8Array): Uint8Array {
-  if (line.length === 0) return encodeUtf8(words);
-  const before = encodeUtf8(`${words} `);
+  // What is only the end of a line has no blank before it.
+  const before = encodeUtf8(line.every((byte) => byte === NEWLINE) ? words : `${words} `);
   const both = new Uint8Array(before.length + line.length);
   both.set(before);
   both.set(line, before.length);

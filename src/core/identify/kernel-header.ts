@@ -18,7 +18,7 @@ export interface HeaderChange {
 const CHANGED = { from: 0x210, to: 0x22c } as const;
 
 const MIB = 2 ** 20;
-/** The address of the initrd depends on the memory of the guest; from 2 GiB on all have the same. */
+/** The address of the initrd depends on the memory below 4 GiB: from 2.75 GiB on q35 has 2 GiB of it there, as with 2 GiB in all; what lies between is not tried. */
 const MEMORIES = [2048 * MIB, 1024 * MIB, 512 * MIB];
 
 /**

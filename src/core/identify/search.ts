@@ -12,7 +12,7 @@ import type { FirmwareCandidate } from './firmware-candidates.ts';
 import type { FoundLaunch, Question } from './identify.ts';
 import { Launches, type PageHashes } from './launches.ts';
 import { type BootKind, Failures, type RuledOut, type Ways } from './ruled-out.ts';
-import { type Guest, mostVcpusOf, type Unit, unitsOf } from './units.ts';
+import { type Guest, mostVcpusOf, type Part, type Unit, type Units, unitsOf } from './units.ts';
 import { type VcpuCandidate, vcpuCandidates } from './vcpu-candidates.ts';
 
 /** What trying one unit gave. */
@@ -27,7 +27,7 @@ export interface UnitOutcome {
 /** A search; units may be tried in any order, and are quickest in theirs. */
 export class Search {
   readonly #question: Question;
-  readonly #units: readonly Unit[];
+  readonly #units: Units;
   readonly #launches: Launches;
   readonly #failures = new Failures();
   #tried = 0;
@@ -62,16 +62,19 @@ export class Search {
   coverage(stateOf: (unit: number) => UnitState): readonly Coverage[] {
     const { platforms, vcpus } = this.#question;
     const sums = new Map(platforms.map((platform) => [platform, new PlatformCoverage(platform, vcpus)]));
-    for (const [index, unit] of this.#units.entries()) {
-      const state = stateOf(index);
-      const candidates = state.ruledOut && state.tried > 0 ? this.#possible(unit) : unit.candidates;
-      sums.get(unit.platform)?.add({ ...state, unit, candidates });
+    let index = 0;
+    for (const guest of this.#units.guests) {
+      for (const part of this.#units.partsOf(guest)) {
+        const state = stateOf(index++);
+        const tried = state.ruledOut && state.tried > 0 ? this.#possible(guest, part) : part.candidates;
+        sums.get(part.platform)?.add(guest, part, state, tried);
+      }
     }
     return [...sums.values()].map((sum) => sum.value());
   }
 
   /** Returns the candidates of a unit that could be tried. */
-  #possible({ guest, platform, candidates }: Unit): readonly VcpuCandidate[] {
+  #possible(guest: Guest, { platform, candidates }: Part): readonly VcpuCandidate[] {
     if (platform !== 'snp') return candidates;
     return candidates.filter(({ profile }) => !(this.#launches.snp(guest, profile) instanceof BootsealError));
   }
@@ -94,7 +97,7 @@ export class Search {
   }
 
   #inUnit(index: number, work: (unit: Unit) => FoundLaunch | undefined): FoundLaunch | undefined {
-    const unit = this.#units[index];
+    const unit = this.#units.at(index);
     if (unit === undefined) return undefined;
     try {
       return work(unit);
@@ -173,7 +176,7 @@ export class Search {
     };
     digest.addAlike('vmsa', vmsaGpa, bsp, 1, seen);
     if (found !== undefined || ap === undefined) return found;
-    digest.addAlike('vmsa', vmsaGpa, ap, this.#question.vcpus.mostVcpus - 1, seen);
+    digest.addAlike('vmsa', vmsaGpa, ap, (guest.boot.vcpus ?? this.#question.vcpus.mostVcpus) - 1, seen);
     return found;
   }
 

@@ -22,22 +22,63 @@ export interface Unit {
 /** Launches of a unit, about: a few milliseconds of work. */
 const LAUNCHES = 2048;
 
+/** The units of a search; each is made when it is asked for, since there may be millions. */
+export interface Units {
+  readonly length: number;
+  /** Undefined behind the last. */
+  at(index: number): Unit | undefined;
+  /** In order; the units of one follow each other as `partsOf` tells. */
+  readonly guests: readonly Guest[];
+  partsOf(guest: Guest): readonly Part[];
+}
+
+/** A unit of any guest: guests share them. */
+export type Part = Omit<Unit, 'guest'>;
+
 /** Returns the units of a search, guests with fewer slips first. */
-export function unitsOf(question: Question): readonly Unit[] {
+export function unitsOf(question: Question): Units {
   const perUnit = Math.max(1, Math.floor(LAUNCHES / (question.vcpus.mostVcpus * (question.effort ?? 1))));
   const chunk = (withSvsm: boolean) =>
-    question.platforms.map((platform) => ({ platform, groups: chunks(platform, question, perUnit, withSvsm) }));
+    question.platforms.flatMap((platform) =>
+      chunks(platform, question, perUnit, withSvsm).map((candidates) => ({ platform, candidates })),
+    );
   const states = { plain: chunk(false), svsm: chunk(true) };
   const guests = question.boots.flatMap((boot) => question.firmware.map((firmware) => ({ boot, firmware })));
   const slips = ({ boot, firmware }: Guest) => boot.slips.length + firmwareSlips(firmware).length;
-  return guests
-    .filter(isPossible)
-    .sort((a, b) => slips(a) - slips(b))
-    .flatMap((guest) =>
-      (guest.firmware.svsm === undefined ? states.plain : states.svsm).flatMap(({ platform, groups }) =>
-        groups.map((candidates) => ({ guest, platform, candidates })),
-      ),
-    );
+  const sorted = guests.filter(isPossible).sort((a, b) => slips(a) - slips(b));
+  return unitsOfGuests(sorted, ({ firmware }) => (firmware.svsm === undefined ? states.plain : states.svsm));
+}
+
+function unitsOfGuests(guests: readonly Guest[], partsOf: Units['partsOf']): Units {
+  const ends = new Uint32Array(guests.length);
+  let length = 0;
+  for (const [i, guest] of guests.entries()) {
+    length += partsOf(guest).length;
+    ends[i] = length;
+  }
+  return {
+    length,
+    guests,
+    partsOf,
+    at(index) {
+      const of = firstAbove(ends, index);
+      const guest = guests[of];
+      if (guest === undefined) return undefined;
+      const part = partsOf(guest)[index - (ends[of - 1] ?? 0)];
+      return part === undefined ? undefined : { guest, ...part };
+    },
+  };
+}
+
+/** Returns the index of the first number that is larger; of ascending ones. */
+function firstAbove(numbers: Uint32Array, value: number): number {
+  let [from, to] = [0, numbers.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((numbers[middle] ?? 0) > value) to = middle;
+    else from = middle + 1;
+  }
+  return from;
 }
 
 /** Returns the most vCPUs of a guest with this firmware: one where it cannot start others. */
@@ -46,7 +87,7 @@ export function mostVcpusOf({ svsm, measured }: FirmwareCandidate, { mostVcpus }
 }
 
 /** Returns how many launches a unit has, when all can be started. */
-export function launchesOf({ guest: { firmware, boot }, platform, candidates }: Unit, vcpus: VcpuScope): number {
+export function launchesOf({ firmware, boot }: Guest, { platform, candidates }: Part, vcpus: VcpuScope): number {
   if (platform === 'sev') return 1;
   const most = mostVcpusOf(firmware, vcpus);
   if (boot.vcpus === undefined) return candidates.length * most;

@@ -19,7 +19,8 @@ export function newSharedSearch(units: number): Int32Array {
   return shared;
 }
 
-const unitCount = (shared: Int32Array): number => shared.length - COUNTS;
+/** So many units were taken, at most: behind them nothing was done. */
+const takenCount = (shared: Int32Array): number => Math.min(shared.length - COUNTS, Atomics.load(shared, SHARED.next));
 
 /** Tells all threads to end after the units at hand. */
 export function halt(shared: Int32Array): void {
@@ -49,7 +50,7 @@ export function firstMatch(shared: Int32Array): number {
 }
 
 /** Returns how many launches were tried in the units up to `last`. */
-export function triedUpTo(shared: Int32Array, last = unitCount(shared)): number {
+export function triedUpTo(shared: Int32Array, last = takenCount(shared)): number {
   const counts = shared.subarray(COUNTS, COUNTS + last + 1);
   return counts.reduce((sum, count) => sum + (count & ~FLAGS), 0);
 }
@@ -62,7 +63,8 @@ export function stateOf(shared: Int32Array, unit: number): UnitState {
 
 /** Returns the units up to `last` of which some launches could not be started. */
 export function ruledOutUnits(shared: Int32Array, last: number): readonly number[] {
-  const units = Array.from(shared.subarray(COUNTS, COUNTS + last + 1), (count, unit) =>
+  const end = Math.min(last + 1, takenCount(shared));
+  const units = Array.from(shared.subarray(COUNTS, COUNTS + end), (count, unit) =>
     (count & RULED_OUT) === 0 ? [] : [unit],
   );
   return units.flat();

@@ -6,7 +6,7 @@ import type { LaunchAccount } from '../../../src/core/explain/account.ts';
 import { CAUSES, type Cause, type CauseName } from '../../../src/core/explain/cause.ts';
 import { parseTraceLog } from '../../../src/core/explain/trace-log.ts';
 import { parseVmsaDump } from '../../../src/core/explain/vmsa-dump.ts';
-import { commandLineSlips } from '../../../src/core/identify/boots.ts';
+import { commandLineSlips } from '../../../src/core/identify/command-lines.ts';
 import { firmwareOf, type MeasureRequest } from '../../../src/core/measurement/measure.ts';
 import { findProfile, PROFILES } from '../../../src/core/measurement/profiles.ts';
 import { nodeHashes } from '../../../src/host/node-hashes.ts';

@@ -27,7 +27,11 @@ describe('possible boots', () => {
       ['a b\n', 'cmdline-with-newline'],
       ['a b ', 'cmdline-with-space'],
       ['', 'cmdline-empty'],
+      ['a b  ', 'cmdline-with-spaces'],
+      [' a b', 'cmdline-with-leading-space'],
+      ['a b\r\n', 'cmdline-with-crlf'],
       [undefined, 'no-kernel-hashes'],
+      ['a b \n', 'cmdline-with-space,cmdline-with-newline'],
     ]);
   });
 
@@ -39,7 +43,11 @@ describe('possible boots', () => {
       [' \ta b \n\n', 'cmdline-with-newline'],
       [' \ta b \n ', 'cmdline-with-space'],
       ['', 'cmdline-empty'],
+      [' \ta b \n  ', 'cmdline-with-spaces'],
+      ['  \ta b \n', 'cmdline-with-leading-space'],
+      [' \ta b \n\r\n', 'cmdline-with-crlf'],
       [undefined, 'no-kernel-hashes'],
+      [' \ta b \n \n', 'cmdline-with-space,cmdline-with-newline'],
     ]);
     expect(lines({ cmdlines: [Buffer.from('\v \r\f')] })[1]).toEqual(['', 'cmdline-trimmed']);
     expect(lines({ cmdlines: [Buffer.from('\x08a\x0e')] }).map(([line]) => line)).not.toContain('a');
@@ -47,7 +55,14 @@ describe('possible boots', () => {
 
   it('try a command line of /proc/cmdline without the word that OVMF adds', () => {
     expect(lines({ cmdlines: [Buffer.from('a initrd=initrd')] })).toContainEqual(['a', 'cmdline-without-initrd-word']);
-    for (const line of ['a initrd=initrd ', 'a initrd=initrds', 'initrd=initrd', 'nitrd=initrd']) {
+    expect(lines({ cmdlines: [Buffer.from('initrd=initrd a')] })).toContainEqual(['a', 'cmdline-without-initrd-word']);
+    for (const saved of ['a initrd=initrd\n', 'initrd=initrd a\n']) {
+      expect(lines({ cmdlines: [Buffer.from(saved)] })).toContainEqual([
+        'a',
+        'cmdline-without-newline,cmdline-without-initrd-word',
+      ]);
+    }
+    for (const line of ['a initrd=initrd ', 'a initrd=initrds', 'initrd=initrd', 'nitrd=initrd', 'initrd=initrds a']) {
       expect(lines({ cmdlines: [Buffer.from(line)] }).map(([, slip]) => slip)).not.toContain(
         'cmdline-without-initrd-word',
       );
@@ -59,7 +74,10 @@ describe('possible boots', () => {
       ['', ''],
       ['\n', 'cmdline-with-newline'],
       [' ', 'cmdline-with-space'],
+      ['  ', 'cmdline-with-spaces'],
+      ['\r\n', 'cmdline-with-crlf'],
       [undefined, 'no-kernel-hashes'],
+      [' \n', 'cmdline-with-space,cmdline-with-newline'],
     ]);
   });
 
@@ -81,7 +99,14 @@ describe('possible boots', () => {
     const missing = all.find(({ slips }) => slips.join() === 'initrd-missing');
     expect(missing).toMatchObject({ initrd: undefined });
     expect(missing?.hashes?.initrd).toEqual(sha(''));
-    expect(counts.filter((count) => count === 2)).toHaveLength(3);
+    const two = all.filter(({ slips }) => slips.length === 2).map(({ slips }) => slips.join());
+    expect(two).toEqual([
+      'cmdline-with-space,cmdline-with-newline',
+      'initrd-missing,cmdline-with-newline',
+      'initrd-missing,cmdline-with-space',
+      'initrd-missing,cmdline-empty',
+    ]);
+    expect(counts.at(-1)).toBe(2);
   });
 
   it('with a changed kernel have the command line and the initrd that its header tells of, or any', () => {
@@ -92,7 +117,7 @@ describe('possible boots', () => {
     ];
     const belief = { kernels: [{ ...file('kernel'), changed }], initrds: [file('i1'), file('i2')] };
     const found = boots({ ...belief, cmdlines: [Buffer.from('a'), Buffer.from('b')] }).filter(
-      (one) => one.kernelChange,
+      (one) => one.kernelChange && one.slips.length === 1,
     );
     expect(found.map((one) => [one.initrd, Buffer.from(one.cmdline ?? []).toString(), one.slips.join()])).toEqual([
       ['i1', 'a', 'kernel-header'],
@@ -104,7 +129,35 @@ describe('possible boots', () => {
     ]);
     expect(found[2]?.hashes).toMatchObject({ kernel: sha('c'), initrd: sha('i2') });
     expect(found[3]?.hashes).toMatchObject({ kernel: sha('d'), initrd: sha('i2') });
-    expect(boots({ kernels: belief.kernels }).filter((one) => one.kernelChange)).toMatchObject([{ initrd: undefined }]);
+    expect(boots({ kernels: belief.kernels }).filter((one) => one.kernelChange)).toMatchObject([
+      { initrd: undefined, slips: ['kernel-header'] },
+      { initrd: undefined, slips: ['kernel-header', 'cmdline-with-newline'] },
+    ]);
+  });
+
+  it('with a changed kernel or the words of Kata are also tried where a newline or the word of OVMF is too much', () => {
+    const changed = [{ sha256: sha('c'), change: { at: 0x210, bytes: Uint8Array.of(1) }, initrd: undefined }];
+    const cmdlines = [Buffer.from('initrd=initrd a\n')];
+    const kernels = [{ ...file('kernel'), changed }];
+    const all = boots({ kernels, initrds: [file('i')], cmdlines, kataVcpus: 2 });
+    const both = ['cmdline-without-newline', 'cmdline-without-initrd-word'];
+    const header = all.filter(({ slips }) => slips[0] === 'kernel-header');
+    expect(header.map(({ cmdline }) => Buffer.from(cmdline ?? []).toString())).toEqual([
+      'initrd=initrd a\n',
+      'initrd=initrd a',
+      'initrd=initrd a\n\n',
+      'a\n',
+      'a',
+    ]);
+    expect(header.at(-1)).toMatchObject({ initrd: 'i', slips: ['kernel-header', ...both] });
+    expect(header.at(-1)?.hashes).toEqual({ kernel: sha('c'), initrd: sha('i'), cmdline: sha('a\0') });
+    const kata = all.filter(({ slips }) => slips.join() === ['cmdline-with-kata-words', ...both].join());
+    expect(kata).toHaveLength(12);
+    for (const { cmdline, vcpus } of kata) {
+      expect(Buffer.from(cmdline ?? []).toString()).toMatch(
+        new RegExp(`^tsc=.* nr_cpus=${vcpus} .*scsi_mod.scan=none a$`),
+      );
+    }
   });
 
   it('are every kernel with every initrd', () => {

@@ -28,6 +28,10 @@ describe('the lines of Kata Containers', () => {
     );
   });
 
+  it('have no blank before what is only a newline', () => {
+    for (const line of text(kataLines(Buffer.from('\n'), 1, true))) expect(line).toMatch(/scsi_mod.scan=none\n$/);
+  });
+
   it('keep bytes that are no text', () => {
     for (const line of kataLines(Uint8Array.of(0xff, 0x80), 1, true))
       expect([...line.slice(-3)]).toEqual([0x20, 0xff, 0x80]);

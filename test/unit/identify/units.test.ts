@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { possibleBoots } from '../../../src/core/identify/boots.ts';
+import { firmwareCandidates, firmwareSlips } from '../../../src/core/identify/firmware-candidates.ts';
+import { type Unit, unitsOf } from '../../../src/core/identify/units.ts';
+import { firmwareOf } from '../../../src/core/measurement/measure.ts';
+import { findProfile } from '../../../src/core/measurement/profiles.ts';
+import { nodeHashes } from '../../../src/host/node-hashes.ts';
+import { fixture } from '../../fixtures.ts';
+
+const amdSev = firmwareOf(fixture('sev-snp-measure/ovmf_AmdSev_suffix.bin'));
+const svsm = { name: 'svsm', image: fixture('sev-snp-measure/svsm.bin'), varsSizes: [0] };
+const kernel = { name: 'k', sha256: nodeHashes.sha256(Buffer.from('k')) };
+const question = {
+  matches: () => false,
+  platforms: ['sev', 'sev-es', 'snp'] as const,
+  firmware: firmwareCandidates([{ name: 'fw', ...amdSev }], [svsm]),
+  boots: possibleBoots({ kernels: [kernel], initrds: [], cmdlines: [] }, nodeHashes),
+  vcpus: {
+    profiles: ['qemu', 'ec2'].map(findProfile),
+    cpus: [{ signature: 1 }, { signature: 2 }],
+    features: [0x1n, 0x0n],
+    mostVcpus: 1024,
+  },
+};
+
+describe('the units of a search', () => {
+  it('are each launch once, those of guests with fewer slips first', () => {
+    const units = unitsOf(question);
+    const all = Array.from({ length: units.length }, (_, i) => units.at(i) as Unit);
+    const slips = all.map(({ guest }) => guest.boot.slips.length + firmwareSlips(guest.firmware).length);
+    expect(slips).toEqual([...slips].sort((a, b) => a - b));
+    const launches = all.flatMap(({ guest, platform, candidates }) => {
+      const { boot, firmware } = guest;
+      const of = [firmware.svsm?.name, firmware.reordering?.order, boot.slips, boot.hashes, platform].join();
+      return candidates.length === 0
+        ? [of]
+        : candidates.map(({ profile, cpu, features }) => `${of} ${profile.name} ${cpu?.signature} ${features}`);
+    });
+    expect(new Set(launches).size).toBe(launches.length);
+    // Without an SVSM 1 of SEV, 2 of SEV-ES and 3 of SNP for each boot and order of sections; with one 2 of SNP, without a kernel.
+    expect(launches).toHaveLength(2 * 7 * (1 + 2 + 3) + 2 * 1 * 2);
+    expect(all.every(({ guest }) => guest.firmware.svsm === undefined || guest.boot.hashes === undefined)).toBe(true);
+  });
+
+  it('end', () => {
+    const units = unitsOf(question);
+    expect(units.at(units.length)).toBeUndefined();
+    expect(unitsOf({ ...question, boots: [] }).at(0)).toBeUndefined();
+    expect(unitsOf({ ...question, platforms: [] })).toMatchObject({ length: 0 });
+  });
+});
