@@ -316,17 +316,14 @@ describeWith(GUEST, "the drop-in for systemd's emergency mode", () => {
       fs.mkdirSync(path.join(folder, `${mode}.service.d`));
       fs.copyFileSync(inTree(`usr/lib/systemd/system/${mode}.service`), path.join(folder, `${mode}.service`));
       fs.copyFileSync(DROP_IN, path.join(folder, `${mode}.service.d`, 'bootseal.conf'));
+      // /root is that of the guest's tree, in a namespace of its own: a folder that is in every tree and that nothing reads.
       const verify =
         'mount --rbind /proc "$1/proc" && mount --bind "$2" "$1/root" && exec chroot "$1" /usr/bin/env -i \
 SYSTEMD_UNIT_PATH=/root:/usr/lib/systemd/system /usr/bin/systemd-analyze verify --man=no --recursive-errors=no';
       const args = ['-rm', 'sh', '-c', `${verify} "/root/${mode}.service"`, 'sh', inTree('.'), folder];
       const { status, stderr } = spawnSync('unshare', args, { encoding: 'utf8' });
       remove();
-      // That program is of the initrd alone.
-      const said = stderr
-        .split('\n')
-        .filter((line) => line !== '' && !line.includes('/usr/lib/bootseal/unlock is not executable'));
-      expect(said, stderr).toEqual([]);
+      expect(stderr).toBe('');
       expect([0, 1]).toContain(status);
     },
     SLOW,
