@@ -19,13 +19,13 @@ const withoutSubprograms = {
 /** A firmware of one page is enough to run every function of a measurement once, so that its code is in the cache. */
 const SAMPLE = path.join(__dirname, '..', 'test', 'fixtures', 'sev-snp-measure', 'ovmf_AmdSev_suffix.bin');
 
-/** Leaves out of a bundle every command but some. */
+/** Leaves out of a bundle every command but some, and what these load only when it is asked for. */
 const onlyCommands = (commands) => ({
   name: 'only-commands',
   setup(build) {
-    build.onResolve({ filter: /^\.\/[a-z]+\.ts$/ }, (found) => {
-      const isCommand = found.kind === 'dynamic-import' && found.importer.endsWith(path.join('cli', 'main.ts'));
-      return isCommand && !commands.includes(path.basename(found.path, '.ts'))
+    build.onResolve({ filter: /^\.\/[a-z-]+\.ts$/ }, (found) => {
+      const isLoadedLate = found.kind === 'dynamic-import' && path.basename(path.dirname(found.importer)) === 'cli';
+      return isLoadedLate && !commands.includes(path.basename(found.path, '.ts'))
         ? { path: found.path, external: true }
         : undefined;
     });
@@ -39,7 +39,7 @@ async function compile(name) {
   const silent = { write() {}, isTTY: false };
   const io = { stdin: [], stdout: silent, stderr: silent, cwd: process.cwd(), now: () => new Date(0) };
   const guest = ['--firmware', SAMPLE, '--kernel', SAMPLE, '--cpu', 'EPYC'];
-  for (const platform of ['sev', 'sev-es', 'snp']) await exports.run(['measure', platform, ...guest], io);
+  for (const platform of QUICK.platforms) await exports.run(['measure', platform, ...guest], io);
   if (name !== QUICK.name) await exports.run(['--help'], io);
   store();
 }
@@ -85,8 +85,8 @@ function buildWorker() {
 module.exports = { buildWorker };
 
 if (require.main === module) {
-  const commands = [buildCommand('bootseal', []), buildCommand(QUICK.name, [onlyCommands(QUICK.commands)])];
-  Promise.all([...commands, buildWorker()]).catch((error) => {
+  const builds = [buildCommand('bootseal', []), buildCommand(QUICK.name, [onlyCommands(QUICK.commands)])];
+  Promise.all([...builds, buildWorker()]).catch((error) => {
     if (!('errors' in error)) console.error(error); // esbuild has printed its own
     process.exitCode = 1;
   });

@@ -9,7 +9,7 @@ const vm = require('node:vm');
 const { wrap } = require('node:module');
 
 /** Commands that scripts run again and again have a bundle of their own: each start pays for all that its bundle holds. */
-const QUICK = { name: 'quick', commands: ['firmware', 'measure'] };
+const QUICK = { name: 'quick', commands: ['firmware', 'measure'], platforms: ['sev', 'sev-es', 'snp'] };
 const HASH_SIZE = 32;
 
 /** Returns the paths of a bundle and of its compiled code. */
@@ -19,8 +19,9 @@ function filesOf(name) {
 }
 
 /** Returns the name of the bundle that runs a command line. */
-function bundleFor([command]) {
-  return QUICK.commands.includes(command) ? QUICK.name : 'bootseal';
+function bundleFor([command, platform]) {
+  const isQuick = QUICK.commands.includes(command) && (command !== 'measure' || QUICK.platforms.includes(platform));
+  return isQuick ? QUICK.name : 'bootseal';
 }
 
 /** Returns a bundle's exports, and how to store the code that V8 has compiled of it so far. */

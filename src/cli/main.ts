@@ -8,7 +8,8 @@ import { VERSION } from './version.ts';
 /** A command's summary for `bootseal --help`, and the file that holds the rest. */
 interface Entry {
   readonly summary: string;
-  load(io: Io): Promise<Command>;
+  /** Builds the command; `subcommand` is the word behind it, if the command line begins with both. */
+  load(io: Io, subcommand?: string): Promise<Command>;
 }
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
@@ -18,7 +19,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   measure: {
     summary: 'predict the digest that a platform must report',
-    load: async (io) => (await import('./measure.ts')).measureCommand(io),
+    load: async (io, platform) => (await import('./measure.ts')).measureCommand(io, platform),
   },
   identify: {
     summary: 'find the launch that gives a digest, and what differs from the one that was expected',
@@ -77,7 +78,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   const json = argv.includes('--json');
   try {
     const wanted = wantedCommand(argv);
-    await (await program(io, (name) => name === wanted, json)).parseAsync(argv, { from: 'user' });
+    const subcommand = argv[0] === wanted ? argv[1] : undefined;
+    const root = await program(io, (name) => name === wanted, json, subcommand);
+    await root.parseAsync(argv, { from: 'user' });
     return 0;
   } catch (error) {
     if (!(error instanceof CommanderError)) return report(error, json, io);
@@ -103,7 +106,12 @@ function wantedCommand(argv: readonly string[]): string | undefined {
   return asked;
 }
 
-async function program(io: Io, isWanted: (name: string) => boolean, json: boolean): Promise<Command> {
+async function program(
+  io: Io,
+  isWanted: (name: string) => boolean,
+  json: boolean,
+  subcommand?: string,
+): Promise<Command> {
   const root = new Command('bootseal')
     .description('Predict, verify and seal secrets to the launch of a confidential virtual machine.')
     .version(VERSION)
@@ -117,7 +125,7 @@ async function program(io: Io, isWanted: (name: string) => boolean, json: boolea
       getErrHasColors: () => false,
     });
   for (const [name, entry] of Object.entries(COMMANDS)) {
-    const command = isWanted(name) ? await entry.load(io) : new Command(name);
+    const command = isWanted(name) ? await entry.load(io, subcommand) : new Command(name);
     root.addCommand(inherit(command.summary(entry.summary), root));
   }
   return root;

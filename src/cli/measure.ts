@@ -7,7 +7,6 @@ import type { Step } from '../core/measurement/plan.ts';
 import { nonZeroFields } from '../core/measurement/vmsa-fields.ts';
 import type { Io } from './io.ts';
 import { remark } from './io.ts';
-import { measureIgvmCommand } from './measure-igvm.ts';
 import { addMeasureOptions, type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 import {
   addReferenceOptions,
@@ -16,7 +15,6 @@ import {
   type ReferenceOptions,
   writeReference,
 } from './measure-reference.ts';
-import { measureTdxCommand } from './measure-tdx.ts';
 import { addPrintOptions, type DigestFormat, digestText, type PrintOptions, stepJson, stepLine } from './plan-text.ts';
 
 const PLATFORMS: Readonly<Record<Platform, string>> = {
@@ -45,8 +43,8 @@ Examples:
 One result prints just the digest; several print one line each, digest last.
 A digest depends on what the host adds by itself: see --profile and docs/profiles.md, --order for tdx, and --as and docs/igvm.md.`;
 
-/** Builds the command. */
-export function measureCommand(io: Io): Command {
+/** Builds the command; when `wanted` names a platform that has no file of its own, without those that have. */
+export async function measureCommand(io: Io, wanted?: string): Promise<Command> {
   const command = new Command('measure').addHelpText('after', EXAMPLES);
   for (const [platform, description] of Object.entries(PLATFORMS) as [Platform, string][]) {
     const measures = addPrintOptions(
@@ -67,6 +65,9 @@ export function measureCommand(io: Io): Command {
         else print(io, launch, options);
       });
   }
+  if (wanted !== undefined && Object.hasOwn(PLATFORMS, wanted)) return command;
+  const { measureTdxCommand } = await import('./measure-tdx.ts');
+  const { measureIgvmCommand } = await import('./measure-igvm.ts');
   return command.addCommand(measureTdxCommand(io, EXAMPLES)).addCommand(measureIgvmCommand(io, EXAMPLES));
 }
 

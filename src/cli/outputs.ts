@@ -1,5 +1,6 @@
 /** @module The files that a command writes, none of which may be one that it reads, under whatever name. */
-import * as fs from 'node:fs/promises';
+// Not node:fs/promises, which is loaded at once: most runs of `measure` write no file.
+import { promises as fs } from 'node:fs';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { type Io, resolvePath } from './io.ts';
@@ -21,9 +22,11 @@ export async function checkOutputs(
   written: readonly (string | undefined)[],
   read: readonly (string | undefined)[],
 ): Promise<void> {
+  const files = given(written);
+  if (files.length === 0) return;
   const inputs = new Set((await Promise.all(given(read).map((file) => marksOf(io, input(file))))).flat());
   const outputs = new Set<string>();
-  for (const file of given(written)) {
+  for (const file of files) {
     const marks = await marksOf(io, file);
     if (marks.some((mark) => inputs.has(mark))) {
       throw new BootsealError('usage', `${file} would be written, and is one of the files that are read`, {

@@ -159,9 +159,9 @@ export function streamFile(file: string, take: (bytes: Uint8Array) => void, limi
 /** From this size on the start of a thread is worth its cost; bytes. */
 const LARGE = 1 << 22;
 /** Larger pieces than a processor's own cache holds, since they come from another one. */
-const LARGE_PIECE = 1 << 19;
+const LARGE_PIECE = 1 << 20;
 
-/** As {@link streamFile}; of a large file the next piece, of at most 512 KiB, is read in another thread while `take` has this one. */
+/** As {@link streamFile}; of a large file the next piece, of at most 1 MiB, is read in another thread while `take` has this one. */
 export async function streamLargeFile(file: string, take: (bytes: Uint8Array) => void, limit: number): Promise<number> {
   try {
     if (statSync(file).size < LARGE) return streamFile(file, take, limit);

@@ -58,6 +58,11 @@ describe('the installed package', () => {
     expect(command(name, '--help').stdout).toMatch(new RegExp(`^Usage: bootseal ${name} `));
   });
 
+  it.each(['sev', 'sev-es', 'snp', 'tdx', 'igvm'])('measures %s, whichever bundle that is in', (platform) => {
+    expect(command('measure', platform, '--help').stdout).toMatch(new RegExp(`^Usage: bootseal measure ${platform} `));
+    expect(command('help', 'measure').stdout).toMatch(new RegExp(`^  ${platform} \\[options\\]`, 'm'));
+  });
+
   it('is a library', () => {
     const script = "import * as all from 'bootseal'; console.log(all.PROFILES[0].name, typeof all.measure)";
     const printed = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
