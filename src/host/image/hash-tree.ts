@@ -1,5 +1,6 @@
 /** @module Data copied to a disk with their hash tree: several threads do the data, this one the levels above. */
 import * as fs from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { VERITY_BLOCK } from '../../core/disk/verity.ts';
 import type { VerityPlan } from '../../core/disk/verity-disk.ts';
 import { BootsealError } from '../../core/errors.ts';
@@ -10,6 +11,9 @@ import { runThread, shareWork } from './threads.ts';
 import { blockHasher, DIGEST_SIZE } from './verity-hash.ts';
 import { PIECE, type VerityWorkerData } from './verity-worker-data.ts';
 import { write } from './write-image.ts';
+
+/** Two keep a disk busy. */
+const THREADS = Math.min(2, availableParallelism());
 
 const THREAD = { file: 'verity-worker.cjs', does: 'hashes' };
 
@@ -32,7 +36,7 @@ export async function writeHashTree(
     source: { file, fd: handle.fd, size },
     target: { file: target.file, fd: target.handle.fd, dataAt, dataSize, digestsAt },
   };
-  await shareWork({ size: dataSize, piece: PIECE, onProgress, stop }, (count, shared) =>
+  await shareWork({ size: dataSize, piece: PIECE, threads: THREADS, onProgress, stop }, (count, shared) =>
     Array.from({ length: count }, () => runThread(THREAD, shared, { workerData: { ...workerData, shared } })),
   );
   return writeLevels({ tree, salt, dataAt, hashAt }, target, stop);

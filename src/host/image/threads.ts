@@ -1,13 +1,9 @@
 /** @module Work on a disk that several threads share: they are started, told to stop, and asked how far they are. */
 import { once } from 'node:events';
 import * as fs from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { BootsealError } from '../../core/errors.ts';
 import { SHARED, type WorkerFailure } from './worker-data.ts';
-
-/** More gain nothing: two keep a disk busy. */
-const MAX_WORKERS = 2;
 
 const PROGRESS_EVERY_MS = 100;
 
@@ -17,6 +13,8 @@ export interface SharedWork {
   readonly size: number;
   /** Bytes that one of them takes at a time. */
   readonly piece: number;
+  /** The most threads that gain anything. */
+  readonly threads: number;
   /** Told now and then how many bytes are done. */
   readonly onProgress?: ((done: number) => void) | undefined;
   readonly stop?: AbortSignal | undefined;
@@ -29,7 +27,7 @@ export interface SharedWork {
  * @throws what the first of them failed with; what `stop` was aborted with
  */
 export async function shareWork(
-  { size, piece, onProgress, stop }: SharedWork,
+  { size, piece, threads, onProgress, stop }: SharedWork,
   start: (count: number, shared: Int32Array) => readonly Promise<void>[],
 ): Promise<void> {
   const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(SHARED).length));
@@ -39,9 +37,7 @@ export async function shareWork(
   const report = () => onProgress?.(Math.min(size, Atomics.load(shared, SHARED.done) * piece));
   const timer = setInterval(report, PROGRESS_EVERY_MS);
   try {
-    const outcomes = await Promise.allSettled(
-      start(Math.min(MAX_WORKERS, availableParallelism(), Math.ceil(size / piece)), shared),
-    );
+    const outcomes = await Promise.allSettled(start(Math.min(threads, Math.ceil(size / piece)), shared));
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
     stop?.throwIfAborted();

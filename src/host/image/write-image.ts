@@ -6,6 +6,7 @@ import type { BytesExtent, DataExtent, IntegrityExtent } from '../../core/luks/p
 import { ioError } from '../files.ts';
 import { type NewPart, type PartFile, writeParts } from '../part-file.ts';
 import type { SectorSize } from '../xts/xts.ts';
+import { allocate } from './allocate.ts';
 import { copyFile } from './copy-file.ts';
 import { encrypt } from './encrypt.ts';
 import type { FileState, RawSource } from './source.ts';
@@ -54,6 +55,8 @@ export async function writeImage(
     const imagePart = find(image.file);
     // At its full length from the start, so that no two threads wait for each other to make it longer.
     await imagePart.handle.truncate(plan.imageSize).catch(rejected(image.file));
+    const hasHoles = plan.extents.some((extent) => extent.kind === 'data' && extent.used !== undefined);
+    if (!hasHoles) await allocate(imagePart.handle, image.file, plan.imageSize, watching.stop);
     for (const extent of plan.extents) {
       if (extent.kind === 'data') await encryptExtent(plan, source, imagePart, extent, watching);
       else if (extent.kind === 'integrity') await writeStart(imagePart, extent);
