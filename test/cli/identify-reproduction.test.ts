@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { withQemuHeader } from '../../src/core/rtmr/setup-header.ts';
+import { withQemuHeader } from '../../src/core/measurement/setup-header.ts';
 import { fixture, vectors } from '../fixtures.ts';
 import { linuxKernel } from '../linux-kernel.ts';
 import { describeWith, type Needed } from '../needs.ts';

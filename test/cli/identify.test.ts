@@ -6,7 +6,7 @@ import { bytesToBase64 } from '../../src/core/base64.ts';
 import { concat } from '../../src/core/bytes.ts';
 import { hexToBytes } from '../../src/core/hex.ts';
 import { computeLaunchMeasurement } from '../../src/core/measurement/launch-measurement.ts';
-import { withQemuHeader } from '../../src/core/rtmr/setup-header.ts';
+import { withQemuHeader } from '../../src/core/measurement/setup-header.ts';
 import { fixture } from '../fixtures.ts';
 import { linuxKernel } from '../linux-kernel.ts';
 import { bootseal, scratch } from './script.ts';

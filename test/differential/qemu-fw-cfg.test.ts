@@ -5,7 +5,7 @@ import * as path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { bytesToHex } from '../../src/core/hex.ts';
-import { withQemuHeader } from '../../src/core/rtmr/setup-header.ts';
+import { withQemuHeader } from '../../src/core/measurement/setup-header.ts';
 import { loadedFiles } from '../../src/core/rtmr/table-loader.ts';
 import { scratch } from '../cli/script.ts';
 import { linuxKernel } from '../linux-kernel.ts';

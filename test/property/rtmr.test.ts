@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { withQemuHeader } from '../../src/core/measurement/setup-header.ts';
 import { authenticode } from '../../src/core/rtmr/authenticode.ts';
 import { bootVariableEvents } from '../../src/core/rtmr/boot-variables.ts';
 import { agreesWithPrediction, compareLog } from '../../src/core/rtmr/compare-log.ts';
-import { withQemuHeader } from '../../src/core/rtmr/setup-header.ts';
 import { loadedFiles } from '../../src/core/rtmr/table-loader.ts';
 import { tdHob } from '../../src/core/rtmr/td-hob.ts';
 import { storedVariables } from '../../src/core/rtmr/variable-store.ts';

@@ -3,7 +3,7 @@
  * hashes kernels (6.2); in others it did not until 10.2, and other VMMs and forks do as it did.
  */
 import { BootsealError } from '../errors.ts';
-import { withQemuHeader } from '../rtmr/setup-header.ts';
+import { withQemuHeader } from '../measurement/setup-header.ts';
 
 /** As many bytes of a kernel as its setup header ends in (Linux Documentation/arch/x86/boot.rst). */
 export const SETUP_HEADER_BYTES = 0x268;

@@ -5,6 +5,8 @@
 import { concat } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import type { Hashes } from '../hash.ts';
+import { checkMemory } from '../measurement/machine-memory.ts';
+import { withQemuHeader } from '../measurement/setup-header.ts';
 import type { UsableTdxSection } from '../measurement/tdx-sections.ts';
 import { unifiedKernelParts } from '../measurement/unified-kernel.ts';
 import { encodeUtf8 } from '../utf8.ts';
@@ -14,9 +16,8 @@ import { EV, type PredictedEvent, type Rtmr } from './events.ts';
 import { checkMeasures, type FirmwareBuild } from './firmware-build.ts';
 import type { BootProfile, KernelHeader } from './profiles.ts';
 import { secureBootEvents } from './secure-boot.ts';
-import { withQemuHeader } from './setup-header.ts';
 import { loadedFiles } from './table-loader.ts';
-import { checkMemory, tdHob } from './td-hob.ts';
+import { tdHob } from './td-hob.ts';
 
 /** The files of fw_cfg by which QEMU hands ACPI tables over. */
 export interface AcpiFiles {

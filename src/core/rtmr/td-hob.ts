@@ -4,6 +4,7 @@
  */
 import { concat, layout, reserved, u16le, u32le, u64le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
+import { checkMemory, memoryBelow4GiB } from '../measurement/machine-memory.ts';
 import type { UsableTdxSection } from '../measurement/tdx-sections.ts';
 
 const Header = { hobType: u16le, hobLength: u16le, reserved: reserved(4) } as const;
@@ -35,29 +36,7 @@ const RESOURCE_TYPE = { added: 0, unaccepted: 7 } as const;
 /** Present, initialised, tested. */
 const ATTRIBUTES = 7;
 
-/** From this size on QEMU's q35 puts only LOW_MEMORY below 4 GiB, and the rest above (hw/i386/pc_q35.c). */
-const SPLIT_FROM = 0xb000_0000;
-const LOW_MEMORY = 0x8000_0000;
 const FOUR_GIB = 2 ** 32;
-
-/** QEMU rounds the size of memory up to this. */
-const MEMORY_UNIT = 8192;
-
-/** Bytes; more than a machine has. */
-const MOST_MEMORY = 2 ** 46;
-
-/** Returns how many of the guest's bytes of memory lie below 4 GiB. */
-export function memoryBelow4GiB(memory: number): number {
-  return memory >= SPLIT_FROM ? LOW_MEMORY : memory;
-}
-
-/** Throws `usage` for a size of memory (bytes) that QEMU would round, or that no guest has. */
-export function checkMemory(memory: number): void {
-  if (Number.isInteger(memory) && memory > 0 && memory % MEMORY_UNIT === 0 && memory <= MOST_MEMORY) return;
-  throw new BootsealError('usage', `${memory} bytes of memory are not a multiple of ${MEMORY_UNIT} up to 64T`, {
-    hint: 'give the size that QEMU gets as -m, such as 2G',
-  });
-}
 
 /**
  * Returns the bytes of the list that firmware measures: all but the HOB that ends it, of a guest with `memory` bytes on q35. Throws

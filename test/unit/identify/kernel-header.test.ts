@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { headerChanges, SETUP_HEADER_BYTES } from '../../../src/core/identify/kernel-header.ts';
-import { withQemuHeader } from '../../../src/core/rtmr/setup-header.ts';
+import { withQemuHeader } from '../../../src/core/measurement/setup-header.ts';
 import { linuxKernel } from '../../linux-kernel.ts';
 
 const MIB = 2 ** 20;

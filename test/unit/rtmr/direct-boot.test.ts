@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { bytesToHex } from '../../../src/core/hex.ts';
+import { withQemuHeader } from '../../../src/core/measurement/setup-header.ts';
 import type { UsableTdxSection } from '../../../src/core/measurement/tdx-sections.ts';
 import { nobleHashes } from '../../../src/core/noble-hashes.ts';
 import { type DirectBoot, directBootEvents } from '../../../src/core/rtmr/direct-boot.ts';
 import { extendAll } from '../../../src/core/rtmr/events.ts';
 import { BOOT_PROFILES, findBootProfile } from '../../../src/core/rtmr/profiles.ts';
-import { withQemuHeader } from '../../../src/core/rtmr/setup-header.ts';
 import { nodeHashes } from '../../../src/host/node-hashes.ts';
 import { acpiFiles, tableLoader } from '../../acpi-files.ts';
 import { failure, HINT } from '../../failure.ts';

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { bytesToHex } from '../../../src/core/hex.ts';
+import { memoryBelow4GiB } from '../../../src/core/measurement/machine-memory.ts';
 import type { UsableTdxSection } from '../../../src/core/measurement/tdx-sections.ts';
-import { memoryBelow4GiB, tdHob } from '../../../src/core/rtmr/td-hob.ts';
+import { tdHob } from '../../../src/core/rtmr/td-hob.ts';
 import { failure, HINT } from '../../failure.ts';
 
 const MIB = 2 ** 20;

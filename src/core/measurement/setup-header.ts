@@ -5,7 +5,7 @@
 import { u8, u16le, u32le } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import { finder } from '../firmware/search.ts';
-import { memoryBelow4GiB } from './td-hob.ts';
+import { memoryBelow4GiB } from './machine-memory.ts';
 
 const namesVideoMode = finder(Uint8Array.of(0x76, 0x67, 0x61, 0x3d)); // "vga="
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { withQemuHeader } from '../../../src/core/rtmr/setup-header.ts';
+import { withQemuHeader } from '../../../src/core/measurement/setup-header.ts';
 import { failure, HINT } from '../../failure.ts';
 import { linuxKernel } from '../../linux-kernel.ts';
 
