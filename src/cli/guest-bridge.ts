@@ -10,6 +10,7 @@ import { SECRET_NAMES, secretGuid } from '../core/secret/names.ts';
 import { writeNewFile } from '../host/files.ts';
 import { type SourceOptions, withSecret, withSource } from './guest-source.ts';
 import { type Io, readInput, resolvePath } from './io.ts';
+import { checkOutputs } from './outputs.ts';
 import { secretFile } from './secret-file.ts';
 
 /** Returns the command. */
@@ -88,6 +89,7 @@ function parseResource(text: string): Resource {
 
 async function offlineFs(io: Io, options: OfflineFsOptions): Promise<void> {
   const out = secretFile(options.out);
+  await checkOutputs(io, [out], [options.table]);
   const all = new Map<string, Uint8Array>();
   const add = (path: string, value: Uint8Array) => {
     if (all.has(path)) {

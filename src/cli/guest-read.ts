@@ -6,6 +6,7 @@ import { secretGuid } from '../core/secret/names.ts';
 import { writeNewFile } from '../host/files.ts';
 import { type SourceOptions, shownName, withSecret, withSource } from './guest-source.ts';
 import { type Io, resolvePath } from './io.ts';
+import { checkOutputs } from './outputs.ts';
 
 interface Options extends SourceOptions {
   readonly out: string;
@@ -50,6 +51,7 @@ async function read(io: Io, guid: Guid, options: Options): Promise<void> {
       hint: 'leave --json out: only the secret goes into the pipe',
     });
   }
+  if (out !== '-') await checkOutputs(io, [out], [options.table]);
   await withSecret(io, guid, options, async (value, { source }) => {
     if (out === '-') {
       // A copy: a pipe may take it after the original is wiped.

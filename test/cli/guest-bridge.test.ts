@@ -52,6 +52,12 @@ describe('guest bridge offline-fs-kbc', () => {
     expect((await bridge([...words, '--force'])).stdout).toBe('keys.json: default/key/key_id1\n');
   });
 
+  it('does not replace the table that it reads', async () => {
+    const refused = await bridge(['offline-fs-kbc', '--table', 'table.bin', '--out', 'table.bin', '--force']);
+    expect(refused.status).toBe(2);
+    expect(refused.stderr).toContain('table.bin would be written, and is one of the files that are read');
+  });
+
   it('leaves nothing when something is wrong', async () => {
     const out = ['--out', 'no.json'];
     const bad = await bridge(['offline-fs-kbc', '--table', 'bad.bin', ...out]);

@@ -141,6 +141,17 @@ describe('guest read', () => {
     expect(fs.readFileSync(path.join(folder, 'key'), 'latin1')).toBe('correct horse');
   });
 
+  it('does not replace the table that it reads', async () => {
+    const table = fs.readFileSync(path.join(folder, 'table.bin'));
+    fs.symlinkSync('table.bin', path.join(folder, 'link'));
+    for (const out of ['table.bin', './link']) {
+      const refused = await guest('read', DISK, '--table', 'table.bin', '--force', '--out', out);
+      expect(refused.status).toBe(2);
+      expect(refused.stderr).toContain(`${out} would be written, and is one of the files that are read`);
+    }
+    expect(fs.readFileSync(path.join(folder, 'table.bin'))).toEqual(table);
+  });
+
   it('writes to a pipe and never to a terminal', async () => {
     const piped = await guest('read', DISK, '--root', 'tree', '--out', '-');
     expect(piped).toEqual({ status: 0, stdout: 'correct horse', stderr: '' });
