@@ -7,6 +7,7 @@ import { isElf } from '../host/initrd/elf.ts';
 import { ADDITIONS, type Addition, additionFiles } from '../host/initrd/templates.ts';
 import { devmemFile, devmemOption } from './devmem-file.ts';
 import { type Io, printable, remark, resolvePath } from './io.ts';
+import { checkOutputs } from './outputs.ts';
 
 interface Options {
   readonly base: string;
@@ -89,6 +90,7 @@ async function add(io: Io, options: Options): Promise<void> {
       hint: 'write what is on standard input to a file first',
     });
   }
+  await checkOutputs(io, [out], [base, ...files.map((file) => file.from)]);
   const [from, to] = [resolvePath(io, base), resolvePath(io, out)];
   const added = await addSegment(from, to, files, force === true);
   for (const { name, replaces } of added.files) {
