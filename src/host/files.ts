@@ -223,15 +223,34 @@ export async function streamNewFile(
     if (!replace && stat !== undefined)
       throw new BootsealError('io', `cannot write ${file}: it exists already`, { hint: FORCE_HINT });
     await writeThrough(beside, mode, produce);
-    if (replace) await fs.rename(beside, file);
-    // A hard link, unlike a rename, refuses to take the place of a file that appeared meanwhile.
-    else await fs.link(beside, file);
+    await (replace ? fs.rename(beside, file) : nameNew(beside, file));
   } catch (cause) {
     throw withHint(ioError(cause, file, 'write'), cause);
   } finally {
     await discard(beside);
   }
 }
+
+/**
+ * Gives the file `beside` the name `file`, which nothing may have: also nothing that appeared meanwhile. Throws what the system says.
+ *
+ * A hard link, unlike a rename, refuses to take the place of a file. Where there are none (FAT, some network file systems) an empty
+ * file takes the name first.
+ */
+export async function nameNew(beside: string, file: string): Promise<void> {
+  try {
+    await fs.link(beside, file);
+  } catch (cause) {
+    if (!NO_LINKS.has((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
+    await (await fs.open(file, 'wx')).close();
+    await fs.rename(beside, file).catch(async (error: unknown) => {
+      await discard(file);
+      throw error;
+    });
+  }
+}
+
+const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 /** No option replaces a folder with a file. */
 const FOLDER_THERE = 'a folder is there: choose another name';

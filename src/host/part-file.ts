@@ -4,7 +4,7 @@ import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
-import { discard, FORCE_HINT, ioError, syncFolder, withHint } from './files.ts';
+import { discard, FORCE_HINT, ioError, nameNew, syncFolder, withHint } from './files.ts';
 
 /** A file to be written. */
 export interface NewPart {
@@ -70,8 +70,7 @@ async function nameAll(parts: readonly PartFile[]): Promise<void> {
   const named: string[] = [];
   try {
     for (const { file, beside, replace } of parts) {
-      // A hard link, unlike a rename, refuses to take the place of a file that appeared meanwhile.
-      await (replace ? fs.rename(beside, file) : fs.link(beside, file)).catch(rejected(file));
+      await (replace ? fs.rename(beside, file) : nameNew(beside, file)).catch(rejected(file));
       if (!replace) named.push(file);
     }
     for (const folder of new Set(parts.map(({ file }) => path.dirname(file)))) await syncFolder(folder);

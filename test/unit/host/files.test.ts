@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { BootsealError } from '../../../src/core/errors.ts';
 import {
   ioError,
@@ -69,7 +69,9 @@ describe('a stream of a large file', () => {
   };
 
   it('is all of its bytes, in their order, and so is one of a small file', async () => {
-    expect(await collect('large', bytes.length)).toEqual({ total: bytes.length, bytes });
+    const large = await collect('large', bytes.length);
+    expect(large.total).toBe(bytes.length);
+    expect(large.bytes.equals(bytes)).toBe(true);
     expect(await collect('file', 4)).toEqual({ total: 4, bytes: Buffer.from('four') });
   });
 
@@ -82,6 +84,51 @@ describe('a stream of a large file', () => {
     };
     await expect(streamLargeFile(at('large'), failing, bytes.length)).rejects.toMatchObject({ message: 'enough' });
     expect(fs.readdirSync('/proc/self/fd')).toHaveLength(before);
+  });
+});
+
+describe('a new file where there are no hard links', () => {
+  afterEach(() => vi.restoreAllMocks());
+  const withoutLinks = () => vi.spyOn(fs.promises, 'link').mockRejectedValue(system('EPERM'));
+  const contents = () => fs.readdirSync(folder).sort();
+
+  it('is written all the same, with its mode and nothing beside it', async () => {
+    const before = contents();
+    const link = withoutLinks();
+    await writeNewFile(at('new'), 'a key', 0o600);
+    expect(link).toHaveBeenCalledOnce();
+    expect(fs.readFileSync(at('new'), 'utf8')).toBe('a key');
+    expect(fs.statSync(at('new')).mode & 0o777).toBe(0o600);
+    expect(contents()).toEqual([...before, 'new'].sort());
+  });
+
+  it('takes the place of none, also of one that appears while it is written', async () => {
+    const before = contents();
+    vi.spyOn(fs.promises, 'link').mockImplementation(async () => {
+      fs.writeFileSync(at('meanwhile'), 'of another');
+      throw system('EPERM');
+    });
+    await expect(writeNewFile(at('meanwhile'), 'a key', 0o600)).rejects.toMatchObject({
+      kind: 'io',
+      message: `cannot write ${at('meanwhile')}: it exists already`,
+    });
+    expect(fs.readFileSync(at('meanwhile'), 'utf8')).toBe('of another');
+    expect(contents()).toEqual([...before, 'meanwhile'].sort());
+  });
+
+  it('leaves nothing when it cannot be named', async () => {
+    const before = contents();
+    withoutLinks();
+    vi.spyOn(fs.promises, 'rename').mockRejectedValue(system('EIO'));
+    await expect(writeNewFile(at('unnamed'), 'a key', 0o600)).rejects.toMatchObject({ kind: 'io' });
+    expect(contents()).toEqual(before);
+  });
+
+  it('fails as the link does for any other reason', async () => {
+    const before = contents();
+    vi.spyOn(fs.promises, 'link').mockRejectedValue(system('ENOSPC'));
+    await expect(writeNewFile(at('full'), 'a key', 0o600)).rejects.toMatchObject({ kind: 'io' });
+    expect(contents()).toEqual(before);
   });
 });
 
