@@ -70,6 +70,7 @@ export {
   type SvsmCandidate,
 } from './core/identify/firmware-candidates.ts';
 export { type FoundLaunch, identify, type Question, type SearchOutcome } from './core/identify/identify.ts';
+export { kataVerityWord } from './core/identify/kata-verity.ts';
 export { type HeaderChange, headerChanges } from './core/identify/kernel-header.ts';
 export type { BootKind, RuledOut } from './core/identify/ruled-out.ts';
 export type { Reordering, SectionOrder } from './core/identify/section-order.ts';

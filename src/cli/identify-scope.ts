@@ -16,11 +16,12 @@ import { nodeHashes } from '../host/node-hashes.ts';
 import { believedKernel } from './believed-kernel.ts';
 import { commandLine, hashInput } from './booted-files.ts';
 import { readFirmware } from './firmware-input.ts';
+import { addKataOptions, type KataOptions, kataBelief } from './identify-kata.ts';
 import { type Io, readInput } from './io.ts';
 import { parseBigUnsigned, parseUnsigned } from './numbers.ts';
 
 /** What commander makes of the options. */
-export interface ScopeOptions {
+export interface ScopeOptions extends KataOptions {
   readonly firmware: readonly string[];
   readonly kernel?: readonly string[];
   readonly initrd?: readonly string[];
@@ -33,7 +34,6 @@ export interface ScopeOptions {
   readonly svsm?: readonly string[];
   readonly varsSize?: string;
   readonly vmsaFeatures?: string;
-  readonly kata?: true;
   readonly threads?: string;
 }
 
@@ -53,7 +53,7 @@ const collect = (value: string, before: readonly string[] = []): readonly string
 
 /** Adds the options; those for files can be repeated. */
 export function addScopeOptions(command: Command): Command {
-  return command
+  command
     .requiredOption(
       '--firmware <file>',
       'OVMF image as the host may have loaded it, or a descriptor (repeatable)',
@@ -63,7 +63,6 @@ export function addScopeOptions(command: Command): Command {
     .option('--initrd <file>', 'its initrd (repeatable)', collect)
     .option('--cmdline <text>', 'its command line (repeatable)', collect)
     .option('--cmdline-file <file>', 'a file that holds a command line, byte for byte (repeatable)', collect)
-    .option('--kata', 'also with the words that Kata Containers puts before each command line')
     .option('--vcpus <n>', 'look at guests with 1 to n vCPUs', '64')
     .option('--cpu <names>', "QEMU's -cpu models to look at: EPYC-v4,EPYC-Milan (default: all)")
     .option('--cpu-signature <list>', 'CPUID signatures to look at instead')
@@ -72,6 +71,7 @@ export function addScopeOptions(command: Command): Command {
     .option('--vars-size <list>', 'with --svsm: sizes of the variable store between them (default: the usual ones)')
     .option('--vmsa-features <list>', 'SEV_FEATURES to look at (default: with and without DebugSwap and SecureTSC)')
     .option('--threads <n>', 'processors to search on (default: all)');
+  return addKataOptions(command, collect);
 }
 
 /** Reads the files and returns where to search; throws `usage`, `io`, and `format` for firmware with broken tables. */
@@ -143,17 +143,6 @@ function mostVcpus(text: string): number {
   throw new BootsealError('usage', '--vcpus 0: a guest has at least one', { hint: 'leave 0 out of the list' });
 }
 
-/** As Kata itself: MaxQemuVCPUs in src/runtime/virtcontainers/qemu_amd64.go. */
-const MOST_KATA_VCPUS = 240;
-
-function mostKataVcpus(text: string): number {
-  const most = mostVcpus(text);
-  if (most <= MOST_KATA_VCPUS) return most;
-  throw new BootsealError('usage', `--kata with --vcpus ${most}: Kata Containers starts no guest with so many`, {
-    hint: `give --vcpus ${MOST_KATA_VCPUS} or less; the fewer, the shorter the search`,
-  });
-}
-
 function chosenCpus({ cpu, cpuSignature: signatures }: ScopeOptions): readonly Cpu[] {
   if (cpu !== undefined && signatures !== undefined) {
     throw new BootsealError('usage', '--cpu and --cpu-signature exclude each other', { hint: 'leave one of them out' });
@@ -190,6 +179,8 @@ async function believedBoots(io: Io, options: ScopeOptions): Promise<readonly Bo
   const initrds = once(given, sha256Of);
   const kernels = [];
   for (const name of kernel) kernels.push(await believedKernel(io, name, initrds));
-  const kataVcpus = options.kata === true ? mostKataVcpus(options.vcpus) : undefined;
-  return possibleBoots({ kernels: once(kernels, sha256Of), initrds, cmdlines, kataVcpus }, nodeHashes);
+  return possibleBoots(
+    { kernels: once(kernels, sha256Of), initrds, cmdlines, ...kataBelief(options, mostVcpus(options.vcpus)) },
+    nodeHashes,
+  );
 }

@@ -32,6 +32,8 @@ export interface Belief {
   readonly cmdlines: readonly Uint8Array[];
   /** The most vCPUs of guests for which the words of Kata Containers are tried too; undefined for not at all. */
   readonly kataVcpus?: number | undefined;
+  /** With kataVcpus: what kataVerityWord makes of the hash trees that Kata's image may have. */
+  readonly kataVerity?: readonly string[] | undefined;
 }
 
 /** One way in which a launch differs from what the owner believes. */
@@ -48,6 +50,7 @@ export type BootSlip =
   | 'cmdline-with-crlf'
   | 'cmdline-without-initrd-word'
   | 'cmdline-with-kata-words'
+  | 'cmdline-with-kata-debug-console'
   | 'cmdline-empty';
 
 /** What each means, for people. */
@@ -68,7 +71,9 @@ export const SLIP_TEXTS: Readonly<Record<BootSlip, string>> = {
   'cmdline-without-initrd-word':
     'the command line is measured without "initrd=initrd" at its start or end, which OVMF adds in the guest (/proc/cmdline), after it was measured',
   'cmdline-with-kata-words':
-    'the command line is measured with the words that Kata Containers puts before kernel_params',
+    'the command line is measured with the words that Kata Containers puts around kernel_params',
+  'cmdline-with-kata-debug-console':
+    "the command line has Kata's agent open a debug console: whoever runs the host has a shell in the guest",
   'cmdline-empty': 'an empty command line is measured',
 };
 
@@ -153,21 +158,22 @@ function withChangedKernel(boot: Boot & { readonly hashes: KernelHashes }, { ker
 /** Of launches that have no other slip but common ones. */
 function withKataWords(
   boot: Boot & { readonly hashes: KernelHashes; readonly cmdline: Uint8Array },
-  { kataVcpus = 0 }: Belief,
+  { kataVcpus, kataVerity = [] }: Belief,
   hashes: Hashes,
 ): readonly Boot[] {
-  if (!isCommon(boot)) return [];
-  const counts = Array.from({ length: kataVcpus }, (_, i) => i + 1);
-  return counts.flatMap((vcpus) =>
-    kataLines(boot.cmdline, vcpus, boot.initrd !== undefined).map((cmdline) => ({
-      ...boot,
-      hashes: { ...boot.hashes, cmdline: hashCommandLine(cmdline, hashes) },
-      cmdline,
-      vcpus,
-      slips: ['cmdline-with-kata-words', ...boot.slips],
-    })),
-  );
+  if (kataVcpus === undefined || !isCommon(boot)) return [];
+  const guest = { withInitrd: boot.initrd !== undefined, mostVcpus: kataVcpus, verity: kataVerity };
+  return kataLines(boot.cmdline, guest).map(({ bytes, vcpus, debugConsole }) => ({
+    ...boot,
+    hashes: { ...boot.hashes, cmdline: hashCommandLine(bytes, hashes) },
+    cmdline: bytes,
+    vcpus,
+    slips: [...(debugConsole ? CONSOLE_SLIPS : WORD_SLIPS), ...boot.slips],
+  }));
 }
+
+const WORD_SLIPS: readonly BootSlip[] = ['cmdline-with-kata-words'];
+const CONSOLE_SLIPS: readonly BootSlip[] = [...WORD_SLIPS, 'cmdline-with-kata-debug-console'];
 
 interface PossibleInitrd {
   readonly file: BelievedFile;

@@ -1,22 +1,28 @@
 /**
- * @module What Kata Containers puts before the kernel_params of its configuration (kata-containers/kata-containers
- * src/runtime/virtcontainers/qemu_amd64.go, kernelParams, and qemu_arch_base.go, kernelParamsDebug; lines as they came out of it: the
- * tests of confidential-containers/operator, edgelesssys/contrast packages/by-name/kata).
+ * @module What Kata Containers makes of the kernel_params of its configuration. Its runtime in Go: kata-containers/kata-containers
+ * src/runtime/virtcontainers/qemu_amd64.go (kernelParams), qemu_arch_base.go (kernelParamsDebug, handleImagePath), qemu.go
+ * (kernelParameters), kata_agent.go (KataAgentKernelParams) and src/runtime/pkg/katautils/config.go (SetKernelParams); lines as they came
+ * out of it: the tests of confidential-containers/operator, edgelesssys/contrast packages/by-name/kata.
  */
-import { encodeUtf8 } from '../utf8.ts';
+import { AGENT_CHOICES, type AgentWords, NO_AGENT_WORDS } from './kata-agent-words.ts';
+import { joinFields, type KataFields, type KataLine, kataFields } from './kata-fields.ts';
+import { rustLines } from './kata-rust-words.ts';
+
+/** The guest that it was made for. */
+export interface KataGuest {
+  /** With an initrd, or from an image. */
+  readonly withInitrd: boolean;
+  /** The most vCPUs that it may have. */
+  readonly mostVcpus: number;
+  /** What kataVerityWord makes of hash trees that the image may have; empty for none. */
+  readonly verity: readonly string[];
+}
 
 const MACHINE =
   'tsc=reliable no_timer_check rcupdate.rcu_expedited=1 i8042.direct=1 i8042.dumbkbd=1 i8042.nopnp=1 i8042.noaux=1 noreplace-smp reboot=k';
 const QUICK = 'cryptomgr.notests net.ifnames=0 pci=lastbus=0';
 const CONSOLES = 'console=hvc0 console=hvc1';
 
-const NEWLINE = 0x0a;
-
-/** The root file system of a guest image without an initrd. */
-const ROOTS = [
-  'root=/dev/vda1 rootflags=ro rootfstype=erofs',
-  'root=/dev/vda1 rootflags=data=ordered,errors=remount-ro ro rootfstype=ext4',
-];
 const IMAGE_VERBOSITY = [
   'quiet systemd.show_status=false',
   'debug systemd.show_status=true systemd.log_level=debug',
@@ -25,33 +31,61 @@ const INITRD_VERBOSITY = ['quiet', 'debug'] as const;
 const SYSTEMD =
   'systemd.unit=kata-containers.target systemd.mask=systemd-networkd.service systemd.mask=systemd-networkd.socket';
 
-/** The consoles have moved behind the root, and SELinux is switched off, since version 3. */
-const FORMS = [
-  { consolesFirst: true, selinux: [] },
-  { consolesFirst: false, selinux: [] },
-  { consolesFirst: false, selinux: ['selinux=0'] },
-];
-
-/** Returns the lines that a guest with `vcpus` vCPUs may have got for the owner's `line`, with an initrd or from an image. */
-export function kataLines(line: Uint8Array, vcpus: number, withInitrd: boolean): readonly Uint8Array[] {
-  const roots = withInitrd ? [[]] : ROOTS.map((root) => [root]);
-  return FORMS.flatMap(({ consolesFirst, selinux }) =>
-    roots.flatMap((root) =>
-      (withInitrd ? INITRD_VERBOSITY : IMAGE_VERBOSITY).map((verbosity) => {
-        const machine = consolesFirst ? [MACHINE, CONSOLES, QUICK, ...root] : [MACHINE, QUICK, ...root, CONSOLES];
-        const systemd = withInitrd ? [] : [SYSTEMD];
-        const words = [...machine, verbosity, `panic=1 nr_cpus=${vcpus}`, ...selinux, ...systemd, 'scsi_mod.scan=none'];
-        return behind(words.join(' '), line);
-      }),
-    ),
-  );
+interface Form {
+  readonly consolesFirst: boolean;
+  readonly selinux: string;
+  /** Whether nr_cpus says how many vCPUs there are. */
+  readonly counted: boolean;
+  readonly verity: boolean;
+  readonly agents: readonly AgentWords[];
 }
 
-function behind(words: string, line: Uint8Array): Uint8Array {
-  // What is only the end of a line has no blank before it.
-  const before = encodeUtf8(line.every((byte) => byte === NEWLINE) ? words : `${words} `);
-  const both = new Uint8Array(before.length + line.length);
-  both.set(before);
-  both.set(line, before.length);
-  return both;
+const OLD = { counted: true, selinux: '', verity: false, agents: [NO_AGENT_WORDS] };
+const SINCE_3_1 = { consolesFirst: false, selinux: 'selinux=0', verity: true, agents: AGENT_CHOICES };
+
+/** The consoles have moved behind the root, and SELinux is switched off, since version 3; confidential guests are not counted since 3.32. */
+const FORMS: readonly Form[] = [
+  { consolesFirst: true, ...OLD },
+  { consolesFirst: false, ...OLD },
+  { counted: true, ...SINCE_3_1 },
+  { counted: false, ...SINCE_3_1 },
+];
+
+/** Returns the lines that both runtimes may have made of the owner's `line`; first those that go with any number of vCPUs. */
+export function kataLines(line: Uint8Array, guest: KataGuest): readonly KataLine[] {
+  const fields = kataFields(line);
+  const roots = rootsOf(guest);
+  const counts = Array.from({ length: guest.mostVcpus }, (_, i) => i + 1);
+  const inGo = (vcpus: number | undefined) =>
+    FORMS.filter(
+      ({ counted, verity }) => counted === (vcpus !== undefined) && (verity || guest.verity.length === 0),
+    ).flatMap((form) => roots.flatMap((root) => goLines(fields, form, root, vcpus)));
+  return [...inGo(undefined), ...roots.flatMap((root) => rustLines(fields, root)), ...counts.flatMap(inGo)];
+}
+
+/** The root file system of an image; undefined for an initrd. */
+function rootsOf({ withInitrd, verity }: KataGuest): readonly (string | undefined)[] {
+  if (withInitrd) return [undefined];
+  const roots = verity.length === 0 ? ['root=/dev/vda1'] : verity.map((word) => `${word} root=/dev/dm-0`);
+  return roots.flatMap((root) => [
+    `${root} rootflags=ro rootfstype=erofs`,
+    `${root} rootflags=data=ordered,errors=remount-ro ro rootfstype=ext4`,
+  ]);
+}
+
+function goLines(
+  { params, extensions }: KataFields,
+  { consolesFirst, selinux, agents }: Form,
+  root: string | undefined,
+  vcpus: number | undefined,
+): readonly KataLine[] {
+  const machine = consolesFirst ? [MACHINE, CONSOLES, QUICK, root ?? ''] : [MACHINE, QUICK, root ?? '', CONSOLES];
+  const nrCpus = vcpus === undefined ? '' : `nr_cpus=${vcpus}`;
+  const behind = ['panic=1', nrCpus, selinux, root === undefined ? '' : SYSTEMD, 'scsi_mod.scan=none'];
+  return (root === undefined ? INITRD_VERBOSITY : IMAGE_VERBOSITY).flatMap((verbosity) =>
+    agents.map(({ log, console, timeout }) => {
+      const words = [...machine, verbosity, ...behind, log, console, timeout];
+      return { bytes: joinFields([...words, ...params, ...extensions]), vcpus, debugConsole: console !== '' };
+    }),
+  );
 }

@@ -152,12 +152,35 @@ describe('possible boots', () => {
     expect(header.at(-1)).toMatchObject({ initrd: 'i', slips: ['kernel-header', ...both] });
     expect(header.at(-1)?.hashes).toEqual({ kernel: sha('c'), initrd: sha('i'), cmdline: sha('a\0') });
     const kata = all.filter(({ slips }) => slips.join() === ['cmdline-with-kata-words', ...both].join());
-    expect(kata).toHaveLength(12);
-    for (const { cmdline, vcpus } of kata) {
-      expect(Buffer.from(cmdline ?? []).toString()).toMatch(
-        new RegExp(`^tsc=.* nr_cpus=${vcpus} .*scsi_mod.scan=none a$`),
-      );
+    // With nr_cpus=N of three ages, 2 + 2 + 8 lines, for one vCPU and for two; for any number 8 of the runtime in Go, 16 of that in Rust.
+    expect(kata.map(({ vcpus }) => vcpus)).toEqual([
+      ...Array(24).fill(undefined),
+      ...Array(12).fill(1),
+      ...Array(12).fill(2),
+    ]);
+    for (const { cmdline, hashes } of kata) {
+      expect(Buffer.from(cmdline ?? []).toString()).toMatch(/^(tsc=.* a|reboot=k .* a selinux=0 console=hvc0)$/);
+      expect(hashes?.cmdline).toEqual(sha(`${Buffer.from(cmdline ?? [])}\0`));
     }
+    for (const { cmdline, vcpus } of kata.slice(24)) {
+      expect(Buffer.from(cmdline ?? []).toString()).toContain(` nr_cpus=${vcpus} `);
+    }
+  });
+
+  it('with the words of Kata have a slip more where they open a debug console to the host', () => {
+    const all = boots({ cmdlines: [Buffer.from('a')], kataVcpus: 1 });
+    const opened = all.filter(({ cmdline }) => Buffer.from(cmdline ?? []).includes('agent.debug_console '));
+    expect(opened.length).toBeGreaterThan(0);
+    expect(all.filter(({ slips }) => slips.includes('cmdline-with-kata-debug-console'))).toEqual(opened);
+    for (const { slips } of opened) expect(slips[0]).toBe('cmdline-with-kata-words');
+  });
+
+  it('with a hash tree of an image of Kata have no other root', () => {
+    const word = 'dm-mod.create="a b"';
+    const all = boots({ cmdlines: [Buffer.from('a')], kataVcpus: 1, kataVerity: [word] });
+    const kata = all.filter(({ slips }) => slips[0] === 'cmdline-with-kata-words');
+    for (const { cmdline } of kata) expect(Buffer.from(cmdline ?? []).toString()).toContain(`${word} root=/dev/dm-0 `);
+    expect(kata.length).toBeGreaterThan(0);
   });
 
   it('are every kernel with every initrd', () => {
