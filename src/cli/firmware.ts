@@ -8,7 +8,7 @@ import { FIRMWARE_CLASSES, lintFirmware } from '../core/firmware/lint.ts';
 import { servesPlatform } from '../core/firmware/serves.ts';
 import { bytesToHex } from '../core/hex.ts';
 import type { Platform } from '../core/measurement/measure.ts';
-import { writeNewFile } from '../host/files.ts';
+import { writeNewFile } from '../host/new-file.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { inspectionJson, inspectionText, lintJson, lintText } from './firmware-text.ts';
 import { type Io, readInput, resolvePath } from './io.ts';

@@ -7,7 +7,7 @@ import { parseKeyPacket, unwrapKeyPacket } from '../core/guest/key-packet.ts';
 import { parseUnwrapRequest, printUnwrapAnswer } from '../core/guest/key-provider.ts';
 import type { Guid } from '../core/guid.ts';
 import { SECRET_NAMES, secretGuid } from '../core/secret/names.ts';
-import { writeNewFile } from '../host/files.ts';
+import { writeNewFile } from '../host/new-file.ts';
 import { type SourceOptions, withSecret, withSource } from './guest-source.ts';
 import { type Io, readInput, resolvePath } from './io.ts';
 import { checkOutputs } from './outputs.ts';

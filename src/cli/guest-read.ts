@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import type { Guid } from '../core/guid.ts';
 import { secretGuid } from '../core/secret/names.ts';
-import { writeNewFile } from '../host/files.ts';
+import { writeNewFile } from '../host/new-file.ts';
 import { type SourceOptions, shownName, withSecret, withSource } from './guest-source.ts';
 import { type Io, resolvePath } from './io.ts';
 import { checkOutputs } from './outputs.ts';

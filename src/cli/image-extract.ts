@@ -4,7 +4,7 @@ import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { readPlaintext } from '../core/luks/data.ts';
 import { checkHeaderPolicy } from '../core/luks/policy.ts';
-import { streamNewFile } from '../host/files.ts';
+import { streamNewFile } from '../host/new-file.ts';
 import { nodeSectorCrypto } from '../host/node-luks.ts';
 import { type ImageInput, type OpeningOptions, openImage, withImage } from './image-input.ts';
 import { addOpeningOptions } from './image-opening-options.ts';

@@ -5,7 +5,7 @@ import { BootsealError } from '../core/errors.ts';
 import type { LuksHeader } from '../core/luks/image.ts';
 import { type ChosenKdf, chooseKdf, LUKS1_KDF } from '../core/luks/key-strength.ts';
 import { checkGrubKey } from '../core/luks/plan-luks1.ts';
-import { writeNewFile } from '../host/files.ts';
+import { writeNewFile } from '../host/new-file.ts';
 import { newImageKey, readNewKey } from './image-key.ts';
 import { type Io, readInput, resolvePath } from './io.ts';
 import { addKdfOptions, type KdfOptions, kdfWish } from './kdf-options.ts';

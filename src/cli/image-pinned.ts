@@ -14,7 +14,8 @@ import {
   parsePinnedHeader,
 } from '../core/luks/manifest-change.ts';
 import { type Claims, readClaims } from '../core/luks/manifest-claims.ts';
-import { readSmallFile, syncFolder, writeNewFile } from '../host/files.ts';
+import { readSmallFile } from '../host/files.ts';
+import { syncFolder, writeNewFile } from '../host/new-file.ts';
 import { type Io, resolvePath } from './io.ts';
 
 /** A manifest and what it says of the header that is there. */

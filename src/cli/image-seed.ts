@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import type { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { randomFromSeed } from '../core/luks/seed.ts';
-import { ioError } from '../host/files.ts';
 import type { RawSource } from '../host/image/source.ts';
 import { checkUnchanged } from '../host/image/write-image.ts';
+import { ioError } from '../host/io-error.ts';
 import { nodeStream } from '../host/node-luks.ts';
 import { type Io, remark } from './io.ts';
 

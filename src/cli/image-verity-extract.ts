@@ -2,8 +2,8 @@
 import { checkVerity } from '../core/disk/check-verity.ts';
 import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
-import { streamNewFile } from '../host/files.ts';
 import { blockDigest } from '../host/image/verity-hash.ts';
+import { streamNewFile } from '../host/new-file.ts';
 import { neitherKeyNorTree, type VerityInputOptions, wantedRootHash, withVerity } from './image-verity-input.ts';
 import { type Io, resolvePath } from './io.ts';
 import { checkOutputs, outputFile } from './outputs.ts';

@@ -1,9 +1,9 @@
 /** @module `bootseal initrd hooks`: what a system needs so that its own program puts bootseal into its initrds. */
 import * as fs from 'node:fs/promises';
 import { Command, Option } from 'commander';
-import { ioError } from '../host/files.ts';
 import type { AddedFile } from '../host/initrd/add-segment.ts';
 import { hookFiles, MAKERS, type Maker } from '../host/initrd/templates.ts';
+import { ioError } from '../host/io-error.ts';
 import { type NewFile, writeNewFolder } from '../host/new-folder.ts';
 import { devmemFile, devmemOption } from './devmem-file.ts';
 import { type Io, remark } from './io.ts';

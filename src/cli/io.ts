@@ -2,7 +2,8 @@
 import { randomFillSync } from 'node:crypto';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
-import { ioError, readBounded, readSmallFile, streamLargeFile, tooLarge } from '../host/files.ts';
+import { readBounded, readSmallFile, streamLargeFile, tooLarge } from '../host/files.ts';
+import { ioError } from '../host/io-error.ts';
 import { unlessStopped } from '../host/signals.ts';
 import { standardStream } from './standard-stream.ts';
 

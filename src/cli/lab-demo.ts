@@ -4,7 +4,7 @@ import * as path from 'node:path';
 import { Command, Option } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { ADVICE, lintFirmware } from '../core/firmware/lint.ts';
-import { ioError } from '../host/files.ts';
+import { ioError } from '../host/io-error.ts';
 import { checkNewFolder } from '../host/new-folder.ts';
 import { withSignals } from '../host/signals.ts';
 import { GUEST_SAYS, MESSAGE, writeBaseInitrd, writeRoot } from '../lab/demo-guest.ts';

@@ -12,7 +12,7 @@ import { secretRoom } from '../core/secret/limits.ts';
 import { secretName } from '../core/secret/names.ts';
 import { TableHead } from '../core/secret/table.ts';
 import { type LaunchRecord, printConfiguration } from '../core/session/record.ts';
-import { ioError } from '../host/files.ts';
+import { ioError } from '../host/io-error.ts';
 import { type NewFile, writeNewFolder } from '../host/new-folder.ts';
 import { MAX_SOCKET_PATH, socketPathSize } from '../host/socket-path.ts';
 import { type Io, remark, resolvePath } from './io.ts';

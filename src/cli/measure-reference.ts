@@ -6,7 +6,7 @@ import { bytesToHex } from '../core/hex.ts';
 import { CORIM_REFERENCE_VALUE, corimOf } from '../core/reference/corim.ts';
 import { goSevGuestPolicy } from '../core/reference/go-sev-guest.ts';
 import { RVPS_REFERENCE_VALUE, rvpsCorimMessage, rvpsMessage } from '../core/reference/rvps.ts';
-import { writeNewFile } from '../host/files.ts';
+import { writeNewFile } from '../host/new-file.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 import type { MeasureOptions } from './measure-options.ts';

@@ -2,7 +2,7 @@
 import * as path from 'node:path';
 import { Command } from 'commander';
 import { wipe } from '../core/bytes.ts';
-import { writeNewFile } from '../host/files.ts';
+import { writeNewFile } from '../host/new-file.ts';
 import { type Io, resolvePath } from './io.ts';
 import { MEASUREMENT_HELP } from './measurement-input.ts';
 import { checkOutputs } from './outputs.ts';

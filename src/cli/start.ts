@@ -1,5 +1,5 @@
 /** @module The process around `run`: bundled into dist/bootseal.cjs, which bin/bootseal.js starts. */
-import { ioError } from '../host/files.ts';
+import { ioError } from '../host/io-error.ts';
 import { processIo } from './io.ts';
 import { report, run } from './main.ts';
 import { standardStream } from './standard-stream.ts';

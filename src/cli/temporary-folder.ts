@@ -3,7 +3,7 @@ import * as fs from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
-import { ioError, OTHER_TMPDIR } from '../host/files.ts';
+import { ioError, OTHER_TMPDIR } from '../host/io-error.ts';
 
 /** What the system says of a place that cannot be written, or not any more. */
 const NO_PLACE = ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EIO', 'EFBIG'];

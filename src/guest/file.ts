@@ -2,7 +2,7 @@
 import * as fs from 'node:fs/promises';
 import { BootsealError } from '../core/errors.ts';
 import { MAX_PAYLOAD } from '../core/secret/limits.ts';
-import { ioError } from '../host/files.ts';
+import { ioError } from '../host/io-error.ts';
 import { areaSource } from './area.ts';
 import type { SecretSource } from './source.ts';
 

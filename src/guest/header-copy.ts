@@ -9,7 +9,8 @@ import type { Disk } from '../core/luks/disk.ts';
 import { readHeader } from '../core/luks/image.ts';
 import type { Luks2Header } from '../core/luks/luks2.ts';
 import { checkHeaderPolicy } from '../core/luks/policy.ts';
-import { discard, ioError, writeThrough } from '../host/files.ts';
+import { ioError } from '../host/io-error.ts';
+import { discard, writeThrough } from '../host/new-file.ts';
 import { withSignals } from '../host/signals.ts';
 import { type Guest, inGuest } from './guest.ts';
 

@@ -1,7 +1,8 @@
 /** @module The owner's log of a launch: one JSON object a line, nothing secret in it, only ever added to. */
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
-import { ioError, syncFolder } from './files.ts';
+import { ioError } from './io-error.ts';
+import { syncFolder } from './new-file.ts';
 
 /** What happened. */
 export type AuditEvent = 'refused' | 'sealed' | 'injected' | 'resumed';

@@ -3,7 +3,8 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import type { CertificateFile } from '../core/session/platform-certificates.ts';
-import { ioError, isFolder, readSmallFile } from './files.ts';
+import { isFolder, readSmallFile } from './files.ts';
+import { ioError } from './io-error.ts';
 
 /** All certificates of a chain have 11 KiB, in base64 15; bytes. */
 export const CERTIFICATES_LIMIT: number = 64 << 10;

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { BootsealError } from '../core/errors.ts';
 import { type Disk, slice } from '../core/luks/disk.ts';
-import { ioError } from './files.ts';
+import { ioError } from './io-error.ts';
 
 /** An open file as a disk. */
 export interface OpenDisk extends Disk {

@@ -2,7 +2,7 @@
 import { BootsealError } from '../core/errors.ts';
 import type { ApiVersion } from '../core/measurement/api-version.ts';
 import type { PacketTexts } from '../core/secret/packet-forms.ts';
-import { ioError, OTHER_TMPDIR } from './files.ts';
+import { ioError, OTHER_TMPDIR } from './io-error.ts';
 
 /** Where a guest stands: it waits for its secret, it runs, or neither of both (told in the host's word). */
 export type GuestStanding = 'waiting' | 'running' | { readonly other: string };

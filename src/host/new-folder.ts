@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
-import { FORCE_HINT, ioError, writeThrough } from './files.ts';
+import { ioError } from './io-error.ts';
+import { FORCE_HINT, writeThrough } from './new-file.ts';
 import { withSignals } from './signals.ts';
 
 /** A file of the folder. */

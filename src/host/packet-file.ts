@@ -2,8 +2,9 @@
 import * as path from 'node:path';
 import { base64ToBytes } from '../core/base64.ts';
 import { BootsealError } from '../core/errors.ts';
-import { readSmallFile, syncFolder, writeNewFile } from './files.ts';
+import { readSmallFile } from './files.ts';
 import type { InjectedPacket } from './launch-host.ts';
+import { syncFolder, writeNewFile } from './new-file.ts';
 
 /** A packet, what it was made for, and what is in it by GUID. */
 export interface SavedPacket extends InjectedPacket {

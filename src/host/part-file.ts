@@ -4,7 +4,8 @@ import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
-import { discard, FORCE_HINT, ioError, nameNew, syncFolder, withHint } from './files.ts';
+import { ioError } from './io-error.ts';
+import { discard, FORCE_HINT, nameNew, syncFolder, withHint } from './new-file.ts';
 
 /** A file to be written. */
 export interface NewPart {

@@ -7,7 +7,7 @@ import * as path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { execa, type Options } from 'execa';
 import { BootsealError } from '../core/errors.ts';
-import { OTHER_TMPDIR } from './files.ts';
+import { OTHER_TMPDIR } from './io-error.ts';
 
 /** A program and where it comes from. */
 export interface Program {

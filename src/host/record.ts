@@ -3,7 +3,9 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { type LaunchRecord, parseRecord, printRecord, RECORD_LIMIT } from '../core/session/record.ts';
-import { ioError, readSmallFile, syncFolder, writeNewFile } from './files.ts';
+import { readSmallFile } from './files.ts';
+import { ioError } from './io-error.ts';
+import { syncFolder, writeNewFile } from './new-file.ts';
 
 /** Reads a `record.json`; throws `io` when the file cannot be read and `format` when it is no record. */
 export async function readRecord(file: string): Promise<LaunchRecord> {

@@ -4,8 +4,8 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import type { ApiVersion } from '../core/measurement/api-version.ts';
-import { writeNewFile } from './files.ts';
 import { type GuestStanding, type InjectedPacket, type LaunchHost, NoPlace, OTHER_LAUNCH } from './launch-host.ts';
+import { writeNewFile } from './new-file.ts';
 import { FailedProgram, runProgram } from './program.ts';
 
 const TIME = 60_000;

@@ -4,7 +4,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import * as path from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { keepFiles } from '../../src/cli/lab-demo.ts';
-import { writeNewFile } from '../../src/host/files.ts';
+import { writeNewFile } from '../../src/host/new-file.ts';
 import { checkNewFolder, writeNewFolder } from '../../src/host/new-folder.ts';
 import { fixture } from '../fixtures.ts';
 import { bootseal, scratch } from './script.ts';

@@ -20,7 +20,7 @@ import { readTar } from '../../core/archive/read-tar.ts';
 import { diskSource, type Source, streamSource } from '../../core/archive/source.ts';
 import { BootsealError } from '../../core/errors.ts';
 import { fileDisk } from '../disk.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 import { type Region, readRegion, unpack } from './stream.ts';
 import type { TarFile } from './tar-file.ts';
 

@@ -4,7 +4,7 @@ import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { Packing } from '../../core/archive/packing.ts';
 import { BootsealError } from '../../core/errors.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 import { FailedProgram, filterProgram } from '../program.ts';
 
 /** Part of an open file. */

@@ -2,7 +2,7 @@
 import type * as fs from 'node:fs/promises';
 import { type Directory, isDirectory, walkTree } from '../../core/archive/tree.ts';
 import { EXT4_BLOCK, type Ext4Size } from '../../core/disk/ext4-size.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 import { inheritedFile, runProgram } from '../program.ts';
 import { openDebugfs } from './debugfs.ts';
 import { type Filling, fillTree } from './fill-tree.ts';

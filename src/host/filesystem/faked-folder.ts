@@ -11,7 +11,7 @@ import { namesOf } from '../../core/archive/names.ts';
 import type { Directory } from '../../core/archive/tree.ts';
 import { encodeTarEntry, TAR_END, tarPadding } from '../../core/archive/write-tar.ts';
 import { BootsealError } from '../../core/errors.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 import { FailedProgram, feedProgram, needProgram, type Program, type Run, runProgram } from '../program.ts';
 import type { Filling } from './fill-tree.ts';
 import type { Scratch } from './scratch.ts';

@@ -8,7 +8,7 @@ import { constants, type StatsFs, writeSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../../core/errors.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 
 /** Where such files are made. */
 export interface Scratch {

@@ -1,7 +1,7 @@
 /** @module Room for a large file before it is written: file systems take writes to it side by side only where it has blocks already. */
 import type { FileHandle } from 'node:fs/promises';
 import { BootsealError } from '../../core/errors.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 import { FailedProgram, inheritedFile, type Program, runProgram } from '../program.ts';
 
 const FALLOCATE: Program = { name: 'fallocate', package: 'util-linux' };

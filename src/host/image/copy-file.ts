@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { BootsealError } from '../../core/errors.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 
 const PIECE = 1 << 20;
 

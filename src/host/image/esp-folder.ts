@@ -3,7 +3,7 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import type { FatNode } from '../../core/disk/fat32.ts';
 import { BootsealError } from '../../core/errors.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 
 const MAX_DEPTH = 32;
 const MAX_FILES = 65536;

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { VERITY_BLOCK } from '../../core/disk/verity.ts';
 import type { VerityPlan } from '../../core/disk/verity-disk.ts';
 import { BootsealError } from '../../core/errors.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 import type { PartFile } from '../part-file.ts';
 import type { RawSource } from './source.ts';
 import { runThread, shareWork } from './threads.ts';

@@ -8,7 +8,7 @@ import { BootsealError } from '../../core/errors.ts';
 import type { Disk } from '../../core/luks/disk.ts';
 import type { Stage } from '../../core/luks/header-change.ts';
 import { reader } from '../disk.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 import { FailedProgram, runProgram } from '../program.ts';
 import { isLockedByQemu } from './qemu-lock.ts';
 

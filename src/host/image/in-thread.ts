@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { BootsealError } from '../../core/errors.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 import { SHARED, type WorkerFailure } from './worker-data.ts';
 
 /** A file of the process, and its name for messages. */

@@ -3,7 +3,7 @@ import type * as fs from 'node:fs/promises';
 import { BootsealError } from '../../core/errors.ts';
 import type { Disk } from '../../core/luks/disk.ts';
 import { openAtOnce, reader } from '../disk.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 
 /** What changes when somebody writes to a file. */
 export interface FileState {

@@ -7,7 +7,7 @@ import { workerData } from 'node:worker_threads';
 import { wipe } from '../../core/bytes.ts';
 import { runsOf } from '../../core/disk/units.ts';
 import { dataPlace, tagPlace } from '../../core/luks/integrity/layout.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 import { BLOCK_SIZE } from '../xts/xts.ts';
 import { checkSealer } from './check-sealer.ts';
 import { takeBlock } from './feed.ts';

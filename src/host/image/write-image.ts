@@ -3,7 +3,7 @@ import type { DiskPlan } from '../../core/disk/shape.ts';
 import { BootsealError } from '../../core/errors.ts';
 import { integrityStart } from '../../core/luks/integrity/start.ts';
 import type { BytesExtent, DataExtent, IntegrityExtent } from '../../core/luks/plan.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 import { type NewPart, type PartFile, writeParts } from '../part-file.ts';
 import type { SectorSize } from '../xts/xts.ts';
 import { allocate } from './allocate.ts';

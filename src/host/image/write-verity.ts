@@ -3,7 +3,7 @@ import type { DiskExtent, PartitionTable } from '../../core/disk/shape.ts';
 import type { VerityPlan } from '../../core/disk/verity-disk.ts';
 import { printVerityManifest, type VerityManifest } from '../../core/disk/verity-manifest.ts';
 import { BootsealError } from '../../core/errors.ts';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 import { type NewPart, type PartFile, writeParts } from '../part-file.ts';
 import { copyFile } from './copy-file.ts';
 import { writeHashTree } from './hash-tree.ts';

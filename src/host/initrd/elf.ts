@@ -1,6 +1,6 @@
 /** @module Tells programs and modules of the kernel from other files. */
 import * as fs from 'node:fs/promises';
-import { ioError } from '../files.ts';
+import { ioError } from '../io-error.ts';
 
 const ELF = Uint8Array.of(0x7f, 0x45, 0x4c, 0x46);
 

@@ -6,7 +6,9 @@ import * as crypto from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { BootsealError } from '../../core/errors.ts';
-import { FORCE_HINT, ioError, readSmallFile } from '../../host/files.ts';
+import { readSmallFile } from '../../host/files.ts';
+import { ioError } from '../../host/io-error.ts';
+import { FORCE_HINT } from '../../host/new-file.ts';
 import { writeNewFolder } from '../../host/new-folder.ts';
 import { type ChainBytes, makePlatform, number } from './certificates.ts';
 

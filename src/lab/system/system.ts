@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { BootsealError } from '../../core/errors.ts';
-import { ioError } from '../../host/files.ts';
+import { ioError } from '../../host/io-error.ts';
 import { neededBy } from './elf.ts';
 
 /** A file of a system; begins with no slash. */

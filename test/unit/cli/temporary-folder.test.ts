@@ -3,7 +3,7 @@ import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { withTemporaryFolder } from '../../../src/cli/temporary-folder.ts';
 import { BootsealError } from '../../../src/core/errors.ts';
-import { ioError } from '../../../src/host/files.ts';
+import { ioError } from '../../../src/host/io-error.ts';
 import { scratch } from '../../cli/script.ts';
 
 let folder: string;

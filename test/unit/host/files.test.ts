@@ -2,14 +2,9 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { BootsealError } from '../../../src/core/errors.ts';
-import {
-  ioError,
-  readBounded,
-  readSmallFile,
-  streamFile,
-  streamLargeFile,
-  writeNewFile,
-} from '../../../src/host/files.ts';
+import { readBounded, readSmallFile, streamFile, streamLargeFile } from '../../../src/host/files.ts';
+import { ioError } from '../../../src/host/io-error.ts';
+import { writeNewFile } from '../../../src/host/new-file.ts';
 import { scratch } from '../../cli/script.ts';
 
 const { folder, remove } = scratch();

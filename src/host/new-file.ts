@@ -1,0 +1,121 @@
+/** @module New files of the owner's machine: written so that nothing half done is left, and nothing else is lost. */
+import { randomBytes } from 'node:crypto';
+// Not node:fs/promises, which is loaded at once: a measurement needs none of it.
+import { promises as fs, type Stats } from 'node:fs';
+import { BootsealError } from '../core/errors.ts';
+import { ioError } from './io-error.ts';
+import { withSignals } from './signals.ts';
+
+/**
+ * Writes a file under its final name only when all its bytes are on the disk: beside it first, then renamed. Throws `io` when
+ * the name exists, unless `replace` is set.
+ */
+export async function writeNewFile(
+  file: string,
+  bytes: Uint8Array | string,
+  mode: number,
+  replace = false,
+): Promise<void> {
+  // A signal waits until nothing half done is left: it may be a key.
+  await withSignals(() => streamNewFile(file, mode, replace, (write) => write(bytes)));
+}
+
+/** Like {@link writeNewFile}, for more bytes than memory should hold: `produce` writes them one piece after another. */
+export async function streamNewFile(
+  file: string,
+  mode: number,
+  replace: boolean,
+  produce: (write: (bytes: Uint8Array | string) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const beside = `${file}.${randomBytes(6).toString('hex')}.part`;
+  try {
+    const stat = await statOf(file);
+    if (stat?.isDirectory())
+      throw new BootsealError('io', `cannot write ${file}: is a directory`, { hint: FOLDER_THERE });
+    if (!replace && stat !== undefined)
+      throw new BootsealError('io', `cannot write ${file}: it exists already`, { hint: FORCE_HINT });
+    await writeThrough(beside, mode, produce);
+    await (replace ? fs.rename(beside, file) : nameNew(beside, file));
+  } catch (cause) {
+    throw withHint(ioError(cause, file, 'write'), cause);
+  } finally {
+    await discard(beside);
+  }
+}
+
+/**
+ * Gives the file `beside` the name `file`, which nothing may have: also nothing that appeared meanwhile. Throws what the system says.
+ *
+ * A hard link, unlike a rename, refuses to take the place of a file. Where there are none (FAT, some network file systems) an empty
+ * file takes the name first.
+ */
+export async function nameNew(beside: string, file: string): Promise<void> {
+  try {
+    await fs.link(beside, file);
+  } catch (cause) {
+    if (!NO_LINKS.has((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
+    await (await fs.open(file, 'wx')).close();
+    await fs.rename(beside, file).catch(async (error: unknown) => {
+      await discard(file);
+      throw error;
+    });
+  }
+}
+
+const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+/** No option replaces a folder with a file. */
+const FOLDER_THERE = 'a folder is there: choose another name';
+
+/** What to do about a name that is taken. */
+export const FORCE_HINT = 'choose another name; --force replaces it, where the command has that option';
+
+/** Adds that hint to an error whose cause is a name that is taken. */
+export function withHint(error: BootsealError, cause: unknown): BootsealError {
+  if ((cause as NodeJS.ErrnoException | undefined)?.code !== 'EEXIST') return error;
+  return new BootsealError('io', error.message, { hint: FORCE_HINT, cause });
+}
+
+/** Removes what is there; where a part of the path is a file, or the name too long, nothing is. */
+export async function discard(name: string): Promise<void> {
+  try {
+    await fs.rm(name, { force: true });
+  } catch (cause) {
+    const { code = '' } = cause as NodeJS.ErrnoException;
+    if (code !== 'ENOTDIR' && code !== 'ENAMETOOLONG') throw ioError(cause, name, 'remove');
+  }
+}
+
+/** Writes a new file and waits until it is on the disk. */
+export async function writeThrough(
+  file: string,
+  mode: number,
+  produce: (write: (bytes: Uint8Array | string) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const handle = await fs.open(file, 'wx', mode);
+  try {
+    await produce((bytes) => handle.writeFile(bytes));
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Returns what has that name, which may be a link; undefined also when nobody may look. */
+async function statOf(file: string): Promise<Stats | undefined> {
+  return fs.lstat(file).catch(() => undefined);
+}
+
+/** Makes the names in a folder survive a power cut. Throws `io`. */
+export async function syncFolder(folder: string): Promise<void> {
+  try {
+    const handle = await fs.open(folder, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    throw ioError(cause, folder, 'write');
+  }
+}
