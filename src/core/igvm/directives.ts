@@ -15,8 +15,11 @@ import { hex, igvmRefusal } from './refusal.ts';
 const PAGE = 4096;
 const LARGE_PAGE = 2 ** 21;
 
-/** The largest parameter area, bytes: as much as all pages of a guest may have together. */
-const MOST_AREA = 2n ** 32n;
+/**
+ * The most that all pages of a guest may have together, bytes, and the largest parameter area: four times the largest file. A header of 40
+ * bytes stands for 2 MiB or a whole area, and each page is work.
+ */
+export const MOST_GUEST_BYTES: number = 2 ** 30;
 
 /** A page of the guest. */
 export interface PageDirective {
@@ -130,8 +133,8 @@ function readPage(header: Header): PageDirective {
 
 function readArea(header: Header): undefined {
   const { size, index, fileOffset } = ParameterArea.unpack(sized(header, ParameterArea.size));
-  if (size === 0n || size % BigInt(PAGE) !== 0n || size > MOST_AREA) {
-    throw igvmRefusal(`${header.where}: a parameter area of ${hex(size)} bytes: whole pages are needed, at most 4 GiB`);
+  if (size === 0n || size % BigInt(PAGE) !== 0n || size > BigInt(MOST_GUEST_BYTES)) {
+    throw igvmRefusal(`${header.where}: a parameter area of ${hex(size)} bytes: whole pages are needed, at most 1 GiB`);
   }
   if (header.areas.has(index)) throw igvmRefusal(`${header.where}: parameter area ${index} comes twice`);
   if (fileOffset !== 0) fileData(header, fileOffset, Number(size));

@@ -19,7 +19,7 @@ import { hex, igvmRefusal } from './refusal.ts';
 /** The largest file that is read, bytes: far above those that carry a kernel and an initrd. */
 export const MAX_IGVM_BYTES: number = 256 * 2 ** 20;
 
-/** The most variable headers of a file: as many pages are 4 GiB. */
+/** The most variable headers of a file: four for each page that a guest may have. */
 const MOST_HEADERS = 2 ** 20;
 
 /** IgvmPlatformType, by number. */

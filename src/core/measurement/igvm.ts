@@ -5,7 +5,7 @@ import type { IdBlockDirective } from '../igvm/directives.ts';
 import type { IgvmFile } from '../igvm/file.ts';
 import { igvmDifferences } from './igvm-differences.ts';
 import { digestOf, type IgvmStep } from './igvm-digest.ts';
-import { type IgvmLoader, type IgvmPlatformName, LOADERS, type Loading, piecesOf } from './igvm-loaders.ts';
+import { type IgvmLoader, type IgvmPlatformName, LOADERS, type Loading, type Piece, piecesOf } from './igvm-loaders.ts';
 import { igvmStop, loaderName } from './igvm-stop.ts';
 
 /** A guest to measure. */
@@ -53,7 +53,7 @@ const PREFERENCE: readonly IgvmPlatformName[] = ['snp', 'sev-es', 'sev', 'tdx'];
 
 /**
  * Measures a guest. Throws `usage` for a platform that the file is not for or the loader does not know, `format` for a file that the
- * loader stops at and for more than 4 GiB of pages.
+ * loader stops at and for more than 1 GiB of pages.
  */
 export function measureIgvm(request: IgvmRequest, hashes: Hashes): IgvmMeasured {
   const { file } = request;
@@ -64,11 +64,10 @@ export function measureIgvm(request: IgvmRequest, hashes: Hashes): IgvmMeasured 
   checkLoader(loader, platform, request.nativeZero === true);
   const loading: Loading = { file, platform, mask, nativeZero: request.nativeZero === true };
   const steps: IgvmStep[] = [];
-  const digest = measureAs(loader, loading, hashes, request.plan === true ? steps : undefined);
+  const pieces = checkedPieces(loader, loading);
+  const digest = digestOf(platform, pieces, hashes, request.plan === true ? steps : undefined);
   const differences = igvmDifferences(loading);
-  const vmsas = piecesOf(loader, loading).flatMap(({ type, contents }) =>
-    type === 'vmsa' && contents !== undefined ? [contents] : [],
-  );
+  const vmsas = pieces.flatMap(({ type, contents }) => (type === 'vmsa' && contents !== undefined ? [contents] : []));
   return {
     platform,
     loader,
@@ -78,30 +77,50 @@ export function measureIgvm(request: IgvmRequest, hashes: Hashes): IgvmMeasured 
     vmsas,
     idBlock: idBlockOf(loading)?.block.digest,
     differences,
-    others: differences.length === 0 ? [] : otherLoaders(loader, loading, digest, hashes),
+    others: differences.length === 0 ? [] : otherLoaders({ loader, pieces, digest }, loading, hashes),
   };
 }
 
-function measureAs(loader: IgvmLoader, loading: Loading, hashes: Hashes, steps?: IgvmStep[]): Uint8Array {
+function checkedPieces(loader: IgvmLoader, loading: Loading): readonly Piece[] {
   if (loader === 'microsoft' && loading.platform === 'snp' && policyOf(loading) === undefined) {
     throw igvmStop('microsoft', 'a file without a guest policy for SNP');
   }
-  return digestOf(loading.platform, piecesOf(loader, loading), hashes, steps);
+  return piecesOf(loader, loading);
 }
 
-function otherLoaders(loader: IgvmLoader, loading: Loading, digest: Uint8Array, hashes: Hashes): OtherLoader[] {
+/** What one loader makes of the file. */
+interface Outcome {
+  readonly loader: IgvmLoader;
+  readonly pieces: readonly Piece[];
+  readonly digest: Uint8Array;
+}
+
+function otherLoaders(own: Outcome, loading: Loading, hashes: Hashes): OtherLoader[] {
   const others: OtherLoader[] = [];
-  for (const other of Object.keys(LOADERS) as IgvmLoader[]) {
-    if (other === loader || !LOADERS[other].includes(loading.platform)) continue;
+  const known: Outcome[] = [own];
+  for (const loader of Object.keys(LOADERS) as IgvmLoader[]) {
+    if (loader === own.loader || !LOADERS[loader].includes(loading.platform)) continue;
     try {
-      const its = measureAs(other, { ...loading, nativeZero: false }, hashes);
-      if (its.some((byte, i) => byte !== digest[i])) others.push({ loader: other, digest: its, stops: undefined });
+      const pieces = checkedPieces(loader, { ...loading, nativeZero: false });
+      const digest =
+        known.find((one) => alike(one.pieces, pieces))?.digest ?? digestOf(loading.platform, pieces, hashes);
+      known.push({ loader, pieces, digest });
+      if (digest.some((byte, i) => byte !== own.digest[i])) others.push({ loader, digest, stops: undefined });
     } catch (error) {
       if (!(error instanceof BootsealError)) throw error;
-      others.push({ loader: other, digest: undefined, stops: error.message.replace(/^IGVM: /, '') });
+      others.push({ loader, digest: undefined, stops: error.message.replace(/^IGVM: /, '') });
     }
   }
   return others;
+}
+
+/** Tells whether both make the same digest without hashing them; equal contents are those of one directive. */
+function alike(some: readonly Piece[], others: readonly Piece[]): boolean {
+  return some.length === others.length && some.every((piece, i) => samePiece(piece, others[i]));
+}
+
+function samePiece({ type, gpa, length, contents }: Piece, other: Piece | undefined): boolean {
+  return type === other?.type && gpa === other.gpa && length === other.length && contents === other.contents;
 }
 
 function policyOf({ file, mask }: Loading): bigint | undefined {

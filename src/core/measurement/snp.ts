@@ -67,6 +67,12 @@ export class SnpDigest {
     }
   }
 
+  /** Adds pages that all have the contents of this SHA-384 (48 bytes); `length` in bytes, a whole number of pages. */
+  addRepeated(gpa: bigint, contents: Uint8Array, length: number): void {
+    checkPages('normal', gpa, length);
+    for (let at = 0; at < length; at += PAGE_SIZE) this.#page('normal', gpa + BigInt(at), contents);
+  }
+
   /** Adds pages of which only type and address count; `length` in bytes, a whole number of pages. */
   addWithoutContents(type: 'zero' | 'unmeasured' | 'secrets' | 'cpuid', gpa: bigint, length: number): void {
     checkPages(type, gpa, length);

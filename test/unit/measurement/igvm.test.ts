@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import type { Hashes, RunningHash } from '../../../src/core/hash.ts';
 import { bytesToHex } from '../../../src/core/hex.ts';
 import { parseIgvm } from '../../../src/core/igvm/file.ts';
 import { measureIgvm } from '../../../src/core/measurement/igvm.ts';
 import type { IgvmLoader, IgvmPlatformName } from '../../../src/core/measurement/igvm-loaders.ts';
+import { SnpDigest } from '../../../src/core/measurement/snp.ts';
 import { nobleHashes } from '../../../src/core/noble-hashes.ts';
 import { failure } from '../../failure.ts';
 import { vectors } from '../../fixtures.ts';
@@ -219,11 +221,59 @@ describe('measureIgvm', () => {
     expect(plain.idBlock).toBeUndefined();
   });
 
-  it('measures at most 4 GiB, and no page beyond all addresses', () => {
+  describe('of few bytes that stand for many pages', () => {
+    const zeros = (type: number, count: number): IgvmRecipe => ({
+      platforms: [{ type, mask: 1 }],
+      policies: [{ policy: '0x30000', mask: 1 }],
+      directives: Array.from(
+        { length: count },
+        (_, i) =>
+          ({ kind: 'page', gpa: `0x${(i << 21).toString(16)}`, mask: 1, flags: 1, type: 0, data: null }) as const,
+      ),
+    });
+
+    it('has its zeros hashed once on SNP, and once more for a loader with other pages only', () => {
+      const hashed: number[] = [];
+      const hashes: Hashes = {
+        ...nobleHashes,
+        sha384: (bytes) => {
+          hashed.push(bytes.length);
+          return nobleHashes.sha384(bytes);
+        },
+      };
+      const { digest, others } = measureIgvm({ file: file(zeros(2, 4)) }, hashes);
+      expect(others.map(({ loader }) => loader)).toEqual(['microsoft']);
+      // 4 pages of 2 MiB for QEMU and igvmmeasure together, 4 of 4 KiB for microsoft/igvm; PAGE_INFO has 112 bytes.
+      expect(hashed.filter((length) => length === 4096)).toHaveLength(2);
+      expect(hashed.filter((length) => length === 112)).toHaveLength(4 * 512 + 4);
+      const slow = new SnpDigest(nobleHashes);
+      for (let page = 0; page < 4; page++) slow.add('normal', BigInt(page << 21), new Uint8Array(1 << 21));
+      expect(digest).toEqual(slow.value());
+    });
+
+    it('feeds SEV all of them, many at a time', () => {
+      const updates: number[] = [];
+      const counting = (hash: RunningHash): RunningHash => ({
+        update: (bytes) => {
+          updates.push(bytes.length);
+          return hash.update(bytes);
+        },
+        copy: () => counting(hash.copy()),
+        digest: () => hash.digest(),
+      });
+      const hashes: Hashes = { ...nobleHashes, startSha256: () => counting(nobleHashes.startSha256()) };
+      const { digest } = measureIgvm({ file: file(zeros(4, 2)), platform: 'sev' }, hashes);
+      expect(updates.reduce((sum, length) => sum + length, 0)).toBe(2 << 21);
+      expect(updates.length).toBeLessThan(100);
+      expect(digest).toEqual(nobleHashes.sha256(new Uint8Array(2 << 21)));
+    });
+  });
+
+  it('measures at most 1 GiB, and no page beyond all addresses', () => {
     const large = (count: number): IgvmRecipe => ({
       platforms: [{ type: 2, mask: 1 }],
       directives: [
-        { kind: 'area', index: 0, size: 0xfffff000 },
+        { kind: 'area', index: 0, size: 0x3ffff000 },
         { kind: 'insert', gpa: '0x0', mask: 1, index: 0 },
         ...Array.from(
           { length: count },
@@ -233,7 +283,7 @@ describe('measureIgvm', () => {
     });
     expect(failure(() => measureIgvm({ file: file(large(2)) }, nobleHashes))).toMatchObject({
       kind: 'format',
-      message: 'IGVM: the guest has 4294971392 bytes of pages, more than the 4 GiB measured here',
+      message: 'IGVM: the guest has 1073745920 bytes of pages, more than the 1 GiB measured here',
     });
     const beyond: IgvmRecipe = {
       platforms: [{ type: 2, mask: 1 }],
