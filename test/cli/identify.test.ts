@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -125,5 +126,49 @@ describe('identify', () => {
     expect(stdout).toContain('only the code part of whole image.fd is measured');
     expect(stdout).toContain("reproduce  tail -c +131073 'whole image.fd' > code.fd\n");
     expect(stdout).toContain('reproduce  bootseal measure snp --firmware code.fd --profile qemu');
+  });
+
+  it('names no launch of firmware that measure refuses, rules it out in the same words, and does not count it as covered', async () => {
+    fs.writeFileSync(at('none.fd'), new Uint8Array(65536));
+    fs.writeFileSync(at('tdx.fd'), fixture('debian-ovmf/OVMF.inteltdx.ms_2026.08.fd'));
+    fs.writeFileSync(at('svsm.bin'), fixture('sev-snp-measure/svsm.bin'));
+    const vmsa = fixture('sevctl/vmsa0.bin');
+    const digest = createHash('sha256').update(new Uint8Array(65536)).update(vmsa).digest('hex');
+    const bad = ['none.fd', 'tdx.fd', 'svsm.bin'].flatMap((name) => ['--firmware', name]);
+    const sev = await bootseal(['identify', digest, ...bad, '--vcpus', '2'], folder);
+    expect(sev.status).toBe(1);
+    expect(sev.stdout).toContain('covered    sev: 1 of 4 firmware, 1 ways to boot');
+    expect(sev.stdout).toContain('not tried  sev-es: none of the firmware could be started\n');
+    const snp = await bootseal(['identify', '07'.repeat(48), ...bad, '--firmware', 'fw', '--vcpus', '2'], folder);
+    expect(snp.stdout).toContain('covered    snp: 2 of 6 firmware, ');
+    for (const [name, platform] of [
+      ['none.fd', 'sev-es'],
+      ['tdx.fd', 'sev'],
+      ['tdx.fd', 'sev-es'],
+      ['svsm.bin', 'sev'],
+      ['none.fd', 'snp'],
+      ['tdx.fd', 'snp'],
+      ['svsm.bin', 'snp'],
+    ] as const) {
+      const { stderr, status } = await bootseal(['measure', platform, '--firmware', name, '--cpu', 'EPYC'], folder);
+      const reason = /error: (.*)/.exec(stderr)?.[1];
+      expect(status).toBe(3);
+      expect((platform === 'snp' ? snp : sev).stdout).toContain(`ruled out  ${name} for ${platform}: ${reason}\n`);
+    }
+  });
+
+  it('rules out a firmware below which the SVSM has no room, and searches the others', async () => {
+    fs.writeFileSync(at('go.json'), fixture('sev-snp-measure-go/ovmf_img_1.json'));
+    fs.writeFileSync(at('fw'), fixture('sev-snp-measure/svsm_ovmf.fd'));
+    fs.writeFileSync(at('svsm.bin'), fixture('sev-snp-measure/svsm.bin'));
+    const svsm = ['--svsm', 'svsm.bin', '--vars-size', '0'];
+    const digest = Buffer.from(await measured(['snp', '--cpu', 'EPYC-v4', ...svsm])).toString('hex');
+    const args = ['--firmware', 'go.json', '--firmware', 'fw', '--vcpus', '1', '--cpu', 'EPYC-v4', ...svsm];
+    const found = await bootseal(['identify', digest, ...args], folder);
+    expect(found.stdout).toContain('reproduce  bootseal measure snp --firmware fw --svsm svsm.bin --vars-size 0 ');
+    const none = await bootseal(['identify', '07'.repeat(48), ...args], folder);
+    expect(none.stdout).toMatch(
+      /^ruled out {2}go\.json \(svsm\.bin below it, with 0 bytes of variable store\) for snp: SVSM of .* are not whole pages below the firmware$/m,
+    );
   });
 });

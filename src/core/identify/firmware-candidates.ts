@@ -1,6 +1,6 @@
 /** @module Which firmware may have been started: what the owner believes, and the part of it that hosts load instead. */
 import { BootsealError } from '../errors.ts';
-import { parseFirmware } from '../firmware/firmware.ts';
+import { type Firmware, parseFirmware } from '../firmware/firmware.ts';
 import type { MeasuredFirmware } from '../measurement/measure.ts';
 import { placeSvsm, type Svsm } from '../measurement/svsm.ts';
 import { type Reordering, reordered, reordering } from './section-order.ts';
@@ -29,6 +29,8 @@ export interface SvsmCandidate extends Svsm {
   readonly name: string;
   /** Bytes of the variable store between it and the firmware. */
   readonly varsSize: number;
+  /** Why this firmware has no room for it there; its addresses mean nothing then. */
+  readonly noRoom?: string | undefined;
 }
 
 /** An SVSM file that the owner believes in. */
@@ -64,7 +66,7 @@ const VARIABLE_STORES: ReadonlyMap<number, number> = new Map([
 
 /**
  * Returns the files as they are first, then the code part of those that are whole images, then all in the other order of metadata; with
- * SVSMs, each with each of them and then all without. Throws `format` for what is no SVSM, `usage` when one has no room.
+ * SVSMs, each with each of them and then all without. Throws `format` for what is no SVSM, `usage` for one that goes below no firmware.
  */
 export function firmwareCandidates(
   believed: readonly BelievedFirmware[],
@@ -81,10 +83,22 @@ function withSvsm(
   { name, image, varsSizes }: BelievedSvsm,
 ): readonly FirmwareCandidate[] {
   return varsSizes.map((varsSize) => {
-    const svsm = { ...placeSvsm(image, candidate.measured.firmware, varsSize), name, varsSize };
-    return { ...candidate, svsm };
+    const svsm = placed(image, candidate.measured.firmware, varsSize);
+    return { ...candidate, svsm: { ...svsm, name, varsSize } };
   });
 }
+
+function placed(image: Uint8Array, { gpa }: Firmware, varsSize: number): Omit<SvsmCandidate, 'name' | 'varsSize'> {
+  const anywhere = placeSvsm(image, { gpa: FOUR_GIB }, varsSize);
+  try {
+    return placeSvsm(image, { gpa }, varsSize);
+  } catch (error) {
+    if (!(error instanceof BootsealError) || error.kind !== 'usage') throw error;
+    return { ...anywhere, noRoom: error.message };
+  }
+}
+
+const FOUR_GIB = 2 ** 32;
 
 function withoutSvsm(believed: readonly BelievedFirmware[]): readonly FirmwareCandidate[] {
   const whole = believed.map(({ name, ...measured }) => ({ name, measured, leftOut: 0 }));

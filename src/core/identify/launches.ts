@@ -1,5 +1,6 @@
 /** @module The launches that a search tries, up to their vCPUs, each started once for all that go on from it. */
 import { BootsealError } from '../errors.ts';
+import { checkStart } from '../firmware/starts.ts';
 import type { Hashes } from '../hash.ts';
 import { kernelHashTable } from '../measurement/hash-table.ts';
 import type { Profile } from '../measurement/profiles.ts';
@@ -32,8 +33,9 @@ export class Launches {
     this.#hashes = hashes;
   }
 
-  /** Returns the launch of SEV and SEV-ES alike, which take the same before CPU states. Throws `format` when there is none. */
-  sev(guest: Guest): SevLaunch {
+  /** Returns the launch of SEV and SEV-ES alike, which take the same before CPU states. Throws `format` when there is none on `platform`. */
+  sev(guest: Guest, platform: 'sev' | 'sev-es'): SevLaunch {
+    if (guest.firmware.measured.image !== undefined) checkStart(guest.firmware.measured.firmware, platform);
     if (this.#sev?.guest !== guest) this.#sev = { guest, launch: this.#hashSev(guest) };
     return this.#sev.launch;
   }
@@ -69,6 +71,12 @@ export class Launches {
 
   #startSnp({ firmware, boot }: Guest, profile: Profile): SnpDigest {
     const { image, snpDigest, firmware: tables } = firmware.measured;
+    checkStart(tables, 'snp');
+    if (firmware.svsm?.noRoom !== undefined) {
+      throw new BootsealError('format', firmware.svsm.noRoom, {
+        hint: 'give the image of a firmware, whose address is known',
+      });
+    }
     let start = snpDigest ?? this.#firmwareDigests.get(firmware);
     if (start === undefined) {
       if (image === undefined)

@@ -90,7 +90,7 @@ export class Search {
   /** Starts the launches of a unit and tries none, to learn which cannot be started and why. */
   explainUnit(index: number): void {
     this.#inUnit(index, (unit) => {
-      if (unit.platform !== 'snp') this.#launches.sev(unit.guest);
+      if (unit.platform !== 'snp') this.#launches.sev(unit.guest, unit.platform);
       else for (const { profile } of unit.candidates) this.#launchOf(unit, index, profile);
       return undefined;
     });
@@ -132,13 +132,13 @@ export class Search {
   }
 
   #trySev(guest: Guest): FoundLaunch | undefined {
-    const digest = sevDigest(this.#launches.sev(guest));
+    const digest = sevDigest(this.#launches.sev(guest, 'sev'));
     if (!this.#matches(digest, 'sev')) return undefined;
     return { platform: 'sev', digest: this.#matched, ...guest, vcpu: undefined };
   }
 
   #trySevEs({ guest, candidates }: Unit): FoundLaunch | undefined {
-    const launch = this.#launches.sev(guest);
+    const launch = this.#launches.sev(guest, 'sev-es');
     const { resetAddress } = guest.firmware.measured.firmware;
     const most = mostVcpusOf(guest.firmware, this.#question.vcpus);
     const counts = Array.from({ length: most }, (_, i) => i + 1).filter((count) => isPossible(guest, count));

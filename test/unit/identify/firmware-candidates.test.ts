@@ -95,4 +95,24 @@ describe('firmware candidates', () => {
       message: 'the SVSM file has no SVSM entry in its footer table',
     });
   });
+
+  it('keep those below which an SVSM has no room, with the reason; an SVSM that goes below none is refused', () => {
+    const firmware = { name: 'fw', ...firmwareOf(fixture('sev-snp-measure/svsm_ovmf.fd')) };
+    // As a descriptor of sev-snp-measure-go has it, which does not say where the firmware lies.
+    const lost = { name: 'lost', firmware: { ...firmware.firmware, gpa: 0 }, snpDigest: new Uint8Array(48) };
+    const svsm = { name: 'svsm', image: fixture('sev-snp-measure/svsm.bin'), varsSizes: [0x20000] };
+    const found = firmwareCandidates([lost, firmware], [svsm]);
+    const reason = `SVSM of ${svsm.image.length} bytes and variables of 131072 bytes are not whole pages below the firmware`;
+    expect(found.map((one) => [one.name, one.svsm?.varsSize, one.svsm?.noRoom])).toEqual([
+      ['lost', 0x20000, reason],
+      ['fw', 0x20000, undefined],
+      ['lost', undefined, undefined],
+      ['fw', undefined, undefined],
+    ]);
+    for (const varsSizes of [[1], [2 ** 32]]) {
+      expect(failure(() => firmwareCandidates([lost, firmware], [{ ...svsm, varsSizes }]))).toMatchObject({
+        kind: 'usage',
+      });
+    }
+  });
 });
