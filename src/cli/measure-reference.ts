@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { parseSnpPolicy, snpPolicyRisks } from '../core/attestation/snp-policy.ts';
 import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
-import { CORIM_REFERENCE_VALUE, corimOf } from '../core/reference/corim.ts';
+import { CORIM_MEASUREMENT, CORIM_REFERENCE_VALUE, corimOf } from '../core/reference/corim.ts';
 import { goSevGuestPolicy } from '../core/reference/go-sev-guest.ts';
 import { RVPS_REFERENCE_VALUE, rvpsCorimMessage, rvpsMessage } from '../core/reference/rvps.ts';
 import { writeNewFile } from '../host/new-file.ts';
@@ -82,15 +82,28 @@ function documentOf(
   options: ReferenceOptions,
 ): string | Uint8Array {
   if (form === 'go-sev-guest') return policyOf(io, digests, options.guestPolicy ?? 'smt');
-  remark(
-    io,
-    'note',
-    `${digests.length} ${digests.length === 1 ? 'digest' : 'digests'}, in a policy of Trustee as ${form === 'rvps' ? RVPS_REFERENCE_VALUE : CORIM_REFERENCE_VALUE}`,
-  );
-  if (form === 'rvps') return rvpsMessage(digests);
-  const corim = corimOf(digests, nodeHashes);
-  return form === 'corim' ? corim : rvpsCorimMessage(corim);
+  const { place, make } = MULTIPLE[form];
+  remark(io, 'note', `${digests.length} ${digests.length === 1 ? 'digest' : 'digests'}, ${place}`);
+  return make(digests);
 }
+
+/** The forms for any number of digests, and where a verifier finds them. */
+const MULTIPLE: Readonly<
+  Record<
+    Exclude<(typeof FORMS)[number], 'go-sev-guest'>,
+    { readonly place: string; make(digests: readonly Uint8Array[]): string | Uint8Array }
+  >
+> = {
+  rvps: { place: `in a policy of Trustee as ${RVPS_REFERENCE_VALUE}`, make: rvpsMessage },
+  'rvps-corim': {
+    place: `in a policy of Trustee as ${CORIM_REFERENCE_VALUE}`,
+    make: (digests) => rvpsCorimMessage(digests, nodeHashes),
+  },
+  corim: {
+    place: `each a reference state of ${CORIM_MEASUREMENT}`,
+    make: (digests) => corimOf(digests, nodeHashes),
+  },
+};
 
 function policyOf(io: Io, digests: readonly Uint8Array[], guestPolicy: string): string {
   const [digest, ...others] = digests;

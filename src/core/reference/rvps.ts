@@ -1,7 +1,9 @@
 /** @module What Trustee's Reference Value Provider Service is given: a message with provenance (confidential-containers/trustee, rvps/README.md). */
 import { bytesToBase64 } from '../base64.ts';
+import type { Hashes } from '../hash.ts';
 import { bytesToHex } from '../hex.ts';
 import { encodeUtf8 } from '../utf8.ts';
+import { corimForTrustee } from './corim.ts';
 
 /** Name by which Trustee's default policy asks for the digests (attestation-service/src/ear_token/ear_default_policy_cpu.rego). */
 export const RVPS_REFERENCE_VALUE = 'snp_launch_measurement';
@@ -25,9 +27,9 @@ export function rvpsTdxMessage(expected: TdxReference): string {
   return message('sample', encodeUtf8(JSON.stringify(payload)));
 }
 
-/** Returns the message for a CoRIM. */
-export function rvpsCorimMessage(corim: Uint8Array): string {
-  return message('corim', corim);
+/** Returns the message with the digests in a CoRIM, all under one name. Throws `usage` without digests. */
+export function rvpsCorimMessage(digests: readonly Uint8Array[], hashes: Hashes): string {
+  return message('corim', corimForTrustee(digests, hashes));
 }
 
 /** `version` is that of the message (rvps/src/lib.rs). */

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { nobleHashes } from '../../../src/core/noble-hashes.ts';
+import { corimForTrustee } from '../../../src/core/reference/corim.ts';
 import { goSevGuestPolicy } from '../../../src/core/reference/go-sev-guest.ts';
 import { rvpsCorimMessage, rvpsMessage, rvpsTdxMessage } from '../../../src/core/reference/rvps.ts';
 
@@ -22,9 +24,10 @@ describe('reference values', () => {
     });
   });
 
-  it('for Trustee as a CoRIM are its bytes', () => {
-    const { version, type, payload } = JSON.parse(rvpsCorimMessage(Uint8Array.of(0xd9, 1, 0xf5)));
-    expect([version, type, Buffer.from(payload, 'base64').toString('hex')]).toEqual(['0.1.0', 'corim', 'd901f5']);
+  it('for Trustee as a CoRIM are the bytes of the one that it can read whole', () => {
+    const { version, type, payload } = JSON.parse(rvpsCorimMessage([ONE, TWO], nobleHashes));
+    expect([version, type]).toEqual(['0.1.0', 'corim']);
+    expect(Buffer.from(payload, 'base64')).toEqual(Buffer.from(corimForTrustee([ONE, TWO], nobleHashes)));
   });
 
   it('for go-sev-guest are a text that protocol buffers read', () => {
