@@ -13,12 +13,15 @@ import {
   VpContext,
 } from '../src/core/igvm/headers.ts';
 
+/** What a page is made from: the number of a pattern, or what stands where in zeros, in hexadecimal. */
+export type PageRecipe = number | readonly (readonly [at: number, hex: string])[];
+
 /** One directive of a description; `data` is what the contents are made from, null for none. */
 export type DirectiveRecipe =
   | { kind: 'page'; gpa: string; mask: number; flags: number; type: number; data: number | null }
   | { kind: 'area'; index: number; size: number }
   | { kind: 'insert'; gpa: string; mask: number; index: number }
-  | { kind: 'vcpu'; gpa: string; mask: number; vcpu: number; data: number }
+  | { kind: 'vcpu'; gpa: string; mask: number; vcpu: number; data: PageRecipe }
   | { kind: 'memory'; gpa: string; mask: number; size: number }
   | { kind: 'id-block'; mask: number; digest: string };
 
@@ -36,8 +39,11 @@ export interface RawHeader {
 }
 
 /** Returns the 4096 bytes that `data` stands for. */
-export function pageOf(data: number): Uint8Array {
-  return Uint8Array.from({ length: 4096 }, (_, i) => data + 31 * i + (i >> 8));
+export function pageOf(data: PageRecipe): Uint8Array {
+  if (typeof data === 'number') return Uint8Array.from({ length: 4096 }, (_, i) => data + 31 * i + (i >> 8));
+  const page = new Uint8Array(4096);
+  for (const [at, hex] of data) page.set(Buffer.from(hex, 'hex'), at);
+  return page;
 }
 
 /** Returns the file of a description. */
@@ -78,7 +84,7 @@ export function igvmOf(
 }
 
 /** Returns the headers of a description; `place` says where contents are. */
-export function headersOf(recipe: IgvmRecipe, place: (data: number | null) => number): RawHeader[] {
+export function headersOf(recipe: IgvmRecipe, place: (data: PageRecipe | null) => number): RawHeader[] {
   return [
     ...recipe.platforms.map(({ type, mask }) => ({
       type: 0x1,
@@ -92,7 +98,7 @@ export function headersOf(recipe: IgvmRecipe, place: (data: number | null) => nu
   ];
 }
 
-function directiveOf(directive: DirectiveRecipe, place: (data: number | null) => number): RawHeader {
+function directiveOf(directive: DirectiveRecipe, place: (data: PageRecipe | null) => number): RawHeader {
   switch (directive.kind) {
     case 'page': {
       const { gpa, mask, flags, type, data } = directive;

@@ -1,6 +1,7 @@
 /** @module What a person is told of an IGVM file: where its loaders differ, and what a host would do that no file says. */
 import { equalInConstantTime } from '../core/bytes.ts';
 import type { IgvmFile } from '../core/igvm/file.ts';
+import { featureNames } from '../core/measurement/features.ts';
 import type { IgvmMeasured } from '../core/measurement/igvm.ts';
 import { loaderName } from '../core/measurement/igvm-stop.ts';
 import { Vmsa } from '../core/measurement/vmsa.ts';
@@ -60,12 +61,25 @@ function remarkOnQemu(io: Io, { types }: IgvmFile, { vmsas }: IgvmMeasured): voi
       `QEMU does not load header types ${unknown.join(', ')}: is the file for Hyper-V? Then give --as microsoft`,
     );
   }
-  const cr0 = vmsas.map((page) => Vmsa.unpack(page).cr0).find((value) => value !== 0x30n && value !== 0x31n);
+  const states = vmsas.map((page) => Vmsa.unpack(page));
+  const cr0 = states.map((state) => state.cr0).find((value) => value !== 0x30n && value !== 0x31n);
   if (cr0 !== undefined) {
     remark(
       io,
       'warning',
       `KVM sets CR0 to 0x30 or 0x31 by itself, the VMSA has 0x${cr0.toString(16)}: the host will report another digest`,
     );
+  }
+  // sev_apply_cpu_context in target/i386/sev.c (1c980ea) reads ldtr.base for TR.
+  if (states.some(({ tr, ldtr }) => tr.base !== ldtr.base)) {
+    remark(
+      io,
+      'warning',
+      'QEMU gives TR the base of LDTR, and the VMSA has two: the host will report another digest, unless its QEMU is mended',
+    );
+  }
+  const features = [...new Set(states.flatMap(({ sev_features }) => featureNames(sev_features)))];
+  if (features.length > 0) {
+    remark(io, 'note', `QEMU stops where the KVM of the host has not what the VMSA asks for: ${features.join(', ')}`);
   }
 }

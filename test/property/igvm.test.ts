@@ -69,6 +69,14 @@ function sealed(bytes: Uint8Array): Uint8Array {
 
 const address = fc.integer({ min: 0, max: 7 }).map((n) => `0x${(n * 4096).toString(16)}`);
 const mask = fc.constantFrom(1, 2, 3);
+/** sev_features, RIP, and now and then CPL, which QEMU does not take, or a byte behind the save area. */
+const vmsa = fc
+  .tuple(fc.constantFrom('00', '01', '21'), fc.nat(255), fc.constantFrom(undefined, undefined, 0xcb, 0xfff))
+  .map(([features, rip, more]) => [
+    [0x3b0, features] as const,
+    [0x178, rip.toString(16).padStart(2, '0')] as const,
+    ...(more === undefined ? [] : [[more, '03'] as const]),
+  ]);
 const directive: fc.Arbitrary<DirectiveRecipe> = fc.oneof(
   fc.record({
     kind: fc.constant('page' as const),
@@ -84,7 +92,7 @@ const directive: fc.Arbitrary<DirectiveRecipe> = fc.oneof(
     gpa: fc.constantFrom('0xfffffffff000', '0x1000'),
     mask: fc.constantFrom(1, 2),
     vcpu: fc.nat(2),
-    data: fc.nat(255),
+    data: fc.oneof({ weight: 1, arbitrary: fc.nat(255) }, { weight: 4, arbitrary: vmsa }),
   }),
 );
 const recipe = fc

@@ -2,7 +2,7 @@
 """Makes igvm.json: IGVM files described in words, and the digest that each loader gives them.
 
 Independent of src: it writes the files itself, reads them back itself, and follows the loops of igvmmeasure (COCONUT SVSM
-f4bc4bc), igvm/src/measurement (microsoft/igvm e6c3ff1) and backends/igvm.c (QEMU) step by step. No code of theirs is in it.
+f4bc4bc), igvm/src/measurement (microsoft/igvm e6c3ff1), backends/igvm.c and target/i386/sev.c (QEMU, the latter at 1c980ea) step by step. No code of theirs is in it.
 
     python3 igvm.py > igvm.json
     python3 igvm.py "no VMSA" > file.igvm
@@ -14,7 +14,13 @@ NATIVE, VSM, SNP, TDX, SEV, ES = range(6)
 
 
 def page_bytes(seed):
-    return bytes((seed + 31 * i + (i >> 8)) & 0xFF for i in range(PAGE))
+    """A pattern, or zeros with the bytes that a list says: [offset, hexadecimal]."""
+    if isinstance(seed, int):
+        return bytes((seed + 31 * i + (i >> 8)) & 0xFF for i in range(PAGE))
+    page = bytearray(PAGE)
+    for at, data in seed:
+        page[at : at + len(data) // 2] = bytes.fromhex(data)
+    return bytes(page)
 
 
 # --- writing
@@ -190,6 +196,28 @@ def microsoft(parsed, platform):
     return (ld.ld if platform == SNP else td.digest()).hex()
 
 
+# --- QEMU: check_sev_features and check_vmsa_supported (target/i386/sev.c) over struct sev_es_save_area (target/i386/sev.h)
+
+SAVE_AREA = 0x670
+SEV_FEATURES = 0x3B0
+# es to tr, efer, cr4 cr3 cr0 dr7 dr6 rflags rip, rsp, rax, g_pat, rcx rdx rbx, rbp to r15, sev_features, xcr0, mxcsr, x87_fcw
+TAKEN = [(0, 0xA0), (0xD0, 8), (0x148, 0x38), (0x1D8, 8), (0x1F8, 8), (0x268, 8), (0x308, 0x18), (0x328, 0x58), (SEV_FEATURES, 8),
+         (0x3E8, 8), (0x408, 4), (0x410, 2)]
+
+
+def check_vmsa(platform, gpa, page):
+    if gpa != KVM:
+        raise Stop("gpa")
+    if (page[SEV_FEATURES] & 1 == 1) != (platform == SNP):
+        raise Stop("sev_features")
+    rest = bytearray(page[:SAVE_AREA])
+    for at, size in TAKEN:
+        rest[at : at + size] = bytes(size)
+    if any(rest):
+        raise Stop("fields")
+    return page[:SAVE_AREA] + bytes(PAGE - SAVE_AREA)
+
+
 # --- QEMU: qigvm_process_file with the regions of qigvm_process_mem_page, and KVM's end of a launch
 
 def qemu(parsed, platform):
@@ -236,9 +264,9 @@ def qemu(parsed, platform):
         elif d[0] == "insert" and d[2] & compat:
             set_guest_state(d[1], bytes(areas[d[3]]), "unmeasured")
         elif d[0] == "vcpu" and d[2] & compat:
-            if platform == SEV or d[1] != KVM:
+            if platform == SEV:
                 raise Stop("vmsa")
-            state[d[3]] = d[4]
+            state[d[3]] = check_vmsa(platform, d[1], d[4])
     flush()
     for vcpu in sorted(state):
         ld.update(2, KVM, state[vcpu]) if platform == SNP else es.update(state[vcpu])
@@ -251,8 +279,26 @@ def page(gpa, data, mask=1, flags=0, type=0):
     return {"kind": "page", "gpa": hex(gpa), "mask": mask, "flags": flags, "type": type, "data": data}
 
 
+def vmsa(seed, features, *more):
+    """What QEMU can hand to KVM, different for each seed: segments, control registers, RIP, all that is taken, and `more`."""
+    u64 = lambda value: struct.pack("<Q", value).hex()
+    fields = [[0x10 * i, struct.pack("<HHIQ", 8 * i, 0x93 + i, 0xFFFF, 0).hex()] for i in range(10)]
+    fields += [[0xD0, u64(0x1000)], [0x148, u64(0x40)], [0x158, u64(0x31)], [0x160, u64(0x400)], [0x168, u64(0xFFFF0FF0)], [0x170, u64(2)]]
+    fields += [[0x178, u64(0xFFF0 + seed)], [0x1D8, u64(seed << 12)], [0x1F8, u64(seed)], [0x268, u64(0x7040600070406)], [0x310, u64(0x800F12)]]
+    fields += [[0x328 + 8 * i, u64(seed + i)] for i in range(11)]
+    fields += [[SEV_FEATURES, u64(features)]] if features else []
+    return fields + [[0x3E8, u64(1)], [0x408, "801f0000"], [0x410, "7f03"]] + [list(one) for one in more]
+
+
 def vcpu(data, gpa=KVM, mask=1, vcpu=0):
+    if isinstance(data, int):
+        data = vmsa(data, 1 if mask == 1 else 0)
     return {"kind": "vcpu", "gpa": hex(gpa), "mask": mask, "vcpu": vcpu, "data": data}
+
+
+def pattern(seed, **rest):
+    """A VMSA in which no byte is as it should be."""
+    return {**vcpu([], **rest), "data": seed}
 
 
 def area(index, size):
@@ -288,10 +334,21 @@ FILES = {
     "VMSAs in another order": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(3, vcpu=1), vcpu(2)]),
     "VMSA twice": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(3), vcpu(2)]),
     "VMSA at an address of Hyper-V": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(9, gpa=0x8000)]),
+    "VMSA of any bytes": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), pattern(8)]),
+    "VMSA with fields that QEMU does not take": dict(platforms=SNP_ONLY, policies=POLICY,
+        directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (0xCA, "01"), (0xCB, "03"), (0x200, "10"), (0x240, "20")))]),
+    "VMSA with a reserved byte": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (0x2F0, "01")))]),
+    "VMSA with bytes behind the save area": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (SAVE_AREA, "01"), (0xFFF, "02")))]),
+    "VMSA without SNP_ACTIVE": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 0x20))]),
+    "VMSA with more features": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 0x29))]),
+    "VMSA that KVM changes": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 0x21, (0x99, "10"), (0x158, "10")))]),
+    "VMSA twice, the first not as QEMU takes it": dict(platforms=SNP_ONLY, policies=POLICY,
+        directives=[page(0x1000, 1), vcpu(vmsa(3, 1, (0xCB, "03"))), vcpu(2)]),
     "all platforms": dict(platforms=ALL, policies=POLICY,
         directives=[area(1, 2 * PAGE), insert(0x20000, 1, mask=31), page(0x1000, 1, mask=31), page(0x2000, None, mask=31), page(0x3000, 3, mask=8, flags=2),
                     page(0x4000, 4, mask=8, flags=4), page(0x5000, None, mask=1, type=2), vcpu(9), vcpu(10, mask=2)]),
     "SEV: zeros and unmeasured pages": dict(platforms=ALL[1:3], directives=[page(0x1000, 1, mask=6), page(0x2000, None, mask=6), page(0x3000, 3, mask=6, flags=2), vcpu(9, mask=2), vcpu(10, mask=2, vcpu=1)]),
+    "SEV: a VMSA with SNP_ACTIVE": dict(platforms=ALL[1:3], directives=[page(0x1000, 1, mask=6), vcpu(vmsa(9, 1), mask=2)]),
     "SEV: a secrets page": dict(platforms=ALL[1:3], directives=[page(0x1000, 1, mask=6), page(0x2000, 2, mask=6, type=1), vcpu(9, mask=2)]),
 }
 
@@ -318,4 +375,5 @@ for name, recipe in FILES.items():
             except Stop:
                 its[way] = None
     out.append({"name": name, **recipe, "sha256": hashlib.sha256(blob).hexdigest(), "digests": digests})
-print(json.dumps({"class": "derived", "made": "by igvm.py beside this file, which shares nothing with src", "files": out}, indent=1))
+head = {"class": "derived", "made": "by igvm.py beside this file, which shares nothing with src"}
+print(json.dumps(head)[:-1] + ', "files": [\n' + ",\n".join(json.dumps(one) for one in out) + "\n]}")

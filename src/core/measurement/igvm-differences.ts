@@ -1,6 +1,7 @@
 /** @module What in an IGVM file the loaders treat differently, said in words. */
 import type { Directive } from '../igvm/directives.ts';
 import { isSev, type Loading } from './igvm-loaders.ts';
+import { claimsOtherPlatform, fieldsThatQemuLoses, hasBytesBehindSaveArea } from './igvm-vmsa.ts';
 import { KVM_VMSA_GPA } from './profiles.ts';
 
 /** One way in which loaders differ. */
@@ -13,6 +14,17 @@ const PAGE = 4096;
 const own = ({ mask }: Directive, loading: Loading) => (mask & loading.mask) !== 0;
 const hasVmsa = ({ mask }: Directive, { file }: Loading) =>
   file.platforms.some((one) => one.mask === mask && (one.type === 'snp' || one.type === 'sev-es'));
+
+/** Whether it is a whole VMSA for the platform of which `says` holds. */
+function ownVmsa(
+  one: Directive,
+  loading: Loading,
+  says: (platform: 'snp' | 'sev-es', page: Uint8Array) => boolean,
+): boolean {
+  const { platform } = loading;
+  if (one.kind !== 'vcpu' || (platform !== 'snp' && platform !== 'sev-es')) return false;
+  return own(one, loading) && one.page.length === PAGE && says(platform, one.page);
+}
 
 const SNP: readonly Difference[] = [
   {
@@ -62,6 +74,18 @@ const VCPUS: readonly Difference[] = [
     text: "VMSA at another address than KVM's 0xfffffffff000: QEMU stops",
     found: (one, loading) =>
       one.kind === 'vcpu' && own(one, loading) && hasVmsa(one, loading) && one.gpa !== KVM_VMSA_GPA,
+  },
+  {
+    text: 'VMSA whose sev_features are those of another platform: QEMU stops',
+    found: (one, loading) => ownVmsa(one, loading, claimsOtherPlatform),
+  },
+  {
+    text: 'VMSA with fields that QEMU cannot hand to KVM: QEMU stops',
+    found: (one, loading) => ownVmsa(one, loading, (_, page) => fieldsThatQemuLoses(page).length > 0),
+  },
+  {
+    text: 'VMSA with bytes behind its save area: QEMU and KVM leave them out, the others count them',
+    found: (one, loading) => ownVmsa(one, loading, (_, page) => hasBytesBehindSaveArea(page)),
   },
   {
     text: 'CPU state for plain SEV: QEMU stops, igvmmeasure passes over it',

@@ -1,12 +1,13 @@
 /**
  * @module What the loaders of IGVM files make of one: QEMU, and the two programs that predict digests, which disagree with it and
- * with each other. Read in QEMU backends/igvm.c and target/i386/sev.c, COCONUT SVSM tools/igvmmeasure (f4bc4bc) and
+ * with each other. Read in QEMU backends/igvm.c and target/i386/sev.c (1c980ea), COCONUT SVSM tools/igvmmeasure (f4bc4bc) and
  * microsoft/igvm igvm/src/measurement (e6c3ff1).
  */
+import type { BootsealError } from '../errors.ts';
 import type { Directive, InsertDirective, PageDirective, VcpuDirective } from '../igvm/directives.ts';
 import type { IgvmFile } from '../igvm/file.ts';
 import { igvmStop } from './igvm-stop.ts';
-import { KVM_VMSA_GPA } from './profiles.ts';
+import { qemuStopsAtVmsa, withoutBytesBehind } from './igvm-vmsa.ts';
 
 /** Who loads the file, or predicts what its digest is. */
 export type IgvmLoader = 'qemu' | 'coconut' | 'microsoft';
@@ -101,15 +102,24 @@ function insert(loader: IgvmLoader, loading: Loading, { gpa, area, size }: Inser
 
 function vcpu(loader: IgvmLoader, loading: Loading, directive: VcpuDirective): Piece[] {
   if (!counts(loader, loading, directive)) return [];
-  const { gpa, vcpu: number, page: contents } = directive;
-  if (loader === 'qemu' && loading.platform === 'sev') {
+  const { gpa, vcpu: number, page } = directive;
+  if (page.length < PAGE) throw shortVmsa(loader, page);
+  const contents = loader === 'qemu' ? withoutBytesBehind(page) : page;
+  return [{ name: `vcpu ${number}`, type: 'vmsa', gpa, length: PAGE, contents }];
+}
+
+/** QEMU looks at each VMSA when it reads it, also at those that another one for the vCPU then replaces. */
+function checkForQemu({ platform }: Loading, { gpa, vcpu: number, page }: VcpuDirective): void {
+  if (platform !== 'snp' && platform !== 'sev-es') {
     throw igvmStop('qemu', `CPU state for vCPU ${number}, which plain SEV does not take`);
   }
-  if (loader === 'qemu' && gpa !== KVM_VMSA_GPA) {
-    throw igvmStop('qemu', `a VMSA at 0x${gpa.toString(16)}: KVM has it at 0x${KVM_VMSA_GPA.toString(16)}`);
-  }
-  if (contents.length < PAGE) throw igvmStop(loader, `a VMSA of ${contents.length} bytes at the end of the file`);
-  return [{ name: `vcpu ${number}`, type: 'vmsa', gpa, length: PAGE, contents }];
+  if (page.length < PAGE) throw shortVmsa('qemu', page);
+  const stop = qemuStopsAtVmsa(platform, gpa, page);
+  if (stop !== undefined) throw igvmStop('qemu', stop);
+}
+
+function shortVmsa(loader: IgvmLoader, { length }: Uint8Array): BootsealError {
+  return igvmStop(loader, `a VMSA of ${length} bytes at the end of the file`);
 }
 
 /** microsoft/igvm makes a VMSA of the CPU state of exactly these platforms; igvmmeasure then measures each of them, whatever its mask. */
@@ -123,13 +133,15 @@ function counts(loader: IgvmLoader, { file, mask, platform }: Loading, directive
  * Returns the directives as QEMU hands them to KVM: a run of pages only when another begins or the file ends, so after the parameter
  * areas that are inserted meanwhile, and the CPU state when the launch ends, by vCPU, the last where one has several.
  */
-function qemuOrder({ file, mask }: Loading): readonly Directive[] {
+function qemuOrder(loading: Loading): readonly Directive[] {
+  const { file, mask } = loading;
   const order: Directive[] = [];
   const vcpus = new Map<number, VcpuDirective>();
   let run: PageDirective[] = [];
   for (const directive of file.directives) {
     if ((directive.mask & mask) === 0) continue;
     if (directive.kind === 'vcpu') {
+      checkForQemu(loading, directive);
       vcpus.set(directive.vcpu, directive);
     } else if (directive.kind === 'page') {
       const last = run[run.length - 1];

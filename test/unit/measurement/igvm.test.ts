@@ -6,8 +6,9 @@ import { parseIgvm } from '../../../src/core/igvm/file.ts';
 import { measureIgvm } from '../../../src/core/measurement/igvm.ts';
 import type { IgvmLoader, IgvmPlatformName } from '../../../src/core/measurement/igvm-loaders.ts';
 import { SnpDigest } from '../../../src/core/measurement/snp.ts';
+import { VMSA_FIELDS } from '../../../src/core/measurement/vmsa-fields.ts';
 import { nobleHashes } from '../../../src/core/noble-hashes.ts';
-import { failure } from '../../failure.ts';
+import { failure, typedOrValue } from '../../failure.ts';
 import { vectors } from '../../fixtures.ts';
 import { type IgvmRecipe, igvmImage } from '../../igvm-image.ts';
 
@@ -103,9 +104,19 @@ describe('the differences', () => {
       'VMSAs in another order',
       ['VMSAs not in the order of their vCPUs: QEMU and KVM measure them in it, the others in file order'],
     ],
+    ['VMSA without SNP_ACTIVE', ['VMSA whose sev_features are those of another platform: QEMU stops'], 'microsoft'],
+    [
+      'VMSA with fields that QEMU does not take',
+      ['VMSA with fields that QEMU cannot hand to KVM: QEMU stops'],
+      'microsoft',
+    ],
+    [
+      'VMSA with bytes behind the save area',
+      ['VMSA with bytes behind its save area: QEMU and KVM leave them out, the others count them'],
+    ],
     ['VMSA twice', ['several VMSAs for one vCPU: QEMU takes the last, the others measure each']],
-  ])('are named: %s', (name, differences) => {
-    expect(measure(name).differences).toEqual(differences);
+  ] as const)('are named: %s', (name, differences, loader: IgvmLoader = 'qemu') => {
+    expect(measure(name, { loader }).differences).toEqual(differences);
   });
 
   it('are named for SEV and SEV-ES', () => {
@@ -121,6 +132,57 @@ describe('the differences', () => {
     expect(sev.others).toEqual([
       { loader: 'qemu', digest: undefined, stops: 'QEMU stops at a secrets page at 0x2000, which only SNP has' },
     ]);
+  });
+});
+
+describe('QEMU', () => {
+  it.each([
+    [
+      'VMSA of any bytes',
+      'a VMSA with fields that it cannot hand to KVM: vmpl0_ssp, vmpl1_ssp, vmpl2_ssp, vmpl3_ssp and 61 more',
+    ],
+    ['VMSA with fields that QEMU does not take', 'a VMSA with fields that it cannot hand to KVM: vmpl, cpl, star, cr2'],
+    ['VMSA with a reserved byte', 'a VMSA with fields that it cannot hand to KVM: reserved_2f0'],
+    ['VMSA twice, the first not as QEMU takes it', 'a VMSA with fields that it cannot hand to KVM: cpl'],
+    ['VMSA without SNP_ACTIVE', 'a VMSA with sev_features 0x20: bit 0 (SNP_ACTIVE) is not set'],
+    ['SEV: a VMSA with SNP_ACTIVE', 'a VMSA with sev_features 0x1: bit 0 (SNP_ACTIVE) is set, which SEV-ES has not'],
+    ['VMSA at an address of Hyper-V', 'a VMSA at 0x8000: KVM has it at 0xfffffffff000'],
+  ])('stops, for the others as well as for itself: %s', (name, stops) => {
+    expect(failure(() => measure(name))).toMatchObject({ kind: 'format', message: `IGVM: QEMU stops at ${stops}` });
+    const { others } = measure(name, { loader: 'coconut' });
+    expect(others[0]).toEqual({ loader: 'qemu', digest: undefined, stops: `QEMU stops at ${stops}` });
+  });
+
+  it('hands on each field that it takes, and stops at each other one', () => {
+    const { directives, ...rest } = named('VMSA with more features');
+    const stopsAt = VMSA_FIELDS.filter(({ at, name }) => {
+      if (name === 'sev_features') return false;
+      const changed = directives.map((one) =>
+        one.kind === 'vcpu' && typeof one.data !== 'number'
+          ? { ...one, data: [...one.data, [at, 'a5'] as const] }
+          : one,
+      );
+      const loaded = typedOrValue(() => measureIgvm({ file: file({ ...rest, directives: changed }) }, nobleHashes));
+      return loaded === undefined;
+    }).map(({ name }) => name);
+    // What struct sev_es_save_area has besides what check_vmsa_supported clears.
+    expect(stopsAt).toEqual(
+      (
+        'vmpl0_ssp vmpl1_ssp vmpl2_ssp vmpl3_ssp u_cet reserved_0c8 vmpl cpl reserved_0cc reserved_0d8 xss dr0 dr1 dr2 dr3 ' +
+        'dr0_addr_mask dr1_addr_mask dr2_addr_mask dr3_addr_mask reserved_1c0 s_cet ssp isst_addr star lstar cstar sfmask ' +
+        'kernel_gs_base sysenter_cs sysenter_esp sysenter_eip cr2 reserved_248 dbgctl br_from br_to last_excp_from ' +
+        'last_excp_to reserved_298 pkru tsc_aux reserved_2f0 reserved_320 reserved_380 guest_exit_info_1 guest_exit_info_2 ' +
+        'guest_exit_int_info guest_nrip vintr_ctrl guest_exit_code virtual_tom tlb_id pcpu_id event_inj reserved_3f0 x87_dp ' +
+        'x87_ftw x87_fsw x87_fop x87_ds x87_cs x87_rip fpreg_x87 fpreg_xmm fpreg_ymm'
+      ).split(' '),
+    );
+  });
+
+  it('leaves out what is behind the save area, also of the VMSA that it returns', () => {
+    const [page] = measure('VMSA with bytes behind the save area').vmsas;
+    expect(page?.subarray(0x670).every((byte) => byte === 0)).toBe(true);
+    const [whole] = measure('VMSA with bytes behind the save area', { loader: 'coconut' }).vmsas;
+    expect([whole?.[0x670], whole?.[0xfff]]).toEqual([1, 2]);
   });
 });
 
