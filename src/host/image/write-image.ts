@@ -55,8 +55,6 @@ export async function writeImage(
     const imagePart = find(image.file);
     // At its full length from the start, so that no two threads wait for each other to make it longer.
     await imagePart.handle.truncate(plan.imageSize).catch(rejected(image.file));
-    const hasHoles = plan.extents.some((extent) => extent.kind === 'data' && extent.used !== undefined);
-    if (!hasHoles) await allocate(imagePart.handle, image.file, plan.imageSize, watching.stop);
     for (const extent of plan.extents) {
       if (extent.kind === 'data') await encryptExtent(plan, source, imagePart, extent, watching);
       else if (extent.kind === 'integrity') await writeStart(imagePart, extent);
@@ -80,6 +78,9 @@ async function encryptExtent(
   { at, size: length, used }: DataExtent,
   watching: Watching,
 ): Promise<void> {
+  // With tags among them the data lie elsewhere, and of units that are not used nothing is written.
+  const isWhole = used === undefined && sectors.tags === undefined;
+  if (isWhole) await allocate(target.handle, target.file, { at, size: length }, watching.stop);
   await encrypt({
     key: sectors.key,
     sectorSize: sectors.sectorSize as SectorSize,
