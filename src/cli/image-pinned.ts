@@ -1,5 +1,6 @@
 /** @module The manifest beside an image, and whether the header is the one that it pins. */
 import { createHash } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import type { Disk } from '../core/luks/disk.ts';
@@ -88,7 +89,8 @@ export async function hashHeader(disk: Disk, size: number): Promise<string> {
 
 /** Puts a manifest into the place of the old one. */
 export async function replaceManifest({ file }: Pinned, text: string): Promise<void> {
-  await writeNewFile(file, text, 0o644, true);
+  // A link to it stays one.
+  await writeNewFile(await realpath(file), text, 0o644, true);
   // What is written to the header after this must not be on the disk before it.
   await syncFolder(dirname(file));
 }

@@ -1,7 +1,7 @@
 /** @module New files of the owner's machine: written so that nothing half done is left, and nothing else is lost. */
 import { randomBytes } from 'node:crypto';
 // Not node:fs/promises, which is loaded at once: a measurement needs none of it.
-import { promises as fs, type Stats } from 'node:fs';
+import { promises as fs } from 'node:fs';
 import { BootsealError } from '../core/errors.ts';
 import { ioError } from './io-error.ts';
 import { withSignals } from './signals.ts';
@@ -29,11 +29,7 @@ export async function streamNewFile(
 ): Promise<void> {
   const beside = `${file}.${randomBytes(6).toString('hex')}.part`;
   try {
-    const stat = await statOf(file);
-    if (stat?.isDirectory())
-      throw new BootsealError('io', `cannot write ${file}: is a directory`, { hint: FOLDER_THERE });
-    if (!replace && stat !== undefined)
-      throw new BootsealError('io', `cannot write ${file}: it exists already`, { hint: FORCE_HINT });
+    await checkNewFile(file, replace);
     await writeThrough(beside, mode, produce);
     await (replace ? fs.rename(beside, file) : nameNew(beside, file));
   } catch (cause) {
@@ -63,6 +59,19 @@ export async function nameNew(beside: string, file: string): Promise<void> {
 }
 
 const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+/** Throws `io` when the name is taken, with `replace` by anything but a regular file: a device or a link would be lost. */
+export async function checkNewFile(file: string, replace: boolean): Promise<void> {
+  const found = await fs.lstat(file).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined;
+    throw ioError(cause, file, 'write');
+  });
+  if (found === undefined || (replace && found.isFile())) return;
+  if (found.isFile()) throw new BootsealError('io', `cannot write ${file}: it exists already`, { hint: FORCE_HINT });
+  if (found.isDirectory())
+    throw new BootsealError('io', `cannot write ${file}: is a directory`, { hint: FOLDER_THERE });
+  throw new BootsealError('io', `cannot write ${file}: it is no regular file`, { hint: 'choose another name' });
+}
 
 /** No option replaces a folder with a file. */
 const FOLDER_THERE = 'a folder is there: choose another name';
@@ -99,11 +108,6 @@ export async function writeThrough(
   } finally {
     await handle.close();
   }
-}
-
-/** Returns what has that name, which may be a link; undefined also when nobody may look. */
-async function statOf(file: string): Promise<Stats | undefined> {
-  return fs.lstat(file).catch(() => undefined);
 }
 
 /** Makes the names in a folder survive a power cut. Throws `io`. */

@@ -3,9 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
-import { BootsealError } from '../core/errors.ts';
 import { ioError } from './io-error.ts';
-import { discard, FORCE_HINT, nameNew, syncFolder, withHint } from './new-file.ts';
+import { checkNewFile, discard, nameNew, syncFolder, withHint } from './new-file.ts';
 
 /** A file to be written. */
 export interface NewPart {
@@ -46,17 +45,6 @@ export async function writeParts<T>(
     for (const { handle, direct } of parts) await Promise.all([handle.close(), direct?.close()]);
     for (const { beside } of parts) await discard(beside);
   }
-}
-
-/** Throws `io` when the name is taken. */
-async function checkNewFile(file: string, replace: boolean): Promise<void> {
-  const found = await fs.lstat(file).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT') return undefined;
-    throw ioError(cause, file, 'write');
-  });
-  if (found === undefined || (replace && found.isFile())) return;
-  if (found.isFile()) throw new BootsealError('io', `cannot write ${file}: it exists already`, { hint: FORCE_HINT });
-  throw new BootsealError('io', `cannot write ${file}: it is no regular file`, { hint: 'choose another name' });
 }
 
 async function openPart({ file, mode, replace }: NewPart): Promise<PartFile> {

@@ -69,8 +69,8 @@ describe('writeParts', () => {
     fs.mkdirSync(path.join(folder, 'b'));
     await expect(writeParts(named('b'), fill)).rejects.toMatchObject({
       kind: 'io',
-      message: expect.stringContaining('no regular file'),
-      hint: 'choose another name',
+      message: expect.stringContaining('is a directory'),
+      hint: 'a folder is there: choose another name',
     });
     await expect(writeParts(replacing('a', 'b'), fill)).rejects.toMatchObject({
       kind: 'io',

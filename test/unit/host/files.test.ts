@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
@@ -12,6 +13,8 @@ afterAll(remove);
 const at = (name: string) => path.join(folder, name);
 fs.writeFileSync(at('file'), 'four');
 fs.symlinkSync(at('circle'), at('circle'));
+fs.symlinkSync('file', at('link'));
+execFileSync('mkfifo', [at('pipe')]);
 
 const system = (code: string) => Object.assign(new Error(`${code}: of the system`), { code });
 
@@ -143,6 +146,9 @@ describe('files that are not as they should be', () => {
     ['links in a circle', () => readSmallFile(at('circle'), 9), 'io', /circle/],
     ['a folder at the name', () => writeNewFile(folder, 'x', 0o600), 'io', /^a folder is there: choose another name$/],
     ['the same with --force', () => writeNewFile(folder, 'x', 0o600, true), 'io', /^a folder is there: choose another/],
+    ['a pipe with --force', () => writeNewFile(at('pipe'), 'x', 0o600, true), 'io', /^choose another name$/],
+    ['a link with --force', () => writeNewFile(at('link'), 'x', 0o600, true), 'io', /^choose another name$/],
+    ['a pipe', () => writeNewFile(at('pipe'), 'x', 0o600), 'io', /^choose another name$/],
     ['a name that is taken', () => writeNewFile(at('file'), 'x', 0o600), 'io', /--force/],
   ])('say what to try: %s', async (_, work, kind, hint) => {
     await expect(work()).rejects.toMatchObject({ kind, hint: expect.stringMatching(hint) });
