@@ -55,17 +55,51 @@ async function openPart({ file, mode, replace }: NewPart): Promise<PartFile> {
   return { file, replace, beside, handle, direct: await fs.open(beside, flags).catch(() => undefined) };
 }
 
+/** Puts all in their places, or none: what is replaced is kept under another name until the last one has its own. */
 async function nameAll(parts: readonly PartFile[]): Promise<void> {
-  const named: string[] = [];
+  const undo: (() => Promise<void>)[] = [];
   try {
-    for (const { file, beside, replace } of parts) {
-      await (replace ? fs.rename(beside, file) : nameNew(beside, file)).catch(rejected(file));
-      if (!replace) named.push(file);
-    }
+    for (const part of parts) undo.push(await nameOne(part));
     for (const folder of new Set(parts.map(({ file }) => path.dirname(file)))) await syncFolder(folder);
   } catch (error) {
-    for (const file of named) await discard(file);
+    for (const back of undo.reverse()) await back();
     throw error;
+  } finally {
+    for (const { beside } of parts) await discard(oldName(beside));
+  }
+}
+
+const oldName = (beside: string) => `${beside}.old`;
+
+/** Gives a file its name; returns how to take that back. */
+async function nameOne({ file, beside, replace }: PartFile): Promise<() => Promise<void>> {
+  if (!replace) {
+    await nameNew(beside, file).catch(rejected(file));
+    return () => discard(file);
+  }
+  const old = oldName(beside);
+  const isKept = await keep(file, old);
+  try {
+    await fs.rename(beside, file);
+  } catch (cause) {
+    if (isKept) await fs.rename(old, file).catch(() => undefined);
+    return rejected(file)(cause);
+  }
+  return isKept ? () => fs.rename(old, file).catch(rejected(file)) : () => discard(file);
+}
+
+/** Gives the file that is replaced a second name, where there are hard links, or else another one; says whether there is a file. */
+async function keep(file: string, old: string): Promise<boolean> {
+  try {
+    await fs.link(file, old).catch(async () => {
+      // What came there meanwhile may be a folder.
+      await checkNewFile(file, true);
+      await fs.rename(file, old);
+    });
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    return rejected(file)(cause);
   }
 }
 

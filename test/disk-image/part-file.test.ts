@@ -74,11 +74,28 @@ describe('writeParts', () => {
     });
     await expect(writeParts(replacing('a', 'b'), fill)).rejects.toMatchObject({
       kind: 'io',
-      message: expect.stringContaining('no regular file'),
+      message: expect.stringContaining('is a directory'),
     });
     fs.symlinkSync('a', path.join(folder, 'c'));
     await expect(writeParts(replacing('c'), fill)).rejects.toMatchObject({ kind: 'io' });
     expect(read('a')).toBe('of a');
+  });
+
+  it('replaces all of them or none, and keeps no second name of what was there', async () => {
+    fs.writeFileSync(path.join(folder, 'a'), 'old a');
+    fs.writeFileSync(path.join(folder, 'c'), 'old c');
+    // The second name is taken while the files are written.
+    const late = (parts: Parameters<typeof fill>[0]) => {
+      fs.mkdirSync(path.join(folder, 'b'));
+      return fill(parts);
+    };
+    await expect(writeParts(replacing('a', 'c', 'b'), late)).rejects.toMatchObject({ kind: 'io' });
+    expect([read('a'), read('c')]).toEqual(['old a', 'old c']);
+    expect(fs.readdirSync(folder).sort()).toEqual(['a', 'b', 'c']);
+    fs.rmdirSync(path.join(folder, 'b'));
+    await writeParts(replacing('a', 'c', 'b'), fill);
+    expect([read('a'), read('c'), read('b')]).toEqual(['of a', 'of c', 'of b']);
+    expect(fs.readdirSync(folder).sort()).toEqual(['a', 'b', 'c']);
   });
 
   it('names the place that cannot be written', async () => {
