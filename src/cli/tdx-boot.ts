@@ -5,7 +5,7 @@ import { BootsealError } from '../core/errors.ts';
 import type { MeasuredFirmware } from '../core/measurement/measure.ts';
 import { usableTdxSections } from '../core/measurement/tdx-sections.ts';
 import type { BootVariables } from '../core/rtmr/boot-variables.ts';
-import { type AcpiFiles, directBootEvents } from '../core/rtmr/direct-boot.ts';
+import { directBootEvents } from '../core/rtmr/direct-boot.ts';
 import { extendAll, type PredictedEvent, type PredictedRtmr } from '../core/rtmr/events.ts';
 import { checkMeasures, type FirmwareBuild, readBuild } from '../core/rtmr/firmware-build.ts';
 import {
@@ -17,15 +17,14 @@ import {
 } from '../core/rtmr/profiles.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { type BootedOptions, commandLine, type HashedFile } from './booted-files.ts';
+import { addFwCfgOptions, type FwCfgOptions, fwCfgOf } from './fw-cfg.ts';
 import { type Io, readInput, remark, streamInput } from './io.ts';
 import { parseSize } from './size.ts';
 
 /** What commander makes of the options of `addTdxBootOptions`. */
-export interface TdxBootOptions extends BootedOptions {
+export interface TdxBootOptions extends BootedOptions, FwCfgOptions {
   readonly memory?: string;
-  readonly acpiLoader?: string;
-  readonly acpiRsdp?: string;
-  readonly acpiTables?: string;
+  readonly smbios?: string;
   readonly bootVariable?: readonly string[];
   readonly profile?: string;
   readonly kernelHeader?: KernelHeader;
@@ -44,16 +43,15 @@ const collect = (value: string, before: readonly string[] = []): readonly string
 
 /** Adds the options of a direct boot. */
 export function addTdxBootOptions(command: Command): Command {
-  return command
+  const boot = command
     .option('--kernel <file>', 'kernel that is booted directly: RTMR0 to RTMR2 are predicted as well')
     .option('--initrd <file>', 'its initrd')
     .option('--cmdline <text>', 'its command line, byte for byte')
     .option('--cmdline-file <file>', 'a file that holds the command line, byte for byte')
     .option('--strip-newline', 'leave out one newline at the end of --cmdline-file')
-    .option('--memory <size>', 'memory as QEMU gets it with -m, such as 2G; for RTMR0')
-    .option('--acpi-loader <file>', 'etc/table-loader of fw_cfg; for RTMR0')
-    .option('--acpi-rsdp <file>', 'etc/acpi/rsdp of fw_cfg; for RTMR0')
-    .option('--acpi-tables <file>', 'etc/acpi/tables of fw_cfg; for RTMR0')
+    .option('--memory <size>', 'memory as QEMU gets it with -m, such as 2G; for RTMR0');
+  return addFwCfgOptions(boot)
+    .option('--smbios <file>', "a guest's SMBIOS tables; for RTMR0")
     .option(
       '--boot-variable <name=file>',
       "BootOrder or Boot#### and its contents, repeatable (default: the firmware's own menu alone); for RTMR0",
@@ -73,8 +71,9 @@ export function addTdxBootOptions(command: Command): Command {
 
 /** How the options are used, for the end of a help. */
 export const TDX_BOOT_HELP = `
-RTMR0 needs the ACPI tables as QEMU serves them. In a guest of the same QEMU, machine and devices, which you trust:
-  cd /sys/firmware/qemu_fw_cfg/by_name && cat etc/table-loader/raw > loader && cat etc/acpi/rsdp/raw > rsdp && cat etc/acpi/tables/raw > tables`;
+RTMR0 needs the ACPI tables and other items as QEMU serves them, newer firmware the SMBIOS tables too. In a guest of the same QEMU, machine and
+devices, which you trust:
+  cp -rL /sys/firmware/qemu_fw_cfg/by_name fw_cfg; cp /sys/firmware/dmi/tables/DMI .`;
 
 /**
  * Predicts the events of the boot that the options describe; undefined without --kernel. Throws as `directBootEvents` and
@@ -102,12 +101,14 @@ export async function predictBoot(
   const initrd = options.initrd === undefined ? undefined : await hashInitrd(io, options.initrd);
   if (initrd !== undefined) inputs['initrd'] = { sha256: initrd.sha256, bytes: initrd.bytes };
   inputs['cmdline'] = { sha256: hexOf(nodeHashes.sha256(cmdline)), bytes: cmdline.length };
-  const acpi = await acpiFiles(options, read);
+  const { acpi, fwCfg } = await fwCfgOf(options, read);
+  const smbios = options.smbios === undefined ? undefined : await read('smbios', options.smbios, MOST_SMBIOS_BYTES);
   const bootVariables = await namedFiles(options.bootVariable ?? [], read);
   const sections = usableTdxSections(firmware);
   const build = readBuild(image);
   // Before the profile: a build without measured boot tells none.
   checkMeasures(build);
+  if (smbios !== undefined && !build.smbios) remark(io, 'note', 'this firmware measures no SMBIOS tables');
   const profile = chosenProfile(io, build, named);
   const kernelHeader = options.kernelHeader ?? profile.kernelHeader;
   const launch = {
@@ -121,6 +122,8 @@ export async function predictBoot(
     cmdline,
     memory,
     acpi,
+    fwCfg,
+    smbios,
     bootVariables,
   };
   const events = directBootEvents(launch, nodeHashes);
@@ -130,7 +133,7 @@ export async function predictBoot(
 /** Kernels have some MiB. */
 const MOST_KERNEL_BYTES = 2 ** 30;
 const MOST_INITRD_BYTES = 2 ** 32 - 1;
-const MOST_ACPI_BYTES = 2 ** 24;
+const MOST_SMBIOS_BYTES = 2 ** 20;
 const MOST_VARIABLE_BYTES = 2 ** 16;
 
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
@@ -153,6 +156,9 @@ const IDLE = {
   acpiLoader: '--acpi-loader',
   acpiRsdp: '--acpi-rsdp',
   acpiTables: '--acpi-tables',
+  fwCfg: '--fw-cfg',
+  bootMenu: '--boot-menu',
+  smbios: '--smbios',
   bootVariable: '--boot-variable',
   profile: '--profile',
   kernelHeader: '--kernel-header',
@@ -187,21 +193,6 @@ async function hashInitrd(
 }
 
 type Read = (role: string, file: string, limit: number) => Promise<Uint8Array>;
-
-async function acpiFiles(options: TdxBootOptions, read: Read): Promise<AcpiFiles | undefined> {
-  const { acpiLoader, acpiRsdp, acpiTables } = options;
-  if (acpiLoader === undefined && acpiRsdp === undefined && acpiTables === undefined) return undefined;
-  if (acpiLoader === undefined || acpiRsdp === undefined || acpiTables === undefined) {
-    throw new BootsealError('usage', '--acpi-loader, --acpi-rsdp and --acpi-tables go together', {
-      hint: 'give all three files of one QEMU, or none: then RTMR0 is not predicted',
-    });
-  }
-  return {
-    loader: await read('acpiLoader', acpiLoader, MOST_ACPI_BYTES),
-    rsdp: await read('acpiRsdp', acpiRsdp, MOST_ACPI_BYTES),
-    tables: await read('acpiTables', acpiTables, MOST_ACPI_BYTES),
-  };
-}
 
 async function namedFiles(given: readonly string[], read: Read): Promise<BootVariables> {
   const variables = new Map<string, Uint8Array>();

@@ -13,6 +13,7 @@ const NAMED: Readonly<Record<string, string>> = {
 };
 
 const TYPED: Readonly<Record<number, string>> = {
+  [EV.handoffTables]: 'another version of QEMU, machine, size of memory or -smbios, or other firmware',
   [EV.handoffTables2]: 'another size of memory, or another machine than q35',
   [EV.firmwareBlob2]: 'another variable store: other firmware, or keys that were enrolled in it',
   [EV.variableDriverConfig]: 'other Secure Boot keys in the variable store',

@@ -14,8 +14,10 @@ import { authenticode } from './authenticode.ts';
 import { type BootVariables, bootVariableEvents } from './boot-variables.ts';
 import { EV, type PredictedEvent, type Rtmr } from './events.ts';
 import { checkMeasures, type FirmwareBuild } from './firmware-build.ts';
+import { type FwCfgItems, fwCfgEvents } from './fw-cfg.ts';
 import type { BootProfile, KernelHeader } from './profiles.ts';
 import { secureBootEvents } from './secure-boot.ts';
+import { measuredSmbios } from './smbios.ts';
 import { loadedFiles } from './table-loader.ts';
 import { tdHob } from './td-hob.ts';
 
@@ -46,6 +48,9 @@ export interface DirectBoot {
   /** Bytes. */
   readonly memory: number | undefined;
   readonly acpi: AcpiFiles | undefined;
+  readonly fwCfg: FwCfgItems | undefined;
+  /** All structures, with their end marker. */
+  readonly smbios: Uint8Array | undefined;
   readonly bootVariables: BootVariables;
 }
 
@@ -70,7 +75,7 @@ export function directBootEvents(boot: DirectBoot, hashes: Sha384): readonly Pre
     separator(0),
     ...acpiEvents(boot.acpi, hashes),
     event(1, EV.bootServicesApplication, 'kernel', kernelDigest(boot, hashes)),
-    ...(build.smbios ? [unknown(0, EV.handoffTables, 'SMBIOS', SMBIOS)] : []),
+    ...(build.smbios ? [smbiosEvent(boot.smbios, hashes)] : []),
     ...bootVariableEvents(boot.bootVariables, build, hashes),
     action('Calling EFI Application from Boot Option'),
     separator(profile.separator),
@@ -79,9 +84,6 @@ export function directBootEvents(boot: DirectBoot, hashes: Sha384): readonly Pre
     action('Exit Boot Services Returned with Success'),
   ];
 }
-
-const FW_CFG = 'this firmware measures items of fw_cfg as well, which are not predicted';
-const SMBIOS = 'this firmware measures the SMBIOS tables as well, which are not predicted';
 
 const event = (rtmr: Rtmr, type: number, name: string, digest: Uint8Array): PredictedEvent => ({
   rtmr,
@@ -106,13 +108,13 @@ function memoryEvent({ memory, sections }: DirectBoot, { sha384 }: Sha384): Pred
 }
 
 /** The variable store as the image has it, what else comes before the variables, and those of Secure Boot. */
-function variableEvents({ image, sections, build }: DirectBoot, hashes: Sha384): readonly PredictedEvent[] {
+function variableEvents({ image, sections, build, fwCfg }: DirectBoot, hashes: Sha384): readonly PredictedEvent[] {
   const section = sections.find(({ name }) => name === 'CFV');
   if (section?.dataOffset === undefined) return [unknown(0, EV.firmwareBlob2, 'CFV', NO_CFV)];
   const cfv = image.subarray(section.dataOffset, section.dataOffset + section.size);
   return [
     event(0, EV.firmwareBlob2, 'CFV', hashes.sha384(cfv)),
-    ...(build.fwCfg ? [unknown(0, EV.platformConfigFlags, 'fw_cfg', FW_CFG)] : []),
+    ...(build.fwCfg ? fwCfgEvents(fwCfg, hashes) : []),
     ...secureBootEvents(cfv, build, hashes),
   ];
 }
@@ -156,6 +158,13 @@ function notAcpi(name: string, why: string): BootsealError {
   return new BootsealError('format', `${name}: ${why}`, {
     hint: `give the file that QEMU serves under this name: in a guest, /sys/firmware/qemu_fw_cfg/by_name/${name}/raw`,
   });
+}
+
+function smbiosEvent(smbios: Uint8Array | undefined, { sha384 }: Sha384): PredictedEvent {
+  const [type, name] = [EV.handoffTables, 'SMBIOS'];
+  if (smbios === undefined)
+    return unknown(0, type, name, 'the SMBIOS tables are not given, which this firmware measures');
+  return event(0, type, name, sha384(measuredSmbios(smbios)));
 }
 
 function kernelDigest(boot: DirectBoot, hashes: Sha384): Uint8Array {

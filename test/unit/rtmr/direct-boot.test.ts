@@ -7,9 +7,11 @@ import { nobleHashes } from '../../../src/core/noble-hashes.ts';
 import { type DirectBoot, directBootEvents } from '../../../src/core/rtmr/direct-boot.ts';
 import { extendAll } from '../../../src/core/rtmr/events.ts';
 import { BOOT_PROFILES, findBootProfile } from '../../../src/core/rtmr/profiles.ts';
+import { measuredSmbios } from '../../../src/core/rtmr/smbios.ts';
 import { nodeHashes } from '../../../src/host/node-hashes.ts';
 import { acpiFiles, tableLoader } from '../../acpi-files.ts';
 import { failure, HINT } from '../../failure.ts';
+import { fixture } from '../../fixtures.ts';
 import { linuxKernel } from '../../linux-kernel.ts';
 import { peProgram } from '../../pe-program.ts';
 import { efiProgram, UKI_SECTIONS } from '../../unified-kernel.ts';
@@ -41,6 +43,8 @@ const boot: DirectBoot = {
   cmdline: text('console=ttyS0'),
   memory: 2 ** 31,
   acpi: acpiFiles(),
+  fwCfg: undefined,
+  smbios: undefined,
   bootVariables: new Map(),
 };
 
@@ -87,6 +91,22 @@ describe('the events of a direct boot', () => {
     expect(digestOf('separator')).toBe(hash(new Uint8Array(4)));
     expect(digestOf('Exit Boot Services Invocation')).toBe(hash('Exit Boot Services Invocation'));
     expect(digestOf('initrd', { initrd })).toBe(bytesToHex(initrd.sha384));
+  });
+
+  it('have the items of fw_cfg and the SMBIOS tables where the firmware measures them', () => {
+    const smbios = fixture('smbios/smbios-3.0.bin');
+    const host = { fwCfg: { files: new Map([['bootorder', text('/rom\0')]]), bootMenu: false }, smbios };
+    const newer = named({ ...host, build: { ...build, fwCfg: true, smbios: true } });
+    expect(newer.slice(1, 5).map(([, name]) => name)).toEqual(['CFV', 'BootMenu', 'bootorder', 'variable SecureBoot']);
+    expect(newer.find(([, name]) => name === 'bootorder')?.[2]).toBe(hash('/rom\0'));
+    const at = newer.findIndex(([, name]) => name === 'SMBIOS');
+    expect(newer.slice(at - 1, at + 2).map(([rtmr, name]) => [rtmr, name])).toEqual([
+      [1, 'kernel'],
+      [0, 'SMBIOS'],
+      [0, 'variable BootOrder'],
+    ]);
+    expect(newer[at]?.[2]).toBe(hash(measuredSmbios(smbios)));
+    expect(named(host)).toEqual(named());
   });
 
   it('are the same with other hash functions', () => {
@@ -206,8 +226,8 @@ describe('the registers', () => {
     expect(missing({ acpi: undefined })).toEqual(['the ACPI tables are not given']);
     expect(missing({ memory: undefined, acpi: undefined })).toHaveLength(2);
     expect(missing({ build: { ...build, fwCfg: true, smbios: true } })).toEqual([
-      'this firmware measures items of fw_cfg as well, which are not predicted',
-      'this firmware measures the SMBIOS tables as well, which are not predicted',
+      'the items of fw_cfg are not given, which this firmware measures',
+      'the SMBIOS tables are not given, which this firmware measures',
     ]);
     expect(missing({ build: { ...build, onlyUiApp: false } })).toEqual([
       'BootOrder and the boot options of this firmware are not given',

@@ -44,6 +44,8 @@ describe('a guest that QEMU booted directly', () => {
     cmdline: Uint8Array.from(Buffer.from('console=hvc0')),
     memory: 2048 * MIB,
     acpi: acpiFiles(),
+    fwCfg: undefined,
+    smbios: undefined,
     bootVariables: new Map(),
   };
   const events = directBootEvents(boot, nodeHashes);

@@ -40,6 +40,8 @@ it.each(cases)('$profile, $kernelHeader kernel, $memory bytes, "$cmdline"', (kno
       cmdline: utf8(known.cmdline),
       memory: Number(known.memory),
       acpi: { loader: fixture('tdx-boot/table-loader.bin'), rsdp: utf8(known.rsdp), tables: utf8(known.tables) },
+      fwCfg: undefined,
+      smbios: undefined,
       bootVariables: new Map(),
     },
     nodeHashes,
