@@ -2,10 +2,9 @@
 import { Command } from 'commander';
 import { createIdAuth, type EcdsaSigner, verifyIdBlock } from '../core/attestation/id-auth.ts';
 import { encodeIdBlock } from '../core/attestation/id-block.ts';
-import { parseSnpPolicy, SNP_POLICY_FLAGS, snpPolicyRisks } from '../core/attestation/snp-policy.ts';
+import { snpPolicyRisks } from '../core/attestation/snp-policy.ts';
 import { bytesToBase64 } from '../core/base64.ts';
 import { equalInConstantTime, wipe } from '../core/bytes.ts';
-import { BootsealError } from '../core/errors.ts';
 import { writeNewFolder } from '../host/new-folder.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { nodePublicKey } from '../host/public-key.ts';
@@ -15,8 +14,9 @@ import { type Io, readHidden, remark } from './io.ts';
 import { parseUnsigned } from './numbers.ts';
 import { outFolder } from './out-folder.ts';
 import { sixteenBytes, snpDigest } from './snp-digest-option.ts';
+import { type AllowDebug, allowedSnpPolicy } from './snp-policy-option.ts';
 
-interface Options {
+interface Options extends AllowDebug {
   readonly digest: string;
   readonly policy: string;
   readonly idKey: string;
@@ -24,7 +24,6 @@ interface Options {
   readonly familyId?: string;
   readonly imageId?: string;
   readonly guestSvn?: string;
-  readonly insecureAllowDebug?: boolean;
   readonly out: string;
   readonly force?: boolean;
   readonly json?: boolean;
@@ -65,7 +64,7 @@ Examples:
 async function create(io: Io, options: Options): Promise<void> {
   const inputs = { '--id-key': options.idKey, '--author-key': options.authorKey };
   const folder = await outFolder(io, options.out, inputs);
-  const policy = choosePolicy(options);
+  const policy = allowedSnpPolicy(options.policy, options);
   const idBlock = encodeIdBlock({
     launchDigest: await snpDigest(io, options.digest, '--digest'),
     familyId: sixteenBytes(options.familyId ?? NO_ID, '--family-id'),
@@ -90,14 +89,6 @@ async function create(io: Io, options: Options): Promise<void> {
   );
   remarks(io, signed);
   io.stdout.write(options.json === true ? `${JSON.stringify(idBlockJson(signed))}\n` : idBlockText(signed));
-}
-
-function choosePolicy({ policy: text, insecureAllowDebug = false }: Options): bigint {
-  const policy = parseSnpPolicy(text);
-  if ((policy & SNP_POLICY_FLAGS.debug) === 0n || insecureAllowDebug) return policy;
-  throw new BootsealError('usage', `policy ${text} lets the host read and change the guest's memory`, {
-    hint: 'leave the flag debug out, or say --insecure-allow-debug for an experiment without secrets',
-  });
 }
 
 const NO_ID = '0'.repeat(32);

@@ -1,6 +1,6 @@
 /** @module `bootseal measure snp --reference`: the digests as a verifier's reference values. */
 import { type Command, Option } from 'commander';
-import { parseSnpPolicy, snpPolicyRisks } from '../core/attestation/snp-policy.ts';
+import { snpPolicyRisks } from '../core/attestation/snp-policy.ts';
 import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
 import { CORIM_MEASUREMENT, CORIM_REFERENCE_VALUE, corimOf } from '../core/reference/corim.ts';
@@ -11,11 +11,12 @@ import { nodeHashes } from '../host/node-hashes.ts';
 import { type Io, remark, resolvePath } from './io.ts';
 import type { MeasureOptions } from './measure-options.ts';
 import { checkOutputs } from './outputs.ts';
+import { type AllowDebug, allowedSnpPolicy } from './snp-policy-option.ts';
 
 const FORMS = ['rvps', 'rvps-corim', 'corim', 'go-sev-guest'] as const;
 
 /** What commander makes of the options of {@link addReferenceOptions}. */
-export interface ReferenceOptions {
+export interface ReferenceOptions extends AllowDebug {
   readonly reference?: (typeof FORMS)[number];
   readonly guestPolicy?: string;
   readonly out?: string;
@@ -37,19 +38,27 @@ export function addReferenceOptions(command: Command): Command {
       '--guest-policy <policy>',
       'with --reference go-sev-guest: the most that the guest policy may allow (default: smt)',
     )
+    .option('--insecure-allow-debug', 'with --guest-policy: one under which the host reads and changes the guest')
     .option('--out <file>', 'with --reference: write to this new file')
     .option('--force', 'with --out: replace the file');
 }
 
 /** Throws `usage` for options that go with `--reference` only, or with a form of it. */
-export function checkReferenceOptions({ reference, guestPolicy, out, force }: ReferenceOptions): void {
+export function checkReferenceOptions({
+  reference,
+  guestPolicy,
+  insecureAllowDebug,
+  out,
+  force,
+}: ReferenceOptions): void {
   if (reference === undefined && (out !== undefined || force !== undefined)) {
     throw new BootsealError('usage', '--out and --force go with --reference', {
       hint: 'say which form with --reference, or send the output to a file',
     });
   }
-  if (reference !== 'go-sev-guest' && guestPolicy !== undefined) {
-    throw new BootsealError('usage', '--guest-policy goes with --reference go-sev-guest', {
+  if (reference !== 'go-sev-guest' && (guestPolicy !== undefined || insecureAllowDebug !== undefined)) {
+    const option = guestPolicy === undefined ? '--insecure-allow-debug' : '--guest-policy';
+    throw new BootsealError('usage', `${option} goes with --reference go-sev-guest`, {
       hint: 'leave it out: the other forms have no place for it',
     });
   }
@@ -81,7 +90,7 @@ function documentOf(
   digests: readonly Uint8Array[],
   options: ReferenceOptions,
 ): string | Uint8Array {
-  if (form === 'go-sev-guest') return policyOf(io, digests, options.guestPolicy ?? 'smt');
+  if (form === 'go-sev-guest') return policyOf(io, digests, options);
   const { place, make } = MULTIPLE[form];
   remark(io, 'note', `${digests.length} ${digests.length === 1 ? 'digest' : 'digests'}, ${place}`);
   return make(digests);
@@ -105,14 +114,14 @@ const MULTIPLE: Readonly<
   },
 };
 
-function policyOf(io: Io, digests: readonly Uint8Array[], guestPolicy: string): string {
+function policyOf(io: Io, digests: readonly Uint8Array[], options: ReferenceOptions): string {
   const [digest, ...others] = digests;
   if (digest === undefined || others.length > 0) {
     throw new BootsealError('usage', `a policy of go-sev-guest holds one digest, and these are ${digests.length}`, {
       hint: 'give one number of vCPUs and one CPU model, and make a policy for each',
     });
   }
-  const policy = parseSnpPolicy(guestPolicy);
+  const policy = allowedSnpPolicy(options.guestPolicy ?? 'smt', options);
   for (const risk of snpPolicyRisks(policy)) remark(io, 'warning', risk);
   return goSevGuestPolicy(digest, policy);
 }
