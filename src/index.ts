@@ -27,6 +27,7 @@ export { accountOf, type LaunchAccount } from './core/explain/account.ts';
 export { CAUSES, type Cause, type CauseName } from './core/explain/cause.ts';
 export type { Difference, DifferenceKind } from './core/explain/difference.ts';
 export { type Explanation, explainLaunch } from './core/explain/explain.ts';
+export { joinLogs } from './core/explain/join-logs.ts';
 export { parsePlanDocument } from './core/explain/plan-document.ts';
 export { parseTraceLog, type TraceLog } from './core/explain/trace-log.ts';
 export { parseVmsaDump, type VmsaDump } from './core/explain/vmsa-dump.ts';

@@ -1,6 +1,7 @@
 /** @module What `explain` compares with: a host's logs, or the plan of another machine. */
 import { BootsealError } from '../core/errors.ts';
 import type { LaunchAccount } from '../core/explain/account.ts';
+import { joinLogs } from '../core/explain/join-logs.ts';
 import { parsePlanDocument } from '../core/explain/plan-document.ts';
 import { parseTraceLog } from '../core/explain/trace-log.ts';
 import { parseVmsaDump } from '../core/explain/vmsa-dump.ts';
@@ -28,8 +29,7 @@ export async function readFound(io: Io, { trace, vmsaDump, against }: FoundOptio
   const memory = trace === undefined ? undefined : await readTrace(io, trace);
   const cpuState = vmsaDump === undefined ? undefined : await readDump(io, vmsaDump);
   if (memory === undefined || cpuState === undefined) return (memory ?? cpuState) as LaunchAccount;
-  const { vmsas, vcpus } = cpuState;
-  return { ...memory, from: 'trace and vmsa-dump', vmsas, vcpus: vcpus ?? memory.vcpus };
+  return joinLogs(memory, cpuState);
 }
 
 /** Reads what `measure --plan --json` printed; throws `format`, `usage` for several guests, `io`. */

@@ -1,0 +1,49 @@
+/** @module What QEMU and what KVM printed of one launch, as one account; logs that contradict each other are of two. */
+import { BootsealError } from '../errors.ts';
+import type { LaunchAccount } from './account.ts';
+
+/** Joins the accounts of a trace and of a dump of the vCPUs; throws `format` when they cannot be of the same launch. */
+export function joinLogs(trace: LaunchAccount, dump: LaunchAccount): LaunchAccount {
+  refuseOtherPlatform(trace, dump);
+  refuseOtherCount(trace, dump);
+  return {
+    ...trace,
+    from: 'trace and vmsa-dump',
+    platform: trace.platform ?? dump.platform,
+    vmsas: dump.vmsas,
+    vcpus: dump.vcpus ?? (trace.cut === undefined ? trace.vcpus : undefined),
+  };
+}
+
+function refuseOtherPlatform({ platform, steps = [] }: LaunchAccount, dump: LaunchAccount): void {
+  // Without its start a trace does not say which of the two it is of; those of SNP have other lines.
+  const isEither = platform === undefined && steps.some(({ type }) => type === 'data');
+  const one = isEither ? ['sev', 'sev-es'] : platform === undefined ? [] : [platform];
+  if (dump.platform === undefined || one.length === 0 || one.includes(dump.platform)) return;
+  throw ofTwo(`the trace is of ${one.join(' or ')}, the dump of the vCPUs of ${dump.platform}`);
+}
+
+/** How many VMSAs there are, and whether there may be more. */
+interface Count {
+  readonly vmsas: number;
+  readonly more: boolean;
+}
+
+/** A trace has VMSAs only of an IGVM file. */
+function refuseOtherCount(trace: LaunchAccount, { vcpus, vmsas }: LaunchAccount): void {
+  if (trace.vcpus === undefined || vmsas === undefined) return;
+  const one = { vmsas: trace.vcpus, more: trace.cut !== undefined };
+  // The last one of a dump that is cut is there in part.
+  const other = vcpus === undefined ? { vmsas: vmsas.pages.length + 1, more: true } : { vmsas: vcpus, more: false };
+  if (isWithin(one, other) && isWithin(other, one)) return;
+  throw ofTwo(`the trace has ${countText(one)} and the dump has ${countText(other)} of the VMSAs`);
+}
+
+const isWithin = (one: Count, other: Count) => other.more || one.vmsas <= other.vmsas;
+const countText = ({ vmsas, more }: Count) => `${more ? 'at least ' : ''}${vmsas}`;
+
+function ofTwo(how: string): BootsealError {
+  return new BootsealError('format', `the logs are of different guests: ${how}`, {
+    hint: 'give both of one launch, or each by itself: --trace alone, then --vmsa-dump alone',
+  });
+}
