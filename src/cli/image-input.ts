@@ -10,7 +10,8 @@ import { type LuksHeader, readHeader, type Unlocked, unlock } from '../core/luks
 import { dataSegment } from '../core/luks/segment.ts';
 import { withDisk } from '../host/disk.ts';
 import { nodeLuksCrypto } from '../host/node-luks.ts';
-import { type Io, readInput, resolvePath } from './io.ts';
+import { type Io, resolvePath } from './io.ts';
+import { readKeyFile } from './key-file.ts';
 import { parseUnsigned } from './numbers.ts';
 
 export const HEADER_HELP = 'file with the header, where it is not in the image (detached)';
@@ -93,7 +94,7 @@ export async function openImage(
   { keyFile, keyslot }: OpeningOptions,
 ): Promise<Unlocked & { readonly data: ImageData }> {
   const data = await openData(image, dataSegment(header, image.size, detached));
-  const passphrase = await readInput(io, keyFile, MAX_KEY_FILE);
+  const passphrase = await readKeyFile(io, keyFile, MAX_KEY_FILE);
   try {
     return { data, ...(await unlock(header, headerDisk, passphrase, nodeLuksCrypto, keyslot)) };
   } finally {

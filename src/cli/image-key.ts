@@ -4,7 +4,8 @@ import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { endsInNewline } from '../core/luks/key-strength.ts';
 import { MAX_PAYLOAD } from '../core/secret/limits.ts';
-import { type Io, readInput } from './io.ts';
+import type { Io } from './io.ts';
+import { readKeyFile } from './key-file.ts';
 
 /** Options about the key that a launch releases. */
 export interface KeyOptions {
@@ -50,7 +51,7 @@ export function newImageKey(random: (size: number) => Uint8Array): Uint8Array {
  * @throws `usage` for an empty key and for text that ends in a line break; `io`; `format` when no launch secret could hold it
  */
 export async function readNewKey(io: Io, file: string, keepNewline: boolean): Promise<Uint8Array> {
-  const bytes = await readInput(io, file, MAX_PAYLOAD);
+  const bytes = await readKeyFile(io, file, MAX_PAYLOAD);
   if (bytes.length === 0) {
     throw new BootsealError('usage', `the key in ${file} is empty`, {
       hint: 'put a key into the file, or have --new-key make one',

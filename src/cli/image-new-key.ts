@@ -7,8 +7,9 @@ import { type ChosenKdf, chooseKdf, LUKS1_KDF } from '../core/luks/key-strength.
 import { checkGrubKey } from '../core/luks/plan-luks1.ts';
 import { writeNewFile } from '../host/new-file.ts';
 import { newImageKey, readNewKey } from './image-key.ts';
-import { type Io, readInput, resolvePath } from './io.ts';
+import { type Io, resolvePath } from './io.ts';
 import { addKdfOptions, type KdfOptions, kdfWish } from './kdf-options.ts';
+import { readKeyFile } from './key-file.ts';
 import { checkOutputs } from './outputs.ts';
 import { secretFile } from './secret-file.ts';
 
@@ -87,7 +88,7 @@ export async function withNewKey<T>(
 
 /** Runs `use` with the bytes of a key file and wipes them. Throws `io`, `format` when it is too large. */
 export async function withKeyFile<T>(io: Io, file: string, use: (key: Uint8Array) => Promise<T>): Promise<T> {
-  const key = await readInput(io, file, MAX_KEY_FILE);
+  const key = await readKeyFile(io, file, MAX_KEY_FILE);
   try {
     return await use(key);
   } finally {
