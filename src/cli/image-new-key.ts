@@ -52,7 +52,7 @@ export async function checkNewKeyOptions(
     });
   }
   if (newKey !== undefined) {
-    secretFile(newKey);
+    secretFile(newKey, '--new-key');
     await checkOutputs(io, [newKey], [image, `${image}.json`, header, keyFile]);
   }
   if (keyFile === '-' && newKeyFile === '-') {

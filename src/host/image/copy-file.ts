@@ -10,7 +10,7 @@ const PIECE = 1 << 20;
  * Copies a whole file of `size` bytes.
  *
  * @param write takes each piece before it returns
- * @throws `io` when it cannot be read, or has another size than was planned
+ * @throws `io` when it cannot be read, has another size than was planned, or is written to meanwhile
  */
 export async function copyFile(
   file: string,
@@ -22,7 +22,8 @@ export async function copyFile(
     .open(file, constants.O_RDONLY | constants.O_NOFOLLOW)
     .catch((cause: unknown) => Promise.reject(ioError(cause, file, 'read')));
   try {
-    if ((await handle.stat()).size !== size) throw changed(file);
+    const before = await handle.stat({ bigint: true });
+    if (before.size !== BigInt(size)) throw changed(file);
     const piece = new Uint8Array(Math.min(PIECE, size));
     for (let at = 0; at < size; ) {
       const { bytesRead } = await handle.read(piece, 0, Math.min(piece.length, size - at), at);
@@ -30,6 +31,8 @@ export async function copyFile(
       await write(piece.subarray(0, bytesRead), at);
       at += bytesRead;
     }
+    const after = await handle.stat({ bigint: true });
+    if (after.mtimeNs !== before.mtimeNs || after.size !== before.size) throw changed(file);
   } catch (cause) {
     throw ioError(cause, file, 'read');
   } finally {
