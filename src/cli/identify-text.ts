@@ -66,11 +66,11 @@ export function reproduction(
   const preparation: Preparation = { lines: [], free };
   const words = ['bootseal', 'measure', platform, '--firmware', firmwareFile(firmware, preparation)];
   if (firmware.svsm !== undefined) {
-    words.push('--svsm', firmware.svsm.name, '--vars-size', `${firmware.svsm.varsSize}`);
+    words.push('--svsm', asFile(firmware.svsm.name), '--vars-size', `${firmware.svsm.varsSize}`);
   }
   if (platform === 'snp' && hasUnknownSections(firmware)) words.push('--unknown-sections', 'zero');
   if (boot.kernel !== undefined) words.push('--kernel', kernelFile(boot.kernel, boot.kernelChange, preparation));
-  if (boot.initrd !== undefined) words.push('--initrd', boot.initrd);
+  if (boot.initrd !== undefined) words.push('--initrd', asFile(boot.initrd));
   if (boot.cmdline !== undefined && boot.cmdline.length > 0) words.push(...cmdlineWords(boot.cmdline, preparation));
   if (vcpu !== undefined) {
     const { profile, cpu, features, count } = vcpu;
@@ -79,7 +79,26 @@ export function reproduction(
     else if (cpu !== undefined) words.push('--cpu-signature', hex(cpu.signature));
     words.push('--vmsa-features', hex(features));
   }
-  return [...preparation.lines, words.map(quoted).join(' ')];
+  // What follows a line that failed would measure something else.
+  return [...preparation.lines.map((line) => `${line} &&`), words.map(quoted).join(' ')];
+}
+
+/** Tells whether the lines read standard input. */
+export function readsStdin({ firmware, boot }: FoundLaunch): boolean {
+  return [firmware.name, firmware.svsm?.name, boot.kernel, boot.initrd].includes(STDIN);
+}
+
+const STDIN = '-';
+
+/** No name is taken for an option. */
+const asFile = (name: string): string => (name.startsWith('-') && name !== STDIN ? `./${name}` : name);
+
+const copy = (name: string, file: string): string =>
+  name === STDIN ? `cat > ${file}` : `cp ${quoted(asFile(name))} ${file}`;
+
+function copyBehind(name: string, bytes: number, file: string): string {
+  const from = name === STDIN ? '' : ` ${quoted(asFile(name))}`;
+  return `tail -c +${bytes + 1}${from} > ${file}`;
 }
 
 /** `measure` refuses them unless it is told what to make of them. */
@@ -90,9 +109,9 @@ function hasUnknownSections({ measured, svsm }: FirmwareCandidate): boolean {
 
 /** What is measured of the file goes into a new one first: without the variable store, or with the metadata in the other order. */
 function firmwareFile({ name, leftOut, reordering }: FirmwareCandidate, { lines, free }: Preparation): string {
-  if (leftOut === 0 && reordering === undefined) return name;
+  if (leftOut === 0 && reordering === undefined) return asFile(name);
   const file = free(leftOut === 0 ? 'reordered.fd' : 'code.fd');
-  lines.push(leftOut === 0 ? `cp ${quoted(name)} ${file}` : `tail -c +${leftOut + 1} ${quoted(name)} > ${file}`);
+  lines.push(leftOut === 0 ? copy(name, file) : copyBehind(name, leftOut, file));
   if (reordering !== undefined) {
     const { at, bytes } = reordering;
     lines.push(writeAt(file, at, bytes));
@@ -101,9 +120,9 @@ function firmwareFile({ name, leftOut, reordering }: FirmwareCandidate, { lines,
 }
 
 function kernelFile(name: string, change: HeaderChange | undefined, { lines, free }: Preparation): string {
-  if (change === undefined) return name;
+  if (change === undefined) return asFile(name);
   const file = free('kernel.changed');
-  lines.push(`cp ${quoted(name)} ${file}`, writeAt(file, change.at, change.bytes));
+  lines.push(copy(name, file), writeAt(file, change.at, change.bytes));
   return file;
 }
 

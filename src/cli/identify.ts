@@ -2,12 +2,13 @@
 import { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
-import type { FoundLaunch, SearchOutcome } from '../core/identify/identify.ts';
+import type { FoundLaunch } from '../core/identify/identify.ts';
 import type { Wanted } from '../core/identify/wanted.ts';
-import { type ThreadedOutcome as Outcome, searchInThreads } from '../host/identify/search-in-threads.ts';
+import { searchInThreads, type ThreadedOutcome } from '../host/identify/search-in-threads.ts';
 import { withSignals } from '../host/signals.ts';
 import { addApiOptions } from './api-options.ts';
 import { freeName } from './free-name.ts';
+import { type Budget, budgetSpent, withBudget } from './identify-budget.ts';
 import {
   coverageJson,
   coverageLines,
@@ -18,12 +19,13 @@ import {
 } from './identify-coverage.ts';
 import { type Evidence, type MeasurementOptions, readEvidence } from './identify-evidence.ts';
 import { addScopeOptions, readScope, type Scope, type ScopeOptions } from './identify-scope.ts';
-import { describeFinding, differences, findingJson, reproduction, signedLines } from './identify-text.ts';
+import { describeFinding, differences, findingJson, readsStdin, reproduction, signedLines } from './identify-text.ts';
 import { type Io, remark } from './io.ts';
 import { ERASE } from './progress.ts';
 
 interface Options extends ScopeOptions, MeasurementOptions {
   readonly json?: boolean;
+  readonly budget?: string;
 }
 
 const HELP = `
@@ -31,7 +33,7 @@ The evidence is a digest (hexadecimal, base64, or a file), an SNP attestation re
 a launch measurement of SEV or SEV-ES. Launches are tried around what you believe: all profiles, CPU models and 1 to 64 vCPUs,
 with and without kernel hashes, with the usual slips in the command line, initrd and firmware.
 
-Exit status: 0 found, 1 no launch of those that were tried gives this digest.
+Exit status: 0 found, 1 no launch of those that were tried gives this digest, 2 also when --budget ended the search.
 
 Examples:
   bootseal identify report.bin --firmware OVMF.amdsev.fd --kernel vmlinuz --initrd initrd.img --cmdline "console=ttyS0"
@@ -48,31 +50,61 @@ export function identifyCommand(io: Io): Command {
       'with --tik: flags (nodbg,noks), hexadecimal or decimal (default: all flags are tried)',
     );
   return addScopeOptions(addApiOptions(command))
+    .option('--budget <seconds>', 'end after this time and print what was covered (default: search to the end)')
     .option('--json', 'print one JSON object')
     .addHelpText('after', HELP)
-    .action(async (text: string, options: Options) => {
-      const evidence = await readEvidence(io, text, options);
-      try {
-        const scope = await readScope(io, options);
-        const { answer, stopped } = await withSignals(async (stop) => {
-          const found = await search(io, evidence, scope, stop);
-          checkTried(found);
-          print(io, { ...found, evidence }, inputFiles(text, options), options);
-          return found;
-        });
-        conclude(answer, stopped);
-      } finally {
-        evidence.wipe();
-      }
-    });
+    .action((text: string, options: Options) => withBudget(options.budget, (budget) => run(io, text, options, budget)));
 }
 
-function search(io: Io, { wanted, platforms }: Evidence, scope: Scope, stop: AbortSignal): Promise<Outcome> {
-  const onProgress = (tried: number) => {
-    if (io.stderr.isTTY) io.stderr.write(`${ERASE}${tried} launches tried`);
-  };
-  return searchInThreads({ wanted, platforms, ...scope }, { threads: scope.threads, onProgress, stop });
+async function run(io: Io, text: string, options: Options, budget: Budget): Promise<void> {
+  const evidence = await readEvidence(io, text, options);
+  try {
+    const scope = await readScope(io, options);
+    const outcome = await withSignals(async (stop) => {
+      const found = await search(io, evidence, scope, stop, budget);
+      checkTried(found);
+      print(io, { ...found, evidence }, inputFiles(text, options), options);
+      return found;
+    });
+    conclude(outcome);
+  } finally {
+    evidence.wipe();
+  }
 }
+
+/** What came of a search, and the seconds of the budget when that has ended it. */
+interface Outcome extends ThreadedOutcome {
+  readonly spent: number | undefined;
+}
+
+async function search(
+  io: Io,
+  { wanted, platforms }: Evidence,
+  scope: Scope,
+  signal: AbortSignal,
+  budget: Budget,
+): Promise<Outcome> {
+  const outcome = await searchInThreads(
+    { wanted, platforms, ...scope },
+    {
+      threads: scope.threads,
+      stop: AbortSignal.any([signal, budget.spent]),
+      onStart(most) {
+        if (most > LONG) remark(io, 'note', longSearch(most));
+      },
+      onProgress(tried, most) {
+        if (io.stderr.isTTY) io.stderr.write(`${ERASE}${tried} of at most ${most} launches tried`);
+      },
+    },
+  );
+  return { ...outcome, spent: outcome.stopped && !signal.aborted ? budget.seconds : undefined };
+}
+
+/** Launches that take minutes. */
+const LONG = 1e9;
+
+const longSearch = (most: number) =>
+  `up to ${most} launches are tried: --cpu, --vcpus, --profile, --vmsa-features and fewer files make them fewer, --budget ends the search`;
 
 function print(io: Io, outcome: Outcome & { evidence: Evidence }, inputs: readonly string[], { json }: Options): void {
   if (io.stderr.isTTY) io.stderr.write(ERASE);
@@ -84,6 +116,7 @@ function print(io: Io, outcome: Outcome & { evidence: Evidence }, inputs: readon
     const result = finding === undefined ? unfound(outcome) : found(finding, evidence.wanted, lines ?? []);
     io.stdout.write(`${[...reportLines(evidence), ...result].join('\n')}\n`);
   }
+  if (finding !== undefined && readsStdin(finding)) remark(io, 'note', STDIN_AGAIN);
   if (evidence.report !== undefined) remark(io, 'note', REPORT_UNCHECKED);
 }
 
@@ -91,6 +124,8 @@ function inputFiles(text: string, { firmware, svsm, kernel, initrd, cmdlineFile,
   const lists = [firmware, svsm, kernel, initrd, cmdlineFile].flatMap((files) => files ?? []);
   return [text, ...lists, ...(tik === undefined ? [] : [tik])];
 }
+
+const STDIN_AGAIN = 'the lines read standard input where identify did: give it to them again';
 
 const REPORT_UNCHECKED =
   'only the measurement of the report was compared: its signature, policy, VMPL, host data and ID keys are yours to check';
@@ -105,9 +140,15 @@ function found(finding: FoundLaunch, wanted: Wanted, reproduce: readonly string[
   ];
 }
 
-function unfound({ answer, coverage = [], stopped, evidence }: Outcome & { evidence: Evidence }): readonly string[] {
+function unfound({
+  answer,
+  coverage = [],
+  stopped,
+  spent,
+  evidence,
+}: Outcome & { evidence: Evidence }): readonly string[] {
   return [
-    `no match   ${triedText(coverage, stopped)}`,
+    `no match   ${triedText(coverage, stopped)}${spent === undefined ? '' : `, then the budget of ${spent} s was used up`}`,
     ...coverage.flatMap(coverageLines),
     ...signedCovered(evidence.wanted),
     ...answer.ruledOut.map(ruledOutLine),
@@ -169,7 +210,8 @@ function checkTried({ answer: { tried, ruledOut }, stopped }: Outcome): void {
   );
 }
 
-function conclude({ finding }: SearchOutcome, stopped: boolean): void {
+function conclude({ answer: { finding }, stopped, spent }: Outcome): void {
+  if (finding === undefined && spent !== undefined) throw budgetSpent(spent);
   if (finding !== undefined || stopped) return;
   throw new BootsealError('mismatch', 'no launch of those that were tried gives this digest', {
     hint: 'give other firmware, kernels, initrds or command lines that the host may have used: options can be repeated',

@@ -19,9 +19,9 @@ const { folder, remove } = scratch();
 const at = (name: string) => path.join(folder, name);
 
 /** Runs lines of shell in which `bootseal` is the built command. */
-function shell(lines: readonly string[], cwd = folder): string {
+function shell(lines: readonly string[], cwd = folder, input: Uint8Array = new Uint8Array()): string {
   const command = `bootseal() { ${process.execPath} ${path.join(ROOT, 'bin', 'bootseal.js')} "$@"; }`;
-  return spawnSync('sh', ['-c', [command, ...lines].join('\n')], { cwd, encoding: 'utf8' }).stdout.trim();
+  return spawnSync('sh', ['-c', [command, ...lines].join('\n')], { cwd, encoding: 'utf8', input }).stdout.trim();
 }
 
 /** What is in a folder now; files below it are not looked at. */
@@ -113,5 +113,59 @@ describeWith(BUILT, 'the lines of identify destroy no input', () => {
     expect(contents(elsewhere)).toMatchObject(before[0] ?? {});
     expect(contents(here)).toMatchObject(before[1] ?? {});
     expect(fs.existsSync(path.join(here, 'nowhere'))).toBe(false);
+  });
+
+  it('when a line cannot be run: none behind it is', async () => {
+    const kernel = linuxKernel({ rest: 7 });
+    fs.writeFileSync(at('fw'), fixture('sev-snp-measure/ovmf_AmdSev_suffix.bin'));
+    fs.writeFileSync(at('k'), kernel);
+    fs.writeFileSync(
+      at('other'),
+      withQemuHeader(kernel, { cmdline: Buffer.from('a'), initrdSize: undefined, memory: undefined }),
+    );
+    const digest = await measured([
+      'snp',
+      '--firmware',
+      'fw',
+      '--kernel',
+      'other',
+      '--cmdline',
+      'a',
+      '--cpu',
+      'EPYC-v4',
+    ]);
+    const args = [digest, '--firmware', 'fw', '--kernel', 'k', '--cmdline', 'a', '--vcpus', '1', '--cpu', 'EPYC-v4'];
+    const lines = await linesFor(args);
+    expect(lines).toHaveLength(3);
+    expect(shell(lines)).toBe(digest);
+    fs.rmSync(at('kernel.changed'));
+    fs.rmSync(at('k'));
+    expect(shell(lines)).toBe('');
+    expect(fs.existsSync(at('kernel.changed'))).toBe(false);
+  });
+
+  it.each([
+    ['kernel', '-', 'fw'],
+    ['firmware', 'k', '-'],
+  ])('when the %s came from standard input, which they read again', async (_, believedKernel, believedFirmware) => {
+    const { image, code } = wholeImage();
+    const kernel = linuxKernel({ rest: 7 });
+    fs.writeFileSync(at('fw'), image);
+    fs.writeFileSync(at('code'), code);
+    fs.writeFileSync(at('k'), kernel);
+    fs.writeFileSync(
+      at('other'),
+      withQemuHeader(kernel, { cmdline: Buffer.from('a'), initrdSize: undefined, memory: undefined }),
+    );
+    const of = ['--cmdline', 'a', '--cpu', 'EPYC-v4'];
+    const digest = await measured(['snp', '--firmware', 'code', '--kernel', 'other', ...of]);
+    const input = believedKernel === '-' ? kernel : image;
+    const args = [digest, '--firmware', believedFirmware, '--kernel', believedKernel, '--vcpus', '1', ...of];
+    const stdin = (async function* () {
+      yield input;
+    })();
+    const { stdout, stderr } = await bootseal(['identify', ...args, '--json'], folder, { stdin });
+    expect(stderr).toContain('note: the lines read standard input where identify did: give it to them again');
+    expect(shell(JSON.parse(stdout).reproduce, folder, input)).toBe(digest);
   });
 });

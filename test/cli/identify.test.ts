@@ -110,7 +110,7 @@ describe('identify', () => {
     const { stdout } = await bootseal(['identify', wanted, '--firmware', 'fw', '--vcpus', '1', ...boot], folder);
     expect(stdout).toContain('differs    the kernel is measured with what a VMM writes into its setup header');
     const lines = stdout.split('\n').flatMap((line) => (line.startsWith('reproduce  ') ? [line.slice(11)] : []));
-    expect(spawnSync('sh', ['-c', lines.slice(0, -1).join('\n')], { cwd: folder }).status).toBe(0);
+    expect(spawnSync('sh', ['-c', [...lines.slice(0, -1), 'true'].join('\n')], { cwd: folder }).status).toBe(0);
     expect(fs.readFileSync(at('kernel.changed')).equals(other)).toBe(true);
     expect(lines.at(-1)).toContain('bootseal measure snp --firmware fw --kernel kernel.changed --initrd initrd');
   });
@@ -124,7 +124,7 @@ describe('identify', () => {
     const digest = Buffer.from(await measured(['snp', '--cpu', 'EPYC-v4'])).toString('hex');
     const { stdout } = await bootseal(['identify', digest, '--firmware', 'whole image.fd', '--vcpus', '1'], folder);
     expect(stdout).toContain('only the code part of whole image.fd is measured');
-    expect(stdout).toContain("reproduce  tail -c +131073 'whole image.fd' > code.fd\n");
+    expect(stdout).toContain("reproduce  tail -c +131073 'whole image.fd' > code.fd &&\n");
     expect(stdout).toContain('reproduce  bootseal measure snp --firmware code.fd --profile qemu');
   });
 

@@ -25,13 +25,21 @@ const FIRMWARE = {
   'svsm.bin': fixture('sev-snp-measure/svsm.bin'),
   'tables-none.fd': new Uint8Array(65536).fill(0x90),
   'odd.fd': fixture('sev-snp-measure/ovmf_AmdSev_suffix.bin').subarray(100),
+  '-whole.fd': wholeImage(fixture('sev-snp-measure/ovmf_AmdSev_suffix.bin')),
   'go.json': fixture('sev-snp-measure-go/ovmf_img_1.json'),
 };
+
+/** With a variable store, which the code can be measured without. */
+function wholeImage(end: Uint8Array): Uint8Array {
+  const image = new Uint8Array(0x100000);
+  image.set(end, image.length - end.length);
+  return image;
+}
 
 const OTHERS: readonly Partial<ScopeOptions>[] = [
   {},
   { kernel: ['kernel'], initrd: ['initrd'], cmdline: ['console=ttyS0 x\n'] },
-  { kernel: ['kernel'], cmdlineFile: ["l'ine"] },
+  { kernel: ['-k l'], initrd: ['-i'], cmdlineFile: ["l'ine"], cmdline: ['--', '-x'] },
   { svsm: ['svsm.bin'], varsSize: '0' },
 ];
 
@@ -67,6 +75,8 @@ beforeAll(() => {
   for (const [name, bytes] of Object.entries(FIRMWARE)) fs.writeFileSync(path.join(folder, name), bytes);
   fs.writeFileSync(path.join(folder, 'kernel'), linuxKernel());
   fs.writeFileSync(path.join(folder, 'initrd'), 'initrd');
+  fs.writeFileSync(path.join(folder, '-k l'), linuxKernel({ rest: 7 }));
+  fs.writeFileSync(path.join(folder, '-i'), 'another initrd');
   fs.writeFileSync(path.join(folder, "l'ine"), 'caf\xe9\tx  ', 'latin1');
 });
 afterAll(remove);

@@ -12,7 +12,7 @@ import type { FirmwareCandidate } from './firmware-candidates.ts';
 import type { FoundLaunch, Question } from './identify.ts';
 import { Launches, type PageHashes } from './launches.ts';
 import { type BootKind, Failures, type RuledOut, type Ways } from './ruled-out.ts';
-import { type Guest, mostVcpusOf, type Part, type Unit, type Units, unitsOf } from './units.ts';
+import { type Guest, launchesOf, mostVcpusOf, type Part, type Unit, type Units, unitsOf } from './units.ts';
 import { type VcpuCandidate, vcpuCandidates } from './vcpu-candidates.ts';
 
 /** What trying one unit gave. */
@@ -44,6 +44,16 @@ export class Search {
   /** How many units there are. */
   get units(): number {
     return this.#units.length;
+  }
+
+  /** Returns how many launches there are, when all can be started. */
+  launches(): number {
+    const { guests, partsOf } = this.#units;
+    let sum = 0;
+    for (const guest of guests) {
+      for (const part of partsOf(guest)) sum += launchesOf(guest, part, this.#question.vcpus);
+    }
+    return sum;
   }
 
   /** Returns what could not be tried in the units up to `last`, as far as they were tried or explained, each once and in their order. */

@@ -30,8 +30,10 @@ const THREAD = { file: 'identify-worker.cjs', does: 'searches' };
 export interface SearchOptions {
   /** Default: one for each processor. */
   readonly threads?: number | undefined;
-  /** Told now and then how many launches were tried. */
-  readonly onProgress?: ((tried: number) => void) | undefined;
+  /** Told before the first launch how many there are at most. */
+  readonly onStart?: ((most: number) => void) | undefined;
+  /** Told now and then how many launches were tried, of how many at most. */
+  readonly onProgress?: ((tried: number, most: number) => void) | undefined;
   /** Ends the search early, without an error. */
   readonly stop?: AbortSignal | undefined;
 }
@@ -48,8 +50,11 @@ export interface ThreadedOutcome {
 export async function searchInThreads(question: PlainQuestion, options: SearchOptions = {}): Promise<ThreadedOutcome> {
   const search = new Search(questionOf(question), nodeHashes);
   const shared = newSharedSearch(search.units);
+  const most = search.launches();
+  options.onStart?.(most);
   const end = () => halt(shared);
   options.stop?.addEventListener('abort', end);
+  if (options.stop?.aborted === true) end();
   let others: Promise<readonly PromiseSettledResult<void>[]> | undefined;
   let turn = performance.now();
   try {
@@ -57,7 +62,7 @@ export async function searchInThreads(question: PlainQuestion, options: SearchOp
       tryTaken(search, unit, shared);
       if (performance.now() - turn < TURN) continue;
       others ??= Promise.allSettled(startThreads(question, shared, helpers(options, search.units - unit)));
-      options.onProgress?.(triedUpTo(shared));
+      options.onProgress?.(triedUpTo(shared), most);
       await setImmediate();
       turn = performance.now();
     }
@@ -68,7 +73,8 @@ export async function searchInThreads(question: PlainQuestion, options: SearchOp
   }
   const answer = answerOf(search, shared);
   const coverage = answer.finding === undefined ? search.coverage((unit) => stateOf(shared, unit)) : undefined;
-  return { answer, coverage, stopped: options.stop?.aborted === true };
+  const complete = coverage?.every((one) => one.complete) === true;
+  return { answer, coverage, stopped: options.stop?.aborted === true && !complete };
 }
 
 /** A thread more than there are units left would have nothing to do. */

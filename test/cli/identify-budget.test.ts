@@ -1,0 +1,54 @@
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fixture } from '../fixtures.ts';
+import { linuxKernel } from '../linux-kernel.ts';
+import { bootseal, scratch } from './script.ts';
+
+const { folder, remove } = scratch();
+const NOWHERE = 'ab'.repeat(48);
+
+beforeEach(() => {
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(path.join(folder, 'fw'), fixture('sev-snp-measure/ovmf_AmdSev_suffix.bin'));
+  fs.writeFileSync(path.join(folder, 'k'), linuxKernel());
+});
+afterEach(remove);
+
+const identify = (...args: readonly string[]) =>
+  bootseal(['identify', NOWHERE, '--firmware', 'fw', '--threads', '1', ...args], folder);
+
+describe('identify --budget', () => {
+  const many = ['--kernel', 'k', '--vcpus', '512'];
+  for (let i = 0; i < 1000; i++) many.push('--cmdline', `a${i}`);
+
+  it('ends a long search, prints what was covered, and is neither a match nor a mismatch', async () => {
+    const { status, stdout, stderr } = await identify(...many, '--budget', '0.5');
+    expect(status).toBe(2);
+    expect(stderr).toContain('the budget of 0.5 s was used up before all launches were tried');
+    const [, tried, of] =
+      /^no match {3}so far, ([0-9]+) of at most ([0-9]+) launches tried, then the budget of 0\.5 s was used up$/m.exec(
+        stdout,
+      ) ?? [];
+    expect(Number(of)).toBeGreaterThan(1e9);
+    expect(Number(tried)).toBeLessThan(Number(of));
+    expect(stderr).toContain(`note: up to ${of} launches are tried: --cpu, --vcpus,`);
+    expect(stdout).toMatch(/^(part of|not tried) {2}/m);
+    const json = await identify(...many, '--budget', '0.5', '--json');
+    expect(json.status).toBe(2);
+    expect(JSON.parse(json.stdout)).toMatchObject({ match: null, stopped: true });
+  });
+
+  it('does not change a search that is done before, and says nothing of a short one', async () => {
+    const { status, stdout, stderr } = await identify('--cpu', 'EPYC-v4', '--vcpus', '2', '--budget', '600');
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^no match {3}[0-9]+ launches tried$/m);
+    expect(stderr).not.toContain('launches are tried');
+  });
+
+  it.each(['0', '-1', 'x', '1e3', '2000001', ''])('refuses %j', async (budget) => {
+    const { status, stderr } = await identify('--budget', budget);
+    expect(status).toBe(2);
+    expect(stderr).toContain('it is a number of seconds above 0');
+  });
+});
