@@ -2,12 +2,18 @@
 import { accountOf, type LaunchAccount } from '../src/core/explain/account.ts';
 import type { CauseName } from '../src/core/explain/cause.ts';
 import { type Explanation, explainLaunch } from '../src/core/explain/explain.ts';
+import { parsePlanDocument } from '../src/core/explain/plan-document.ts';
+import { bytesToHex } from '../src/core/hex.ts';
+import { parseIgvm } from '../src/core/igvm/file.ts';
 import type { KernelHashes } from '../src/core/measurement/hash-table.ts';
+import { type IgvmRequest, measureIgvm } from '../src/core/measurement/igvm.ts';
 import { launchContents } from '../src/core/measurement/launch-contents.ts';
 import { firmwareOf, type MeasureRequest, measure } from '../src/core/measurement/measure.ts';
 import { findProfile } from '../src/core/measurement/profiles.ts';
+import { nonZeroFields } from '../src/core/measurement/vmsa-fields.ts';
 import { nodeHashes } from '../src/host/node-hashes.ts';
 import { AMDSEV, join, lastPage, type Tables } from './firmware-image.ts';
+import { type IgvmRecipe, igvmImage } from './igvm-image.ts';
 import { kernelHashes } from './measurement-vectors.ts';
 
 /** A firmware of `size` bytes that ends in these tables. */
@@ -40,6 +46,33 @@ export function accountWith(over: Partial<MeasureRequest> = {}): LaunchAccount {
   const [measured] = measure(request, nodeHashes);
   if (measured === undefined) throw new Error('nothing was measured');
   return accountOf(measured, launchContents(request, measured.cpu, measured.vcpus));
+}
+
+/** What `measure igvm --plan --json` prints of an IGVM file, read back. */
+export function igvmAccountOf(recipe: IgvmRecipe, over: Partial<IgvmRequest> = {}): LaunchAccount {
+  const bytes = igvmImage(recipe);
+  const { platform, loader, digest, plan, vmsas } = measureIgvm(
+    { file: parseIgvm(bytes), plan: true, ...over },
+    nodeHashes,
+  );
+  const [bsp, ap] = vmsas;
+  const result = {
+    platform,
+    as: loader,
+    profile: null,
+    digest: bytesToHex(digest),
+    plan: plan?.map(({ name, type, gpa, length, digest: after }) => ({
+      name,
+      type,
+      gpa: gpa === undefined ? null : `0x${gpa.toString(16)}`,
+      bytes: length,
+      digest: bytesToHex(after),
+    })),
+    kernelHashes: null,
+    vmsas: bsp === undefined ? null : { bsp: nonZeroFields(bsp), ap: ap === undefined ? null : nonZeroFields(ap) },
+  };
+  const inputs = { igvm: { sha256: bytesToHex(nodeHashes.sha256(bytes)), bytes: bytes.length } };
+  return parsePlanDocument(JSON.stringify({ results: [result], inputs }));
 }
 
 /** Explains, and returns the names of the causes in place of the causes. */

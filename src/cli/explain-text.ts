@@ -42,10 +42,11 @@ function shown(label: string, differences: readonly Difference[]): readonly stri
     : [...lines, `${''.padEnd(11)}and ${differences.length - SHOWN} more (--json has all)`];
 }
 
-function describeAccount({ from, platform, profile, steps, vcpus, vmsas, digest, cut }: LaunchAccount): string {
+function describeAccount({ from, platform, profile, igvm, steps, vcpus, vmsas, digest, cut }: LaunchAccount): string {
   const parts: string[] = [];
   if (platform !== undefined) parts.push(platform);
   if (profile !== undefined) parts.push(`profile ${profile}`);
+  if (igvm !== undefined) parts.push(`IGVM file ${igvm.sha256.slice(0, 12)} as ${igvm.loader}`);
   if (vcpus !== undefined) parts.push(`${vcpus} ${vcpus === 1 ? 'vCPU' : 'vCPUs'}`);
   if (steps !== undefined) parts.push(`${steps.length} steps of memory`);
   if (from !== 'plan') parts.push(`from ${from}`);
@@ -96,11 +97,12 @@ export function explanationJson(explanation: Explanation): unknown {
   };
 }
 
-function accountJson({ from, platform, profile, vcpus, digest, cut, vmsas }: LaunchAccount): unknown {
+function accountJson({ from, platform, profile, igvm, vcpus, digest, cut, vmsas }: LaunchAccount): unknown {
   return {
     from,
     platform: platform ?? null,
     profile: profile ?? null,
+    igvm: igvm === undefined ? null : { as: igvm.loader, sha256: igvm.sha256 },
     vcpus: vcpus ?? null,
     digest: digest === undefined ? null : bytesToHex(digest),
     cut: cut ?? (vmsas?.cut === true ? 'end' : null),

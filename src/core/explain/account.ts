@@ -1,6 +1,7 @@
 /** @module An account of one launch, as its owner predicts it or a host tells it; what nobody said is absent, and not compared. */
 import type { BootSlip } from '../identify/boots.ts';
 import type { KernelHashes } from '../measurement/hash-table.ts';
+import type { IgvmLoader } from '../measurement/igvm-loaders.ts';
 import type { LaunchContents } from '../measurement/launch-contents.ts';
 import type { Measured, Platform } from '../measurement/measure.ts';
 import type { Step, StepType } from '../measurement/plan.ts';
@@ -27,12 +28,24 @@ export interface VmsaAccount {
   readonly cut: boolean;
 }
 
+/** An IGVM file that a guest is started from. */
+export interface IgvmAccount {
+  /** Whose rules were followed. */
+  readonly loader: IgvmLoader;
+  /** Of the file, lower-case hexadecimal. */
+  readonly sha256: string;
+  /** All steps as they are measured: VMSAs need not come last. */
+  readonly steps: readonly AccountStep[];
+}
+
 /** One launch. */
 export interface LaunchAccount {
   readonly from: 'plan' | 'trace' | 'vmsa-dump' | 'trace and vmsa-dump';
   readonly platform: Platform | undefined;
   /** Name of the profile that the account claims for itself. */
   readonly profile: string | undefined;
+  /** Absent for a guest of a firmware, and in logs, which do not say what they are of. */
+  readonly igvm: IgvmAccount | undefined;
   /** All steps but those of vCPUs. */
   readonly steps: readonly AccountStep[] | undefined;
   /** The steps of vCPUs, where they are told. */
@@ -55,6 +68,7 @@ export const NO_ACCOUNT: LaunchAccount = {
   from: 'plan',
   platform: undefined,
   profile: undefined,
+  igvm: undefined,
   steps: undefined,
   vcpuSteps: undefined,
   vcpus: undefined,

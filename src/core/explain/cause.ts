@@ -26,6 +26,11 @@ export const CAUSES = [
   'reset-address',
   'fpu-half',
   'id-block',
+  'igvm',
+  'igvm-loader',
+  'igvm-pages',
+  'igvm-contents',
+  'igvm-vmsa',
 ] as const;
 
 /** One of them. */

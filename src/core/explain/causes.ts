@@ -7,6 +7,7 @@ import type { Cause, CauseName, CauseRule } from './cause.ts';
 import type { Comparison } from './compare-launches.ts';
 import type { Difference } from './difference.ts';
 import { hostContents } from './host-contents.ts';
+import { IGVM_RULES, isOfIgvm, isOneIgvm, oneIgvm } from './igvm-causes.ts';
 import { pairSteps } from './pair-steps.ts';
 import { profileCause } from './profile-cause.ts';
 import { svsmCause } from './svsm-cause.ts';
@@ -211,11 +212,17 @@ const RULES: readonly CauseRule[] = [
   idBlock,
 ];
 
+/** What explains guests of a firmware explains none of an IGVM file. */
+function rulesFor(comparison: Comparison): readonly CauseRule[] {
+  if (isOneIgvm(comparison)) return [oneIgvm];
+  return isOfIgvm(comparison) ? [...IGVM_RULES, idBlock] : RULES;
+}
+
 /** Returns the causes of the differences of a comparison, each difference under one cause at most. */
 export function causesOf(comparison: Comparison): readonly Cause[] {
   let left = comparison.differences;
   const causes: Cause[] = [];
-  for (const rule of RULES) {
+  for (const rule of rulesFor(comparison)) {
     const found = rule(left, comparison);
     causes.push(...found);
     const explained = new Set(found.flatMap(({ explains }) => explains));

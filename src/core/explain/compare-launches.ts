@@ -27,8 +27,8 @@ export function compareLaunches(expected: LaunchAccount, found: LaunchAccount): 
 function divergence(expected: LaunchAccount, found: LaunchAccount): FirstDivergence | undefined {
   if (expected.steps === undefined || found.steps === undefined) return undefined;
   const withVcpus = expected.vcpuSteps !== undefined && found.vcpuSteps !== undefined;
-  const all = ({ steps = [], vcpuSteps = [] }: LaunchAccount): readonly AccountStep[] =>
-    withVcpus ? [...steps, ...vcpuSteps] : steps;
+  const all = ({ igvm, steps = [], vcpuSteps = [] }: LaunchAccount): readonly AccountStep[] =>
+    withVcpus ? (igvm?.steps ?? [...steps, ...vcpuSteps]) : steps;
   return firstDivergence(all(expected), all(found), found.cut);
 }
 

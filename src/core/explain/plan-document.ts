@@ -3,12 +3,14 @@ import { base64ToBytes } from '../base64.ts';
 import { BootsealError } from '../errors.ts';
 import { hexToBytes, isHexText } from '../hex.ts';
 import type { KernelHashes } from '../measurement/hash-table.ts';
+import { type IgvmLoader, LOADERS } from '../measurement/igvm-loaders.ts';
 import { MOST_PLAN_STEPS, type Platform } from '../measurement/measure.ts';
 import type { StepType } from '../measurement/plan.ts';
 import { MAX_VCPUS } from '../measurement/vcpus.ts';
 import { VMSA_FIELDS, vmsaOfFields } from '../measurement/vmsa-fields.ts';
 import {
   type AccountStep,
+  type IgvmAccount,
   type LaunchAccount,
   NO_ACCOUNT,
   planVmsas,
@@ -30,16 +32,17 @@ export function parsePlanDocument(text: string): LaunchAccount {
   } catch (cause) {
     throw new BootsealError('format', 'plan: not JSON', { hint: HINT, cause });
   }
-  const results = list(object(value, 'plan')['results'], 'plan.results', MOST_PLAN_STEPS);
+  const { results: guests, inputs } = object(value, 'plan');
+  const results = list(guests, 'plan.results', MOST_PLAN_STEPS);
   if (results.length > 1) {
     throw new BootsealError('usage', `the plan is of ${results.length} guests`, {
       hint: 'compare one guest with one: give a single number to --vcpus and a single model to --cpu',
     });
   }
-  return readResult(results[0], 'plan.results[0]');
+  return readResult(results[0], 'plan.results[0]', inputs);
 }
 
-function readResult(value: unknown, where: string): LaunchAccount {
+function readResult(value: unknown, where: string, inputs: unknown): LaunchAccount {
   const result = object(value, where);
   const platform = oneOf(PLATFORMS, result['platform'], `${where}.platform`);
   const size = DIGEST_SIZES[platform];
@@ -53,6 +56,7 @@ function readResult(value: unknown, where: string): LaunchAccount {
     ...NO_ACCOUNT,
     platform,
     profile: optional(result['profile'], (name) => shortText(name, `${where}.profile`)),
+    igvm: optional(result['as'], (loader) => readIgvm(loader, where, inputs, steps)),
     ...parts,
     vcpus: platform === 'sev' ? undefined : vcpus,
     vmsas: optional(result['vmsas'], (pages) => readVmsas(pages, `${where}.vmsas`, vcpus)),
@@ -62,6 +66,13 @@ function readResult(value: unknown, where: string): LaunchAccount {
         : optional(result['kernelHashes'], (hashes) => readHashes(hashes, `${where}.kernelHashes`)),
     digest: digest(result['digest'], `${where}.digest`, size),
   };
+}
+
+/** Only `measure igvm` says whose rules it followed. */
+function readIgvm(loader: unknown, where: string, inputs: unknown, steps: readonly AccountStep[]): IgvmAccount {
+  const { sha256 } = object(object(inputs, 'plan.inputs')['igvm'], 'plan.inputs.igvm');
+  if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)) throw wrong('plan.inputs.igvm.sha256');
+  return { loader: oneOf(Object.keys(LOADERS) as IgvmLoader[], loader, `${where}.as`), sha256, steps };
 }
 
 function readStep(value: unknown, where: string, size: number): AccountStep {

@@ -16,12 +16,14 @@ import {
   explained as explainedLaunch,
   firmwareWith,
   GENOA,
+  igvmAccountOf,
   kernel,
   MILAN,
   traceOf,
 } from '../../explain-launches.ts';
 import { AMDSEV, type Tables } from '../../firmware-image.ts';
-import { fixture } from '../../fixtures.ts';
+import { fixture, vectors } from '../../fixtures.ts';
+import type { DirectiveRecipe, IgvmRecipe } from '../../igvm-image.ts';
 import { kernelHashes } from '../../measurement-vectors.ts';
 import { AMDSEV_195, QEMU_DEVEL_SEV } from '../../trace-logs.ts';
 
@@ -478,6 +480,102 @@ describe('causes', () => {
       ['reserved_0d8', { first: 1, count: 1 }, 208, `000000000066${'00'.repeat(98)}`],
       ['xss', { first: 1, count: 1 }, 3, '0x1'],
     ]);
+  });
+});
+
+describe('causes of IGVM files', () => {
+  const { files } = vectors<{ readonly files: readonly (IgvmRecipe & { readonly name: string })[] }>('igvm.json');
+  const named = (start: string): IgvmRecipe => {
+    const found = files.find(({ name }) => name.startsWith(start));
+    if (found === undefined) throw new Error(start);
+    return found;
+  };
+  const changed = (recipe: IgvmRecipe, change: (one: DirectiveRecipe) => readonly DirectiveRecipe[]) => ({
+    ...recipe,
+    directives: recipe.directives.flatMap(change),
+  });
+  const file = named('all agree');
+  const all = named('all platforms');
+  const vmsaOf =
+    (...bytes: (readonly [number, string])[]) =>
+    (one: DirectiveRecipe) =>
+      one.kind === 'vcpu' && typeof one.data !== 'number' ? [{ ...one, data: [...one.data, ...bytes] }] : [one];
+  const page = { kind: 'page', gpa: '0x9000', mask: 1, flags: 0, type: 0, data: 7 } as const;
+  const more = changed(file, (one) => (one.kind === 'vcpu' ? [page, one] : [one]));
+  const fewer = changed(file, (one) => (one.kind === 'page' && one.gpa === '0x8000' ? [] : [one]));
+  const other = changed(file, (one) => (one.kind === 'page' && one.gpa === '0x2000' ? [{ ...one, data: 9 }] : [one]));
+  const zeros = changed(file, (one) => (one.kind === 'page' && one.gpa === '0x6000' ? [{ ...one, type: 2 }] : [one]));
+  const rdx = changed(file, vmsaOf([0x310, '0006000000000000']));
+
+  it.each<[what: string, expected: LaunchAccount, found: LaunchAccount, names: readonly CauseName[]]>([
+    ['nothing', igvmAccountOf(file), igvmAccountOf(file), []],
+    ['a page more', igvmAccountOf(file), igvmAccountOf(more), ['igvm-pages']],
+    ['a page less', igvmAccountOf(file), igvmAccountOf(fewer), ['igvm-pages']],
+    ['a page of another type', igvmAccountOf(file), igvmAccountOf(zeros), ['igvm-pages']],
+    ['other contents', igvmAccountOf(file), igvmAccountOf(other), ['igvm-contents']],
+    ['another RDX', igvmAccountOf(file), igvmAccountOf(rdx), ['igvm-vmsa']],
+    ['more VMSAs', igvmAccountOf(named('no VMSA')), igvmAccountOf(named('two VMSAs')), ['igvm-vmsa']],
+    ['another loader', igvmAccountOf(all), igvmAccountOf(all, { loader: 'coconut' }), ['igvm-loader']],
+    [
+      'zero pages',
+      igvmAccountOf(all, { loader: 'coconut' }),
+      igvmAccountOf(all, { loader: 'coconut', nativeZero: true }),
+      ['igvm-loader'],
+    ],
+    ['another platform', igvmAccountOf(all), igvmAccountOf(all, { platform: 'sev-es' }), ['platform']],
+    [
+      'another loader of another file',
+      igvmAccountOf(all),
+      igvmAccountOf(changed(all, vmsaOf([0x310, '0006000000000000'])), { loader: 'coconut' }),
+      ['igvm-loader', 'igvm-vmsa'],
+    ],
+    ['no IGVM file', igvmAccountOf(file), accountWith(), ['igvm']],
+    ['an IGVM file', accountWith(), igvmAccountOf(file), ['igvm']],
+  ])('%s', (_what, expected, found, names) => {
+    const explanation = explained(expected, found);
+    expect(explanation).toMatchObject({ names, unexplained: [] });
+    expect(explanation.differences.length > 0).toBe(names.length > 0);
+  });
+
+  it('name another platform of another file, and leave fields of VMSAs to their own', () => {
+    const changedToo = changed(all, vmsaOf([0x310, '0006000000000000']));
+    const { names, unexplained, causes } = explained(
+      igvmAccountOf(all),
+      igvmAccountOf(changedToo, { platform: 'sev-es' }),
+    );
+    expect(names).toEqual(['platform', 'igvm-vmsa']);
+    expect(unexplained).toEqual([]);
+    expect(causes[0]?.because).toContain('from another IGVM file');
+    expect(causes[0]?.attempt).toContain('bootseal measure igvm --platform sev-es');
+  });
+
+  it('are of the VMSA alone where pages come behind it', () => {
+    const first = changed(named('VMSA first'), vmsaOf([0x310, '0006000000000000']));
+    const way = { loader: 'coconut' } as const;
+    expect(explained(igvmAccountOf(named('VMSA first'), way), igvmAccountOf(first, way))).toMatchObject({
+      names: ['igvm-vmsa'],
+      differences: [{ kind: 'vmsa-field', name: 'rdx' }],
+      first: { step: 0 },
+      unexplained: [],
+    });
+  });
+
+  it('are no firmware’s, whatever differs', () => {
+    const accounts = files.flatMap((recipe) => {
+      try {
+        return [igvmAccountOf(recipe, { loader: 'coconut' })];
+      } catch {
+        return [];
+      }
+    });
+    expect(accounts.length).toBeGreaterThan(15);
+    for (const expected of accounts) {
+      for (const found of accounts) {
+        const { names, unexplained } = explained(expected, found);
+        for (const name of names) expect(name).toMatch(/^(?:igvm-[a-z]+|platform)$/);
+        expect(unexplained).toEqual([]);
+      }
+    }
   });
 });
 

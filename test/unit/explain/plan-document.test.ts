@@ -56,6 +56,31 @@ describe('a plan', () => {
     expect(read(result({ digest: base64 }))).toEqual(read(result()));
   });
 
+  describe('of an IGVM file', () => {
+    const sha256 = 'cd'.repeat(32);
+    const text = (igvm: unknown, as: unknown = 'coconut') =>
+      JSON.stringify({ results: [result({ as })], inputs: { igvm } });
+
+    it('says which file it is, and whose rules were followed', () => {
+      const { igvm, steps, vcpuSteps } = parsePlanDocument(text({ sha256, bytes: 7 }));
+      expect(igvm).toEqual({ loader: 'coconut', sha256, steps: [...(steps ?? []), ...(vcpuSteps ?? [])] });
+      expect(read(result()).igvm).toBeUndefined();
+    });
+
+    it.each([
+      ['plan.inputs.igvm.sha256', text({ sha256: 'CD'.repeat(32) })],
+      ['plan.inputs.igvm.sha256', text({ sha256: sha256.slice(2) })],
+      ['plan.inputs.igvm', text(undefined)],
+      ['plan.results[0].as', text({ sha256 }, 'other')],
+      ['plan.results[0].as', text({ sha256 }, 7)],
+    ])('is refused for its %s', (place, plan) => {
+      expect(failure(() => parsePlanDocument(plan))).toMatchObject({
+        kind: 'format',
+        message: `${place}: missing or of the wrong form`,
+      });
+    });
+  });
+
   it.each<[place: string, over: object]>([
     ['platform', { platform: 'tdx' }],
     ['digest', { digest: digest.slice(2) }],
