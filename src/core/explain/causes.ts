@@ -59,35 +59,38 @@ const firmwareSize: CauseRule = (left) => {
   const [first] = explains;
   if (first === undefined) return [];
   const [expected, found] = [Number(first.expected), Number(first.found)];
-  if (found === expected - variableStoreOf(expected)) {
-    return [
-      {
-        name: 'firmware-code-only',
-        because: `only the code part of the firmware was loaded, without its ${variableStoreOf(expected)} bytes of variable store`,
-        attempt: `have the host load the whole image, or measure what it loads: tail -c +${variableStoreOf(expected) + 1} OVMF.fd > code.fd`,
-        explains,
-      },
-    ];
+  const [store, other] = [variableStoreOf(expected), variableStoreOf(found)];
+  if (found === expected - store) {
+    const because = `the firmware is shorter by the ${store} bytes of a variable store: as it seems only its code part was loaded`;
+    const attempt = `have the host load the whole image, or measure what it loads: tail -c +${store + 1} OVMF.fd > code.fd`;
+    return [{ name: 'firmware-code-only', because, attempt, explains }];
   }
-  if (expected === found - variableStoreOf(found)) {
-    return [
-      {
-        name: 'firmware-code-only',
-        because: 'the whole image was loaded, and only its code part was expected',
-        attempt: 'give --firmware the whole image, not OVMF_CODE.fd',
-        explains,
-      },
-    ];
+  if (expected === found - other) {
+    const because = `the firmware is longer by the ${other} bytes of a variable store: as it seems the whole image was loaded, and only its code part was expected`;
+    const attempt = 'give --firmware the whole image, not OVMF_CODE.fd';
+    return [{ name: 'firmware-code-only', because, attempt, explains }];
   }
-  return [
-    {
-      name: 'firmware-size',
-      because: `the firmware has ${found} bytes, and ${expected} were expected: it is another file`,
-      attempt: 'give --firmware the very file that the host loads (sha256sum)',
-      explains,
-    },
-  ];
+  return [anotherSize(explains, first)];
 };
+
+function anotherSize(explains: readonly Difference[], first: Difference | undefined): Cause {
+  const [expected, found] = [Number(first?.expected), Number(first?.found)];
+  return {
+    name: 'firmware-size',
+    because: `the firmware has ${found} bytes, and ${expected} were expected: it is another file`,
+    attempt: 'give --firmware the very file that the host loads (sha256sum)',
+    explains,
+  };
+}
+
+/** Causes that the code part of the same image cannot have. */
+const OTHER_BUILD: readonly CauseName[] = ['section-order', 'sections', 'reset-address'];
+
+/** A firmware of another build may by chance be as much shorter. */
+function withoutChance(causes: readonly Cause[]): readonly Cause[] {
+  if (!causes.some(({ name }) => OTHER_BUILD.includes(name))) return causes;
+  return causes.map((one) => (one.name === 'firmware-code-only' ? anotherSize(one.explains, one.explains[0]) : one));
+}
 
 const firmwareContents = causeOf(
   'firmware-contents',
@@ -228,5 +231,5 @@ export function causesOf(comparison: Comparison): readonly Cause[] {
     const explained = new Set(found.flatMap(({ explains }) => explains));
     left = left.filter((one) => !explained.has(one));
   }
-  return causes;
+  return withoutChance(causes);
 }

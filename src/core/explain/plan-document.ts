@@ -24,7 +24,7 @@ const DIGEST_SIZES: Readonly<Record<Platform, number>> = { sev: 32, 'sev-es': 32
 
 const HINT = 'make the file with `bootseal measure PLATFORM … --plan --json`, of one guest';
 
-/** Reads the text; throws `format` naming the place when it is something else, and `usage` when it has several guests. */
+/** Reads the text; throws `format` naming the place when it is something else, and `usage` when it has several guests or one of TDX. */
 export function parsePlanDocument(text: string): LaunchAccount {
   let value: unknown;
   try {
@@ -44,6 +44,7 @@ export function parsePlanDocument(text: string): LaunchAccount {
 
 function readResult(value: unknown, where: string, inputs: unknown): LaunchAccount {
   const result = object(value, where);
+  if (result['platform'] === 'tdx') throw ofTdx();
   const platform = oneOf(PLATFORMS, result['platform'], `${where}.platform`);
   const size = DIGEST_SIZES[platform];
   const steps = list(result['plan'], `${where}.plan`, MOST_PLAN_STEPS).map((step, i) =>
@@ -66,6 +67,12 @@ function readResult(value: unknown, where: string, inputs: unknown): LaunchAccou
         : optional(result['kernelHashes'], (hashes) => readHashes(hashes, `${where}.kernelHashes`)),
     digest: digest(result['digest'], `${where}.digest`, size),
   };
+}
+
+function ofTdx(): BootsealError {
+  return new BootsealError('usage', 'the plan is of a TDX guest, and those of SNP, SEV-ES and SEV are compared', {
+    hint: 'for RTMRs hold the guest’s event log against the prediction: bootseal verify ccel; for MRTD compare with diff the lines of bootseal measure tdx --plan',
+  });
 }
 
 /** Only `measure igvm` says whose rules it followed. */

@@ -216,6 +216,27 @@ const ROWS: readonly Row[] = [
     trace: ['firmware-code-only'],
   },
   {
+    name: 'a shorter firmware with another section, which is no code part',
+    expected: firmware(AMDSEV, 0x200000),
+    found: firmware(sections(secMem, secrets, cpuid, [0x80f000, 0x1000, 4], hashes), 0x1e0000),
+    plan: ['firmware-size', 'sections'],
+    trace: ['firmware-size', 'sections'],
+  },
+  {
+    name: 'a longer firmware with its sections in another order, which is no whole image',
+    expected: firmware(AMDSEV, 0x1e0000),
+    found: firmware(sections(secMem, hashes, secrets, cpuid), 0x200000),
+    plan: ['firmware-size', 'section-order'],
+    trace: ['firmware-size', 'section-order'],
+  },
+  {
+    name: 'a shorter firmware with another reset address, which is no code part',
+    expected: firmware(AMDSEV, 0x200000),
+    found: firmware({ ...AMDSEV, reset: 0x80c0a0 }, 0x1e0000),
+    plan: ['firmware-size', 'reset-address'],
+    trace: ['firmware-code-only'],
+  },
+  {
     name: 'kernel hashes in the middle of the metadata',
     expected: {},
     found: firmware(sections(secMem, hashes, secrets, cpuid)),

@@ -82,7 +82,7 @@ describe('a plan', () => {
   });
 
   it.each<[place: string, over: object]>([
-    ['platform', { platform: 'tdx' }],
+    ['platform', { platform: 'other' }],
     ['digest', { digest: digest.slice(2) }],
     ['digest', { digest: 'x'.repeat(44) }],
     ['digest', { digest: 7 }],
@@ -114,6 +114,16 @@ describe('a plan', () => {
     'is not %.20s',
     (text) => expect(failure(() => parsePlanDocument(text))).toMatchObject({ kind: 'format', hint: HINT }),
   );
+
+  it('of a TDX guest is none that is compared, and what compares it is named', () => {
+    const { kind, message, hint } = failure(() => read(result({ platform: 'tdx' })));
+    expect({ kind, message }).toEqual({
+      kind: 'usage',
+      message: 'the plan is of a TDX guest, and those of SNP, SEV-ES and SEV are compared',
+    });
+    expect(hint).toContain('bootseal verify ccel');
+    expect(hint).toContain('bootseal measure tdx --plan');
+  });
 
   it('is of one guest', () => {
     expect(failure(() => read(result(), result()))).toEqual({
