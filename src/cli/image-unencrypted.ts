@@ -37,7 +37,7 @@ export class UnencryptedSectors {
     const skipped = claims?.skippedBytes;
     const texts = {
       zeros: this.#text(zeros, 'zeros'),
-      plain: this.#text(plain, 'no ciphertext: they repeat, or are text'),
+      plain: this.#text(plain, 'no ciphertext: they repeat, or are text or programs'),
     };
     if (zeros.count + plain.count === this.#sectors && this.#sectors > 0) {
       return { problems: ['no sector of the data is encrypted', ...texts.zeros, ...texts.plain], remarks: [] };

@@ -1,6 +1,6 @@
 /**
- * @module What cannot be ciphertext, told without the key: sectors of zeros, and sectors that repeat themselves or have far too few
- * bytes from 0x80 up, as text and most programs. What was compressed looks like ciphertext and is not found.
+ * @module What cannot be ciphertext, told without the key: sectors of zeros, and sectors that repeat themselves, have far too few bytes
+ * from 0x80 up, as text, or far too many zeros, as nine tenths of a program. What was compressed looks like ciphertext and is not found.
  */
 
 /** Places of whole sectors in the bytes that were looked at. */
@@ -22,6 +22,10 @@ const UNIT_WORDS = UNIT / 4;
  */
 const FEW = 16;
 const HIGHEST_BITS = 0x01010101;
+
+/** Of random bytes so many of a unit are zeros once in 10^17 units (the tail of a binomial distribution with a mean of 2). */
+const MANY_ZEROS = 24;
+const LOW_BITS = 0x7f7f7f7f;
 
 const RANDOM = 0;
 const ZEROS = 1;
@@ -50,14 +54,21 @@ function wordsOf(bytes: Uint8Array): Int32Array {
 
 function kindOf(words: Int32Array, start: number): number {
   let highest = 0;
+  let zeros = 0;
   let repeated = false;
   for (let at = start; at < start + UNIT_WORDS; at += BLOCK_WORDS) {
     // Four sums of 32 bits at most, side by side.
     highest += ((words[at] as number) >>> 7) & HIGHEST_BITS;
+    for (let i = at; i < at + BLOCK_WORDS; i++) zeros += zeroBytes(words[i] as number);
     repeated ||= at > start && words[at] === words[at - BLOCK_WORDS] && isRepeated(words, at);
   }
-  if (!repeated && sumOfBytes(highest) > FEW) return RANDOM;
+  if (!repeated && sumOfBytes(highest) > FEW && sumOfBytes(zeros) < MANY_ZEROS) return RANDOM;
   return isZero(words, start) ? ZEROS : PLAIN;
+}
+
+/** One for each byte that is zero, side by side: of 128 words that is a sum of 128 at most. */
+function zeroBytes(word: number): number {
+  return (~(((word & LOW_BITS) + LOW_BITS) | word | LOW_BITS) >>> 7) & HIGHEST_BITS;
 }
 
 /** Whether a block of AES is the one before it: of random bytes once in 2^128. */

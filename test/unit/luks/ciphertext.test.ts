@@ -31,6 +31,16 @@ describe.each([512, 4096])('findUnencrypted: sectors of %i bytes', (size) => {
     expect(found(size, (bytes) => bytes.copyWithin(next, next - 16, next))).toEqual({ zeros: [], plain: [] });
   });
 
+  it('finds many zeros among 512 bytes, wherever they stand, as in a program', () => {
+    const zeros = (count: number, step: number) => (bytes: Uint8Array) => {
+      for (let i = 0; i < count; i++) bytes[7 * size + i * step] = 0;
+    };
+    for (const step of [1, 2, 3, 7, 17]) {
+      expect(found(size, zeros(24, step))).toEqual({ zeros: [], plain: [7 * size] });
+      expect(found(size, zeros(12, step))).toEqual({ zeros: [], plain: [] });
+    }
+  });
+
   it('finds text of 512 bytes that does not repeat', () => {
     const text = (bytes: Uint8Array) => {
       for (let i = 7 * size; i < 7 * size + 512; i++) bytes[i] = 32 + ((bytes[i] ?? 0) % 95);
