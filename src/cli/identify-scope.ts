@@ -87,7 +87,7 @@ export async function readScope(io: Io, options: ScopeOptions): Promise<Scope> {
   const different = once(firmware, ({ hashed }) => hashed.sha256).map(({ hashed: _, ...measured }) => measured);
   return {
     firmware: firmwareCandidates(different, await believedSvsms(io, options)),
-    boots: await believedBoots(io, options),
+    boots: await believedBoots(io, options, different.length),
     vcpus,
     threads: threads(options),
   };
@@ -156,7 +156,20 @@ function chosenCpus({ cpu, cpuSignature: signatures }: ScopeOptions): readonly C
   return once(wanted, String).map((signature) => ({ name: modelsOfSignature(signature)[0], signature }));
 }
 
-async function believedBoots(io: Io, options: ScopeOptions): Promise<readonly Boot[]> {
+/** Of firmware, kernel, initrd and command line: each has several neighbours, and all are held in memory. */
+const MOST_COMBINATIONS = 4000;
+
+function checkCombinations(...counts: readonly number[]): void {
+  const combinations = counts.reduce((product, count) => product * Math.max(1, count), 1);
+  if (combinations <= MOST_COMBINATIONS) return;
+  throw new BootsealError(
+    'usage',
+    `${combinations} combinations of --firmware, --kernel, --initrd and --cmdline: at most ${MOST_COMBINATIONS} are searched at once`,
+    { hint: 'search several times, each time with some of the kernels, initrds or command lines' },
+  );
+}
+
+async function believedBoots(io: Io, options: ScopeOptions, firmware: number): Promise<readonly Boot[]> {
   const { kernel = [], initrd = [], cmdline = [], cmdlineFile = [] } = options;
   if (kernel.length === 0 && options.kata === true) {
     throw new BootsealError('usage', '--kata is about a command line, which is measured only together with --kernel', {
@@ -179,8 +192,10 @@ async function believedBoots(io: Io, options: ScopeOptions): Promise<readonly Bo
   const initrds = once(given, sha256Of);
   const kernels = [];
   for (const name of kernel) kernels.push(await believedKernel(io, name, initrds));
+  const different = once(kernels, sha256Of);
+  checkCombinations(firmware, different.length, initrds.length, once(cmdlines, bytesToHex).length);
   return possibleBoots(
-    { kernels: once(kernels, sha256Of), initrds, cmdlines, ...kataBelief(options, mostVcpus(options.vcpus)) },
+    { kernels: different, initrds, cmdlines, ...kataBelief(options, mostVcpus(options.vcpus)) },
     nodeHashes,
   );
 }

@@ -18,6 +18,14 @@ afterEach(remove);
 const identify = (...args: readonly string[]) =>
   bootseal(['identify', NOWHERE, '--firmware', 'fw', '--threads', '1', ...args], folder);
 
+it('identify refuses more combinations than it can hold', async () => {
+  fs.writeFileSync(path.join(folder, 'other'), linuxKernel({ rest: 7 }));
+  const lines = Array.from({ length: 2001 }, (_, i) => ['--cmdline', `a${i}`]).flat();
+  const { status, stderr } = await identify('--kernel', 'k', '--kernel', 'other', ...lines);
+  expect(status).toBe(2);
+  expect(stderr).toContain('4002 combinations of --firmware, --kernel, --initrd and --cmdline: at most 4000');
+});
+
 describe('identify --budget', () => {
   const many = ['--kernel', 'k', '--vcpus', '512'];
   for (let i = 0; i < 1000; i++) many.push('--cmdline', `a${i}`);
