@@ -2,7 +2,7 @@
 
 import { wipe } from '../core/bytes.ts';
 import { findImage } from '../core/disk/find-image.ts';
-import type { Partition } from '../core/disk/read-gpt.ts';
+import type { Gpt, Partition } from '../core/disk/read-gpt.ts';
 import { BootsealError } from '../core/errors.ts';
 import { type ImageData, openData } from '../core/luks/data.ts';
 import type { Disk } from '../core/luks/disk.ts';
@@ -37,6 +37,8 @@ export interface ImageInput {
   readonly image: Disk;
   /** The partition that the image is, undefined for a whole disk. */
   readonly partition: Partition | undefined;
+  /** Of the whole disk; undefined where it has none. */
+  readonly table: Gpt | undefined;
   /** Of the file. */
   readonly format: 'raw' | 'qcow2';
   /** Bytes of the whole disk. */
@@ -76,8 +78,8 @@ export async function withImage<T>(
   }
   return withDisk(resolvePath(io, file), async (disk) => {
     const detached = headerFile !== undefined;
-    const { disk: image, partition, format, diskSize } = await findImage(disk, { partition: wanted, detached });
-    const found = { image, partition, format, diskSize };
+    const { disk: image, partition, table, format, diskSize } = await findImage(disk, { partition: wanted, detached });
+    const found = { image, partition, table, format, diskSize };
     if (headerFile === undefined) {
       return use({ ...found, headerDisk: image, header: await readHeader(image), detached: false });
     }

@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { Gpt } from '../core/disk/read-gpt.ts';
+import { tableProblems } from '../core/disk/table-claims.ts';
 import { BootsealError } from '../core/errors.ts';
 import type { Disk } from '../core/luks/disk.ts';
 import { headerState } from '../core/luks/header-change.ts';
@@ -57,13 +59,28 @@ export interface NamedClaims extends Claims {
 export async function holdAgainstManifest(
   io: Io,
   image: string,
-  { headerDisk, header, diskSize }: { headerDisk: Disk; header: LuksHeader; diskSize: number },
+  {
+    headerDisk,
+    header,
+    diskSize,
+    table,
+  }: {
+    headerDisk: Disk;
+    header: LuksHeader;
+    diskSize: number;
+    table: Gpt | undefined;
+  },
 ): Promise<{ readonly problems: readonly string[]; readonly claims: NamedClaims | undefined }> {
   const pinned = await readPinned(io, image, headerDisk, header);
   if (pinned === undefined) return { problems: [], claims: undefined };
   const { name } = pinned;
   const claims = { ...readClaims(pinned.manifest, name), name };
-  return { problems: [...pinProblems(pinned), ...sizeProblems('disk', diskSize, claims.diskBytes, name)], claims };
+  const problems = [
+    ...pinProblems(pinned),
+    ...sizeProblems('disk', diskSize, claims.diskBytes, name),
+    ...tableProblems(table, claims.partitionTable, name),
+  ];
+  return { problems, claims };
 }
 
 function pinProblems({ verdict, name }: Pinned): readonly string[] {

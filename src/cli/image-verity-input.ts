@@ -2,6 +2,7 @@
 
 import { openQcow2 } from '../core/disk/read-qcow2.ts';
 import { type ReadVerity, readVerity } from '../core/disk/read-verity.ts';
+import { tableProblems } from '../core/disk/table-claims.ts';
 import { type PinnedVerity, parseVerityManifest } from '../core/disk/verity-manifest.ts';
 import { type FoundVerity, findVerity, spells } from '../core/disk/verity-partition.ts';
 import { BootsealError } from '../core/errors.ts';
@@ -98,7 +99,10 @@ export function wantedRootHash({ pinned, partitions }: VerityInput, { rootHash }
 }
 
 /** Says what is not as the manifest, or a guest that knows the root hash, would have it; what a kernel could not know. */
-export function pinnedProblems({ pinned, partitions, hashAt, verity }: VerityInput, rootHash: Uint8Array): string[] {
+export function pinnedProblems(
+  { pinned, partitions, table, hashAt, verity }: VerityInput,
+  rootHash: Uint8Array,
+): string[] {
   const problems: string[] = [];
   if (pinned !== undefined) {
     const where = partitions === undefined ? hashAt : partitions.tree.at;
@@ -108,6 +112,7 @@ export function pinnedProblems({ pinned, partitions, hashAt, verity }: VerityInp
     };
     const other = Object.keys(found).filter((key) => found[key] !== pinned[key as keyof PinnedVerity]);
     if (other.length > 0) problems.push(`${pinned.name} says otherwise of ${other.join(', ')}`);
+    problems.push(...tableProblems(table, pinned.partitionTable, pinned.name));
   }
   if (partitions !== undefined && !spells(partitions, rootHash)) {
     problems.push('the GUIDs of the partitions are not the halves of the root hash: systemd does not find them');

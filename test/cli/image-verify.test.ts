@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { encodeGpt } from '../../src/core/disk/gpt.ts';
+import { readGpt } from '../../src/core/disk/read-gpt.ts';
 import { fixture } from '../fixtures.ts';
-import { seededRandom } from '../luks-image.ts';
+import { memoryDisk, seededRandom } from '../luks-image.ts';
 import { bootseal, scratch } from './script.ts';
 
 const { folder, remove } = scratch();
@@ -110,6 +112,7 @@ describe('image verify: sizes', () => {
       [{ data: { bytes: -1 } }, 'data.bytes is no size'],
       [{ data: { skippedBytes: 1.5 } }, 'data.skippedBytes is no size'],
       [{ payload: { what: 1 } }, 'payload.what is no text'],
+      [{ partitionTable: { guid: 1 } }, 'partitionTable is no partition table'],
     ] as const) {
       fs.writeFileSync(at('real.img.json'), JSON.stringify({ ...JSON.parse(manifest.toString()), ...change }));
       const ran = await bootseal(['image', 'verify', 'real.img', '--key-file', 'key'], folder);
@@ -118,6 +121,41 @@ describe('image verify: sizes', () => {
     fs.writeFileSync(at('real.img.json'), manifest);
   });
 });
+
+describe('image verify: partition table', () => {
+  it('finds another table than the manifest says, of an encrypted disk and of one with a hash tree', async () => {
+    await build('gpt.img', ext4, '--shape', 'gpt');
+    fs.writeFileSync(at('raw'), ext4);
+    const built = await bootseal(
+      ['image', 'build', '--from', 'raw', '--verity', '--shape', 'gpt', '--out', 'tree.img'],
+      folder,
+    );
+    expect(built).toMatchObject({ status: 0 });
+    for (const [name, key] of [
+      ['gpt.img', ['--key-file', 'key']],
+      ['tree.img', []],
+    ] as const) {
+      const args = ['image', 'verify', name, ...key];
+      expect(await bootseal(args, folder)).toMatchObject({ status: 0 });
+      await renameFirstPartition(at(name));
+      expect(await bootseal(args, folder)).toMatchObject({
+        status: 1,
+        stdout: expect.stringContaining(`problem: partition 1 is not as ${name}.json says: of another name\n`),
+      });
+    }
+  });
+});
+
+/** Writes both tables again, as a host could. */
+async function renameFirstPartition(file: string): Promise<void> {
+  const disk = fs.readFileSync(file);
+  const table = await readGpt(memoryDisk(disk));
+  if (table === undefined) throw new Error('no table');
+  const partitions = table.partitions.map((one) => (one.number === 1 ? { ...one, name: 'else' } : one));
+  const tables = encodeGpt({ partitions, diskSize: disk.length }, table.guid);
+  for (const part of tables) disk.set(part.bytes, part.at);
+  fs.writeFileSync(file, disk);
+}
 
 describe('image verify: content', () => {
   const overwritten = (from: number, size: number) => (image: Buffer) => {

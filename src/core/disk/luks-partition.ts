@@ -4,7 +4,7 @@ import { type Disk, slice } from '../luks/disk.ts';
 import { MAGIC } from '../luks/header.ts';
 import { quoted } from '../luks/quote.ts';
 import { ROOT_TYPES } from './partition-types.ts';
-import { type Partition, readGpt } from './read-gpt.ts';
+import { type Gpt, type Partition, readGpt } from './read-gpt.ts';
 
 /** What is looked for. */
 export interface Wanted {
@@ -19,6 +19,8 @@ export interface Found {
   readonly disk: Disk;
   /** Undefined where it is not in a partition. */
   readonly partition: Partition | undefined;
+  /** Of the whole disk; undefined where it has none. */
+  readonly table: Gpt | undefined;
 }
 
 const ROOTS = Object.values(ROOT_TYPES).map(({ root }) => root);
@@ -33,7 +35,7 @@ const ROOTS = Object.values(ROOT_TYPES).map(({ root }) => root);
 export async function findLuks(disk: Disk, { partition: wanted, detached }: Wanted): Promise<Found> {
   const gpt = (await isLuks(disk)) ? undefined : await readGpt(disk);
   if (gpt === undefined) {
-    if (wanted === undefined) return { disk, partition: undefined };
+    if (wanted === undefined) return { disk, partition: undefined, table: gpt };
     throw new BootsealError('usage', 'the disk has no partition table (GPT) that --partition could be about', {
       hint: 'leave --partition out',
     });
@@ -42,7 +44,7 @@ export async function findLuks(disk: Disk, { partition: wanted, detached }: Want
   const inside = ({ at, size }: Partition): Disk => slice(disk, at, size);
   if (wanted !== undefined) {
     const partition = partitions.find(({ number }) => number === wanted);
-    if (partition !== undefined) return { disk: inside(partition), partition };
+    if (partition !== undefined) return { disk: inside(partition), partition, table: gpt };
     throw new BootsealError('usage', `the disk has no partition ${wanted}`, {
       hint: `there are: ${partitions.map(named).join(', ') || 'none'}`,
     });
@@ -61,7 +63,7 @@ export async function findLuks(disk: Disk, { partition: wanted, detached }: Want
       hint: HINT,
     });
   }
-  return { disk: inside(partition), partition };
+  return { disk: inside(partition), partition, table: gpt };
 }
 
 const HINT = 'say which one with --partition';

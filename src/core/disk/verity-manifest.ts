@@ -62,7 +62,11 @@ export function printVerityManifest(manifest: VerityManifest): string {
 export type PinnedVerity = Pick<
   VerityManifest['verity'],
   'rootHash' | 'salt' | 'uuid' | 'dataBlocks' | 'dataOffset' | 'hashOffset'
-> & { readonly partitioned: boolean };
+> & {
+  readonly partitioned: boolean;
+  /** As it stands there; null for a disk without one. */
+  readonly partitionTable: unknown;
+};
 
 /**
  * Reads the manifest of a disk that dm-verity checks; undefined for that of another disk.
@@ -83,8 +87,9 @@ export function parseVerityManifest(text: string, name: string): PinnedVerity | 
   if (!isText(salt, /^([0-9a-f]{2}){0,256}$/)) throw broken('verity.salt is no salt');
   if (!isText(uuid, /^[0-9a-f-]{36}$/)) throw broken('verity.uuid is no UUID');
   if (!isSize(dataBlocks) || !isSize(dataOffset) || !isSize(hashOffset)) throw broken('verity has no sizes');
-  const partitioned = objectOf(manifest['partitionTable']) !== undefined;
-  return { rootHash, salt, uuid, dataBlocks, dataOffset, hashOffset, partitioned };
+  const { partitionTable } = manifest;
+  const partitioned = objectOf(partitionTable) !== undefined;
+  return { rootHash, salt, uuid, dataBlocks, dataOffset, hashOffset, partitioned, partitionTable };
 }
 
 function parseJson(text: string): unknown {

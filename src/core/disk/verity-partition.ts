@@ -4,7 +4,7 @@ import { type Disk, slice } from '../luks/disk.ts';
 import { ROOT_TYPES } from './partition-types.ts';
 import { PAYLOAD_START } from './payload.ts';
 import { payloadSize } from './payload-size.ts';
-import { type Partition, readGpt } from './read-gpt.ts';
+import { type Gpt, type Partition, readGpt } from './read-gpt.ts';
 import { isVerity, type VerityDisks } from './read-verity.ts';
 import { VERITY_BLOCK, verityGuids } from './verity.ts';
 
@@ -19,6 +19,8 @@ export interface WantedVerity {
 export interface FoundVerity extends VerityDisks {
   /** Undefined where they are not in partitions. */
   readonly partitions: { readonly data: Partition; readonly tree: Partition } | undefined;
+  /** Of the whole disk; undefined where it has none. */
+  readonly table: Gpt | undefined;
 }
 
 /**
@@ -31,21 +33,22 @@ export interface FoundVerity extends VerityDisks {
 export async function findVerity(disk: Disk, { hashOffset, rootHash }: WantedVerity): Promise<FoundVerity | undefined> {
   if (hashOffset !== undefined) return bareVerity(disk, hashOffset);
   const gpt = await readGpt(disk);
-  if (gpt !== undefined) return partitionedVerity(disk, gpt.partitions, rootHash);
+  if (gpt !== undefined) return partitionedVerity(disk, gpt, rootHash);
   const size = payloadSize(await disk.read(0, PAYLOAD_START));
   return size === undefined ? undefined : bareVerity(disk, Math.ceil(size / VERITY_BLOCK) * VERITY_BLOCK);
 }
 
 async function bareVerity(disk: Disk, hashAt: number): Promise<FoundVerity | undefined> {
   if (!(await isVerity(disk, hashAt))) return undefined;
-  return { data: slice(disk, 0, hashAt), hashes: disk, hashAt, partitions: undefined };
+  return { data: slice(disk, 0, hashAt), hashes: disk, hashAt, partitions: undefined, table: undefined };
 }
 
 async function partitionedVerity(
   disk: Disk,
-  partitions: readonly Partition[],
+  table: Gpt,
   rootHash: Uint8Array | undefined,
 ): Promise<FoundVerity | undefined> {
+  const { partitions } = table;
   const inside = ({ at, size }: Partition): Disk => slice(disk, at, size);
   const pairs: { readonly data: Partition; readonly tree: Partition }[] = [];
   for (const types of Object.values(ROOT_TYPES)) {
@@ -62,7 +65,7 @@ async function partitionedVerity(
     });
   }
   if (pair === undefined) return undefined;
-  return { data: inside(pair.data), hashes: inside(pair.tree), hashAt: 0, partitions: pair };
+  return { data: inside(pair.data), hashes: inside(pair.tree), hashAt: 0, partitions: pair, table };
 }
 
 const shown = ({ data, tree }: { data: Partition; tree: Partition }): string => `${data.number} with ${tree.number}`;

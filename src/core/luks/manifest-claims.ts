@@ -11,6 +11,8 @@ export interface Claims {
   readonly skippedBytes: number | undefined;
   /** What the data are, as identifyPayload says it; null for unknown. */
   readonly payload: string | null | undefined;
+  /** As it stands there; null for a disk without one. */
+  readonly partitionTable: unknown;
 }
 
 /** Reads them out of a manifest; throws `format` when a value is of another kind, `where` in the message. */
@@ -23,6 +25,7 @@ export function readClaims(manifest: Readonly<Record<string, unknown>>, where: s
     dataBytes: sizeAt(data['bytes'], `${where}: data.bytes`),
     skippedBytes: data['everySector'] === true ? 0 : sizeAt(data['skippedBytes'], `${where}: data.skippedBytes`),
     payload: what,
+    partitionTable: manifest['partitionTable'],
   };
 }
 

@@ -146,8 +146,15 @@ describe('parseVerityManifest', () => {
   const parse = (value: unknown) => parseVerityManifest(JSON.stringify(value), 'm');
 
   it('returns what a disk is held against', () => {
-    expect(parse({ ...manifest, verity: { ...verity, more: 1 } })).toEqual({ ...verity, partitioned: false });
-    expect(parse({ ...manifest, partitionTable: { type: 'gpt' } })).toEqual({ ...verity, partitioned: true });
+    expect(parse({ ...manifest, verity: { ...verity, more: 1 } })).toEqual({
+      ...verity,
+      partitioned: false,
+      partitionTable: null,
+    });
+    expect(parse({ ...manifest, partitionTable: { type: 'gpt' } })).toEqual({
+      ...{ ...verity, partitioned: true },
+      partitionTable: { type: 'gpt' },
+    });
     expect(parse({ ...manifest, verity: { ...verity, salt: '' } })?.salt).toBe('');
     expect(parse({ ...manifest, verity: { ...verity, salt: '0f'.repeat(256) } })?.salt).toHaveLength(512);
   });

@@ -1,0 +1,69 @@
+/** @module Whether the partition table of a disk is the one that the manifest of its image says. */
+import { BootsealError } from '../errors.ts';
+import type { Gpt, Partition } from './read-gpt.ts';
+import type { PartitionTable } from './shape.ts';
+
+type Claimed = PartitionTable['partitions'][number];
+
+/** What is compared of a partition. */
+const FIELDS = ['name', 'type', 'guid', 'offset', 'bytes'] as const;
+
+/**
+ * Says what of a table is not as a manifest says, each as a sentence without a full stop.
+ *
+ * @param table undefined where the disk has none
+ * @param claimed the manifest's `partitionTable`: null for a disk without one, undefined for a manifest that does not say
+ * @param manifest its name, for the sentences
+ * @throws `format` when `claimed` is none of these
+ */
+export function tableProblems(table: Gpt | undefined, claimed: unknown, manifest: string): readonly string[] {
+  if (claimed === undefined) return [];
+  if (claimed === null) {
+    return table === undefined ? [] : [`the disk has a partition table, and ${manifest} says that it has none`];
+  }
+  const wanted = parseTable(claimed, manifest);
+  if (table === undefined) return [`the disk has no partition table, and ${manifest} says what is in it`];
+  const numbers = new Set([...wanted.partitions, ...table.partitions].map(({ number }) => number));
+  return [
+    ...(table.guid === wanted.guid ? [] : [`the GUID of the partition table is not the one that ${manifest} says`]),
+    ...[...numbers].flatMap((number) => {
+      const [found, said] = [table, wanted].map(({ partitions }) => partitions.find((one) => one.number === number));
+      return partitionProblems(number, found as Partition | undefined, said as Claimed | undefined, manifest);
+    }),
+  ];
+}
+
+function partitionProblems(
+  number: number,
+  found: Partition | undefined,
+  said: Claimed | undefined,
+  manifest: string,
+): readonly string[] {
+  if (found === undefined) return [`partition ${number} is missing, and ${manifest} says what it is`];
+  if (said === undefined) return [`partition ${number} is there, and ${manifest} knows nothing of it`];
+  const is = { ...found, offset: found.at, bytes: found.size };
+  const other = FIELDS.filter((field) => is[field] !== said[field]);
+  if (other.length === 0) return [];
+  return [`partition ${number} is not as ${manifest} says: of another ${other.join(', ')}`];
+}
+
+function parseTable(claimed: unknown, manifest: string): Pick<PartitionTable, 'guid' | 'partitions'> {
+  const { guid, partitions } = objectOf(claimed);
+  if (typeof guid === 'string' && Array.isArray(partitions) && partitions.every(isPartition)) {
+    return { guid, partitions } as Pick<PartitionTable, 'guid' | 'partitions'>;
+  }
+  throw new BootsealError('format', `${manifest}: partitionTable is no partition table`, {
+    hint: 'take the manifest that bootseal wrote, from a copy that you made yourself',
+  });
+}
+
+function isPartition(value: unknown): boolean {
+  const { number, name, type, guid, offset, bytes } = objectOf(value);
+  return (
+    [number, offset, bytes].every(Number.isSafeInteger) && [name, type, guid].every((text) => typeof text === 'string')
+  );
+}
+
+function objectOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
