@@ -8,14 +8,12 @@ import { takeUnit, tryTaken } from './shared-search.ts';
 import { questionFrom, type WorkerData } from './worker-data.ts';
 
 const data = threads.workerData as WorkerData;
-try {
-  doShare(data.shared, () => {
-    const search = new Search(questionFrom(data), nodeHashes);
-    for (let unit = takeUnit(data.shared); unit !== undefined; unit = takeUnit(data.shared)) {
-      tryTaken(search, unit, data.shared);
-    }
-  });
-} finally {
-  const { wanted } = data.question;
+const { wanted } = data.question;
+void doShare(data.shared, () => {
+  const search = new Search(questionFrom(data), nodeHashes);
+  for (let unit = takeUnit(data.shared); unit !== undefined; unit = takeUnit(data.shared)) {
+    tryTaken(search, unit, data.shared);
+  }
+}).finally(() => {
   if (wanted.kind === 'measurement') wipe(wanted.tik);
-}
+});

@@ -18,13 +18,8 @@ export interface Encryption extends Omit<WorkerData, 'shared'> {
 /** Without room, each call of OpenSSL costs a collection of garbage, and with too much the garbage costs memory; MiB. */
 const YOUNG_GENERATION = 32;
 
-/** From this size on the start of one more thread is worth its cost; bytes. */
-const LARGE = 256 * 2 ** 20;
-
-/** A thread more than encrypt at a time, since one waits for the disk; yet another would gain a tenth and take 45 MiB. Tags leave no time to wait. */
-function threadsFor({ tagging, target }: Pick<WorkerData, 'tagging' | 'target'>): number {
-  return Math.min(2, availableParallelism()) + (tagging === undefined && target.size >= LARGE ? 1 : 0);
-}
+/** Two encrypt faster than a disk writes, and each takes 45 MiB. */
+const THREADS = Math.min(2, availableParallelism());
 
 const THREAD = { file: 'image-worker.cjs', does: 'encrypts' };
 
@@ -36,7 +31,7 @@ const THREAD = { file: 'image-worker.cjs', does: 'encrypts' };
  */
 export async function encrypt({ key, stream, onProgress, stop, ...rest }: Encryption): Promise<void> {
   const { size } = rest.target;
-  await shareWork({ size, piece: BLOCK_SIZE, threads: threadsFor(rest), onProgress, stop }, (count, shared) => {
+  await shareWork({ size, piece: BLOCK_SIZE, threads: THREADS, onProgress, stop }, (count, shared) => {
     const feed = stream === undefined ? undefined : newFeed();
     const source = { ...rest.source, feed };
     const works = Array.from({ length: count }, () => work({ ...rest, source, key, shared }));

@@ -38,9 +38,9 @@ export function writePiece({ file, fd }: OpenFile, bytes: Uint8Array, at: number
 }
 
 /** Does the thread's work; when it fails, the others are told to stop, and the starter why. */
-export function doShare(shared: Int32Array, work: () => void): void {
+export async function doShare(shared: Int32Array, work: () => void | Promise<void>): Promise<void> {
   try {
-    work();
+    await work();
   } catch (error) {
     Atomics.store(shared, SHARED.stop, 1);
     if (!(error instanceof BootsealError)) throw error;

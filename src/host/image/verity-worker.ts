@@ -26,4 +26,4 @@ function hashPieces({ salt, source, target, shared }: VerityWorkerData): void {
 }
 
 const data = workerData as VerityWorkerData;
-doShare(data.shared, () => hashPieces(data));
+void doShare(data.shared, () => hashPieces(data));
