@@ -17,10 +17,10 @@ export function coverageLines(coverage: Coverage): readonly string[] {
   const { platform, launches, complete, firmware, boots, profiles } = coverage;
   if (launches.tried === 0) return [`not tried  ${platform}: ${untriedText(coverage)}`];
   const label = complete ? 'covered   ' : 'part of   ';
-  const some = complete ? '' : `${partText(launches, 'launches')}, with `;
+  const some = complete ? '' : `${partText(launches, 'launch', 'launches')}, with `;
   const names = profiles.length === 0 ? '' : `, profiles ${profiles.join(', ')}`;
   return [
-    `${label} ${platform}: ${some}${partText(firmware, 'firmware')}, ${partText(boots, 'ways to boot')}${names}`,
+    `${label} ${platform}: ${some}${partText(firmware, 'firmware', 'firmware')}, ${partText(boots, 'way to boot', 'ways to boot')}${names}`,
     ...(platform === 'sev' ? [] : [`${label} ${platform}: ${vcpuText(coverage)}`]),
   ];
 }
@@ -32,11 +32,16 @@ function untriedText({ complete, launches }: Coverage): string {
     : 'none of the firmware could be started';
 }
 
-const partText = ({ tried, of }: Part, what: string) => (tried === of ? `${of} ${what}` : `${tried} of ${of} ${what}`);
+const partText = ({ tried, of }: Part, one: string, many: string) =>
+  `${tried === of ? '' : `${tried} of `}${counted(of, one, many)}`;
+
+const counted = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`;
 
 function vcpuText({ mostVcpus, cpuSignatures, features }: Coverage): string {
-  const cpus = cpuSignatures.length === 0 ? '' : `, ${cpuSignatures.length} CPU signatures`;
-  return `1 to ${mostVcpus} vCPUs${cpus}, features ${features.map(hex).join(', ')}`;
+  const cpus =
+    cpuSignatures.length === 0 ? '' : `, ${counted(cpuSignatures.length, 'CPU signature', 'CPU signatures')}`;
+  const count = mostVcpus === 1 ? '1 vCPU' : `1 to ${mostVcpus} vCPUs`;
+  return `${count}${cpus}, features ${features.map(hex).join(', ')}`;
 }
 
 /** Returns the line for what cannot be tried. */

@@ -1,5 +1,6 @@
 /** @module What a platform said, given to `identify`: a digest, a launch measurement, or an attestation report, in any encoding. */
 import { findSnpReport, type Report } from '../core/attestation/snp-report.ts';
+import { parseTdxQuote } from '../core/attestation/tdx-quote.ts';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { policiesOf, type SignedScope, type Wanted } from '../core/identify/wanted.ts';
@@ -45,7 +46,7 @@ export async function readEvidence(io: Io, text: string, options: MeasurementOpt
     return { what: 'digest', platforms, report: undefined, wanted: { kind: 'digest', digest: bytes }, wipe() {} };
   }
   const report = findSnpReport(bytes);
-  if (report === undefined) throw noEvidence(`${bytes.length} bytes`);
+  if (report === undefined) throw isTdxQuote(bytes) ? ofTdx() : noEvidence(`${bytes.length} bytes`);
   const { measurement } = report;
   return {
     what: 'attestation report',
@@ -115,6 +116,25 @@ async function fromFile(io: Io, name: string): Promise<Uint8Array> {
 function decoded(text: string): Uint8Array | undefined {
   const isEvidence = (bytes: Uint8Array) => PLATFORMS_BY_LENGTH.has(bytes.length) || findSnpReport(bytes) !== undefined;
   return hexOrBase64(text.replace(/[ \t\r\n]/g, ''), isEvidence);
+}
+
+function isTdxQuote(bytes: Uint8Array): boolean {
+  try {
+    return parseTdxQuote(bytes).mrtd.length > 0;
+  } catch (error) {
+    if (error instanceof BootsealError) return false;
+    throw error;
+  }
+}
+
+function ofTdx(): BootsealError {
+  return new BootsealError(
+    'format',
+    'this is a quote of a TDX guest: identify searches launches of SEV, SEV-ES and SNP',
+    {
+      hint: 'verify ccel holds a quote and its event log against the boot that you predict, measure tdx says the MRTD',
+    },
+  );
 }
 
 function noEvidence(what: string): BootsealError {

@@ -104,7 +104,13 @@ const sha256Of = ({ sha256 }: { readonly sha256: Uint8Array }) => bytesToHex(sha
 
 /** With an SVSM also what no host does and a well-known tool predicts. */
 function chosenProfiles({ profile: names, svsm }: ScopeOptions): readonly Profile[] {
-  if (names !== undefined) return once(names.split(','), String).map(findProfile);
+  if (names !== undefined) {
+    const profiles = once(names.split(','), String).map(findProfile);
+    if (svsm !== undefined || !profiles.includes(SNP_MEASURE_SVSM)) return profiles;
+    throw new BootsealError('usage', `--profile ${SNP_MEASURE_SVSM.name} is about an SVSM below the firmware`, {
+      hint: 'give the SVSM with --svsm, or leave that profile out',
+    });
+  }
   return svsm === undefined ? PROFILES : [...PROFILES, SNP_MEASURE_SVSM];
 }
 

@@ -41,6 +41,11 @@ export function processIo(stdout = standardStream(1), stderr = standardStream(2)
 
 /** Returns `file` as an absolute path. */
 export function resolvePath(io: Io, file: string): string {
+  if (file === '') {
+    throw new BootsealError('usage', 'the name of a file is empty', {
+      hint: 'a variable of the shell that was never set gives such a name',
+    });
+  }
   return path.resolve(io.cwd, file);
 }
 

@@ -137,7 +137,7 @@ describe('identify', () => {
     const bad = ['none.fd', 'tdx.fd', 'svsm.bin'].flatMap((name) => ['--firmware', name]);
     const sev = await bootseal(['identify', digest, ...bad, '--vcpus', '2'], folder);
     expect(sev.status).toBe(1);
-    expect(sev.stdout).toContain('covered    sev: 1 of 4 firmware, 1 ways to boot');
+    expect(sev.stdout).toContain('covered    sev: 1 of 4 firmware, 1 way to boot');
     expect(sev.stdout).toContain('not tried  sev-es: none of the firmware could be started\n');
     const snp = await bootseal(['identify', '07'.repeat(48), ...bad, '--firmware', 'fw', '--vcpus', '2'], folder);
     expect(snp.stdout).toContain('covered    snp: 2 of 6 firmware, ');

@@ -112,7 +112,7 @@ describeWith(BUILT, 'the process', () => {
     const said = fs.readFileSync(path.join(folder, 'covered'), 'utf8');
     expect(said).toMatch(/^no match {3}so far, [1-9][0-9]* of at most [1-9][0-9]* launches tried$/m);
     expect(said).toMatch(
-      /^part of {4}snp: [1-9][0-9]* of [1-9][0-9]* launches, with [1-9][0-9]* of [0-9]+ firmware, 1 ways to boot/m,
+      /^part of {4}snp: [1-9][0-9]* of [1-9][0-9]* launches, with [1-9][0-9]* of [0-9]+ firmware, 1 way to boot/m,
     );
     expect(said).not.toContain('covered');
   });

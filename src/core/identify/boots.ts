@@ -40,6 +40,7 @@ export interface Belief {
 export type BootSlip =
   | 'no-kernel-hashes'
   | 'initrd-missing'
+  | 'kernel-and-initrd-swapped'
   | 'kernel-header'
   | 'cmdline-trimmed'
   | 'cmdline-without-newline'
@@ -58,6 +59,7 @@ export const SLIP_TEXTS: Readonly<Record<BootSlip, string>> = {
   'no-kernel-hashes':
     'no kernel is measured: the guest was started without kernel-hashes=on, and the host can boot it with any kernel, initrd and command line',
   'initrd-missing': 'no initrd, or an empty one, is measured',
+  'kernel-and-initrd-swapped': 'the kernel is measured as the initrd, and the initrd as the kernel',
   'kernel-header':
     'the kernel is measured with what a VMM writes into its setup header; QEMU leaves the header of a kernel that it hashes alone',
   'cmdline-trimmed':
@@ -114,10 +116,11 @@ export function possibleBoots(belief: Belief, hashes: Hashes): readonly Boot[] {
       })),
     ),
   );
+  const swapped = boots.flatMap(withFilesSwapped);
   const changed = boots.flatMap((boot) => withChangedKernel(boot, belief));
   const wrapped = boots.flatMap((boot) => withKataWords(boot, belief, hashes));
   const unmeasured: Boot = { ...NOTHING, slips: ['no-kernel-hashes'] };
-  return [...boots, ...changed, ...wrapped, unmeasured].sort((a, b) => a.slips.length - b.slips.length);
+  return [...boots, ...swapped, ...changed, ...wrapped, unmeasured].sort((a, b) => a.slips.length - b.slips.length);
 }
 
 /** What is rare is not looked for together with another slip. */
@@ -140,6 +143,20 @@ const COMMON: ReadonlySet<BootSlip> = new Set([
 ] as const);
 
 const isCommon = ({ slips }: Boot) => slips.every((slip) => COMMON.has(slip));
+
+/** Of launches that have no other slip but common ones. */
+function withFilesSwapped(boot: Boot & { readonly hashes: KernelHashes }): readonly Boot[] {
+  if (!isCommon(boot) || boot.initrd === undefined) return [];
+  const { hashes, kernel, initrd, slips } = boot;
+  return [
+    {
+      ...boot,
+      hashes: { ...hashes, kernel: hashes.initrd, initrd: hashes.kernel },
+      ...{ kernel: initrd, initrd: kernel },
+      slips: ['kernel-and-initrd-swapped', ...slips],
+    },
+  ];
+}
 
 /** Of launches that have no other slip but common ones. */
 function withChangedKernel(boot: Boot & { readonly hashes: KernelHashes }, { kernels }: Belief): readonly Boot[] {

@@ -43,6 +43,7 @@ function slipped(line: Uint8Array): readonly PossibleCommandLine[] {
   const ended = (end: string) => concat(line, encodeUtf8(end));
   return [
     one(withoutNewline(line), 'cmdline-without-newline'),
+    one(withoutCrlf(line), 'cmdline-without-newline'),
     one(trimmed(line), 'cmdline-trimmed'),
     one(ended('\n'), 'cmdline-with-newline'),
     one(ended(' '), 'cmdline-with-space'),
@@ -56,11 +57,17 @@ function slipped(line: Uint8Array): readonly PossibleCommandLine[] {
   ];
 }
 
+const RETURN = 0x0d;
 const NEWLINE = 0x0a;
 const SPACE = 0x20;
 const WORD = 'initrd=initrd';
 
 const withoutNewline = (line: Uint8Array) => (line.at(-1) === NEWLINE ? line.subarray(0, -1) : line);
+
+/** As an editor of Windows ends lines. */
+function withoutCrlf(line: Uint8Array): Uint8Array {
+  return line.at(-1) === NEWLINE && line.at(-2) === RETURN ? line.subarray(0, -2) : line;
+}
 
 /** At the end, and since tianocore/edk2 pull request 11115 at the start. */
 function withoutInitrdWord(line: Uint8Array): Uint8Array {

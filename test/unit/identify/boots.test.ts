@@ -49,6 +49,10 @@ describe('possible boots', () => {
       [undefined, 'no-kernel-hashes'],
       [' \ta b \n \n', 'cmdline-with-space,cmdline-with-newline'],
     ]);
+    expect(lines({ cmdlines: [Buffer.from('a b\r\n')] }).slice(1, 3)).toEqual([
+      ['a b\r', 'cmdline-without-newline'],
+      ['a b', 'cmdline-without-newline'],
+    ]);
     expect(lines({ cmdlines: [Buffer.from('\v \r\f')] })[1]).toEqual(['', 'cmdline-trimmed']);
     expect(lines({ cmdlines: [Buffer.from('\x08a\x0e')] }).map(([line]) => line)).not.toContain('a');
   });
@@ -105,8 +109,18 @@ describe('possible boots', () => {
       'initrd-missing,cmdline-with-newline',
       'initrd-missing,cmdline-with-space',
       'initrd-missing,cmdline-empty',
+      'kernel-and-initrd-swapped,cmdline-with-newline',
     ]);
     expect(counts.at(-1)).toBe(2);
+  });
+
+  it('have kernel and initrd swapped, each under the option of the other', () => {
+    const all = boots({ initrds: [file('initrd')], cmdlines: [Buffer.from('a')] });
+    const swapped = all.filter(({ slips }) => slips.includes('kernel-and-initrd-swapped'));
+    expect(swapped[0]).toMatchObject({ kernel: 'initrd', initrd: 'kernel', slips: ['kernel-and-initrd-swapped'] });
+    expect(swapped[0]?.hashes).toEqual({ kernel: sha('initrd'), initrd: sha('kernel'), cmdline: sha('a\0') });
+    expect(swapped.map(({ slips }) => slips.slice(1))).toEqual([[], ['cmdline-with-newline']]);
+    expect(boots({}).filter(({ slips }) => slips.includes('kernel-and-initrd-swapped'))).toEqual([]);
   });
 
   it('with a changed kernel have the command line and the initrd that its header tells of, or any', () => {
