@@ -5,6 +5,7 @@ import { MAX_FIRMWARE_BYTES } from '../core/firmware/firmware.ts';
 import { bytesToHex } from '../core/hex.ts';
 import { type Boot, possibleBoots } from '../core/identify/boots.ts';
 import { type BelievedSvsm, type FirmwareCandidate, firmwareCandidates } from '../core/identify/firmware-candidates.ts';
+import { countKataLines } from '../core/identify/kata-words.ts';
 import type { VcpuScope } from '../core/identify/vcpu-candidates.ts';
 import { cpuModel, cpuSignature, knownSignatures, modelsOfSignature } from '../core/measurement/cpu-models.ts';
 import { checkFeatures } from '../core/measurement/features.ts';
@@ -165,13 +166,28 @@ function chosenCpus({ cpu, cpuSignature: signatures }: ScopeOptions): readonly C
 /** Of firmware, kernel, initrd and command line: each has several neighbours, and all are held in memory. */
 const MOST_COMBINATIONS = 4000;
 
-function checkCombinations(...counts: readonly number[]): void {
-  const combinations = counts.reduce((product, count) => product * Math.max(1, count), 1);
+function checkCombinations(combinations: number): void {
   if (combinations <= MOST_COMBINATIONS) return;
   throw new BootsealError(
     'usage',
     `${combinations} combinations of --firmware, --kernel, --initrd and --cmdline: at most ${MOST_COMBINATIONS} are searched at once`,
     { hint: 'search several times, each time with some of the kernels, initrds or command lines' },
+  );
+}
+
+const atLeastOne = (given: readonly unknown[]) => Math.max(1, given.length);
+
+/** As many take 1 GiB. */
+const MOST_KATA_LINES = 20_000;
+
+function checkKataLines(lines: number): void {
+  if (lines <= MOST_KATA_LINES) return;
+  throw new BootsealError(
+    'usage',
+    `--kata makes ${lines} command lines: at most ${MOST_KATA_LINES} are searched at once`,
+    {
+      hint: 'give a smaller number to --vcpus, or search several times, each time with some of the files and command lines',
+    },
   );
 }
 
@@ -199,9 +215,12 @@ async function believedBoots(io: Io, options: ScopeOptions, firmware: number): P
   const kernels = [];
   for (const name of kernel) kernels.push(await believedKernel(io, name, initrds));
   const different = once(kernels, sha256Of);
-  checkCombinations(firmware, different.length, initrds.length, once(cmdlines, bytesToHex).length);
-  return possibleBoots(
-    { kernels: different, initrds, cmdlines, ...kataBelief(options, mostVcpus(options.vcpus)) },
-    nodeHashes,
-  );
+  const ways = different.length * atLeastOne(initrds) * atLeastOne(once(cmdlines, bytesToHex));
+  checkCombinations(firmware * ways);
+  const kata = kataBelief(options, mostVcpus(options.vcpus));
+  const { kataVcpus, kataVerity: verity = [] } = kata;
+  if (kataVcpus !== undefined) {
+    checkKataLines(ways * countKataLines({ withInitrd: initrds.length > 0, mostVcpus: kataVcpus, verity }));
+  }
+  return possibleBoots({ kernels: different, initrds, cmdlines, ...kata }, nodeHashes);
 }

@@ -26,6 +26,14 @@ it('identify refuses more combinations than it can hold', async () => {
   expect(stderr).toContain('4002 combinations of --firmware, --kernel, --initrd and --cmdline: at most 4000');
 });
 
+it('identify refuses more lines of Kata Containers than it can hold', async () => {
+  const lines = Array.from({ length: 6 }, (_, i) => ['--cmdline', `a${i}`]).flat();
+  const { status, stderr } = await identify('--kernel', 'k', '--kata', '--vcpus', '240', ...lines);
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/--kata makes [0-9]{5} command lines: at most 20000 are searched at once/);
+  expect(stderr).toContain('hint: give a smaller number to --vcpus');
+});
+
 describe('identify --budget', () => {
   const many = ['--kernel', 'k', '--vcpus', '512'];
   for (let i = 0; i < 1000; i++) many.push('--cmdline', `a${i}`);

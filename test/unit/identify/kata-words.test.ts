@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { kataLines } from '../../../src/core/identify/kata-words.ts';
+import { countKataLines, kataLines } from '../../../src/core/identify/kata-words.ts';
 
 const START =
   'tsc=reliable no_timer_check rcupdate.rcu_expedited=1 i8042.direct=1 i8042.dumbkbd=1 i8042.nopnp=1 i8042.noaux=1 noreplace-smp reboot=k';
@@ -128,6 +128,16 @@ describe('the lines of Kata Containers', () => {
 
   it('have one blank between the words of the owner, but for what is quoted', () => {
     for (const line of text('  a   b="c  d"  e ', true, 1)) expect(line).toMatch(/[^ ] a b="c {2}d" e($| selinux)/);
+  });
+
+  it.each([
+    [true, 0, []],
+    [true, 7, []],
+    [false, 3, []],
+    [false, 5, ['dm-mod.create="a"', 'dm-mod.create="b"']],
+  ] as const)('are counted without being made: %j, %j vCPUs, %j', (withInitrd, mostVcpus, verity) => {
+    const of = guest(withInitrd, mostVcpus, verity);
+    expect(countKataLines(of)).toBe(kataLines(Buffer.from('a b'), of).length);
   });
 
   it('have no blank before what is only a newline', () => {
