@@ -37,23 +37,3 @@ function tooLarge(what: string): BootsealError {
     hint: 'unpack the archive as root and give the folder, take --filesystem ext4, or leave the attribute out',
   });
 }
-
-/** What ext4 keeps of attributes in their block of 4096, without its header and the zeros at its end (Linux, fs/ext4/xattr.h). */
-const EXT4_ROOM = 4096 - 32 - 4;
-const EXT4_ENTRY = 16;
-
-/** Throws `format` naming the file for an attribute that ext4 has no room for even alone. */
-export function checkExt4Attributes(path: string, { xattrs }: Inode): void {
-  for (const [name, value] of xattrs) {
-    // Access control lists are kept in another form, which is shorter.
-    if (name.startsWith('system.')) continue;
-    const kept = name.length - name.indexOf('.') - 1;
-    if (EXT4_ENTRY + up4(kept) + up4(value.length) <= EXT4_ROOM) continue;
-    const what = `${shownPath(path)}: the attribute ${shownPath(name)} has ${value.length} bytes`;
-    throw new BootsealError('format', `${what}, more than ext4 keeps in a block of 4096`, {
-      hint: 'make the archive without it, with --xattrs-exclude of GNU tar, or remove it from the folder (setfattr --remove)',
-    });
-  }
-}
-
-const up4 = (size: number): number => Math.ceil(size / 4) * 4;

@@ -1,6 +1,6 @@
 /** @module The files of a tree, made in an empty ext4 file system by debugfs. */
-import { checkExt4Attributes } from '../../core/archive/attributes.ts';
 import { shownPath } from '../../core/archive/entry.ts';
+import { checkExt4Attributes } from '../../core/archive/ext4-attributes.ts';
 import { namesOf } from '../../core/archive/names.ts';
 import { type Directory, type Inode, isDirectory } from '../../core/archive/tree.ts';
 import {
