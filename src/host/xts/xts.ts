@@ -97,16 +97,14 @@ export function openXts(
 
 /** Writes the tweaks before encryption: the number of each sector as 64 bits, little-endian, and zeros ("plain64"). */
 function sectorNumbers(out: DataView, first: bigint, sectors: number, step: number): Uint8Array {
-  // Halves as ordinary numbers: a BigInt for each sector would take longer than its encryption.
-  let low = Number(BigInt.asUintN(32, first));
-  let high = Number(BigInt.asUintN(32, first >> 32n));
+  // Halves as integers of 32 bits, which wrap: a BigInt for each sector would take longer than its encryption.
+  let low = Number(BigInt.asIntN(32, first));
+  let high = Number(BigInt.asIntN(32, first >> 32n));
   for (let i = 0; i < sectors; i++) {
-    out.setUint32(i * AES_BLOCK, low, true);
-    out.setUint32(i * AES_BLOCK + 4, high, true);
-    low += step;
-    if (low < 2 ** 32) continue;
-    low -= 2 ** 32;
-    high += 1;
+    out.setInt32(i * AES_BLOCK, low, true);
+    out.setInt32(i * AES_BLOCK + 4, high, true);
+    low = (low + step) | 0;
+    if (low >= 0 && low < step) high = (high + 1) | 0;
   }
   return new Uint8Array(out.buffer, 0, sectors * AES_BLOCK);
 }
