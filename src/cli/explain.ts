@@ -25,6 +25,7 @@ const PLATFORMS: Readonly<Record<Platform, string>> = {
 const EXAMPLES = `
 What you expect is given with the options of bootseal measure; what the host did is in a file, or - for standard input: the trace lines of
 QEMU (-trace 'kvm_sev*'), what KVM prints of the vCPUs (dynamic debugging of sev_es_sync_vmsa), or a plan of bootseal measure --plan --json.
+Of a TDX guest two plans are compared: MRTD step by step and, where both were made with --kernel, the events of RTMR0 to RTMR2.
 
 Exit status: 0 nothing differs in what both tell, 1 something differs, 2 no guest can be started so, 3 a file is damaged or cut,
 5 a file cannot be read.
@@ -35,6 +36,7 @@ Examples:
   bootseal explain sev-es --firmware OVMF.amdsev.fd --vcpus 2 --cpu EPYC-Milan --vmsa-dump dmesg.txt
   bootseal explain sev --firmware OVMF.amdsev.fd --kernel vmlinuz --trace qemu.log --json
   bootseal explain snp --firmware OVMF.fd --profile ec2 --against theirs.json
+  bootseal measure tdx --firmware OVMF.fd --kernel vmlinuz --cmdline "console=hvc0" --plan --json > mine.json
   bootseal explain plans mine.json theirs.json`;
 
 /** Builds the command. */

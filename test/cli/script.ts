@@ -8,6 +8,7 @@
  *     exists FILE             (also: `! exists`)           mode FILE 600      permission bits
  *     fixture NAME FILE       copies a fixture             json PATH VALUE    a value in the last --json output
  *     copy FILE FILE          edit FILE REGEX TEXT         remove FILE
+ *     flip FILE OFFSET        the lowest bit of a byte
  *     keep FILE               what the last run printed
  *     launch FOLDER WORD…     a record with its keys and measurement (launch-record.ts)
  */
@@ -134,6 +135,14 @@ export async function runScript(text: string): Promise<void> {
           const after = before.replace(new RegExp(args[1] ?? '', 'm'), args[2] ?? '');
           expect(after, where).not.toBe(before);
           fs.writeFileSync(file(0), after);
+          break;
+        }
+        case 'flip': {
+          const bytes = fs.readFileSync(file(0));
+          const at = Number(args[1]);
+          expect(at < bytes.length, where).toBe(true);
+          bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+          fs.writeFileSync(file(0), bytes);
           break;
         }
         case 'remove':

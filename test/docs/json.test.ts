@@ -76,6 +76,7 @@ describe('the keys of --json', () => {
     ['docs/measure.md', 'measure snp --firmware code --svsm svsm --vars-size 540672 --cpu EPYC --json'],
     ['docs/measure.md', 'measure tdx --firmware fw --plan --json'],
     ['docs/measure.md', 'measure tdx --firmware ovmf --kernel linux --plan --json'],
+    ['docs/explain.md', 'explain plans tdx.json tdx.json --json'],
     ['docs/igvm.md', 'measure igvm all.igvm --plan --json'],
     ['docs/explain.md', 'explain plans plan.json plan.json --json'],
     ['docs/explain.md', 'explain snp --firmware fw --vcpus 3 --cpu EPYC --profile ec2 --against plan.json --json'],
@@ -96,6 +97,7 @@ describe('the keys of --json', () => {
     const ran: Ran = await bootseal(typed.split(' '), folder);
     expect(ran.stdout, ran.stderr).not.toBe('');
     if (typed.includes('--vcpus 2 --cpu EPYC --plan')) fs.writeFileSync(path.join(folder, 'plan.json'), ran.stdout);
+    if (typed.includes('--kernel linux --plan')) fs.writeFileSync(path.join(folder, 'tdx.json'), ran.stdout);
     if (typed.endsWith('--descriptor')) fs.writeFileSync(path.join(folder, 'descriptor.json'), ran.stdout);
     expect(undocumented(ran.stdout, page)).toEqual([]);
   });

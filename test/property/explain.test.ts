@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { explanationLines } from '../../src/cli/explain-text.ts';
 import type { CauseName } from '../../src/core/explain/cause.ts';
 import { explainLaunch } from '../../src/core/explain/explain.ts';
 import { parsePlanDocument } from '../../src/core/explain/plan-document.ts';
@@ -8,9 +9,10 @@ import { parseVmsaDump } from '../../src/core/explain/vmsa-dump.ts';
 import { firmwareOf, type MeasureRequest, type Platform } from '../../src/core/measurement/measure.ts';
 import { PROFILES } from '../../src/core/measurement/profiles.ts';
 import { nonZeroFields, vmsaOfFields } from '../../src/core/measurement/vmsa-fields.ts';
-import { accountWith, dmesgOf, explained, firmwareWith, traceOf } from '../explain-launches.ts';
+import { accountWith, dmesgOf, explained, firmwareWith, tdxDocument, traceOf } from '../explain-launches.ts';
 import { typedOrValue } from '../failure.ts';
 import { AMDSEV } from '../firmware-image.ts';
+import { fixture } from '../fixtures.ts';
 import { kernelHashes } from '../measurement-vectors.ts';
 import { AMDSEV_195, QEMU_DEVEL_SEV } from '../trace-logs.ts';
 
@@ -203,5 +205,51 @@ describe('what a host gives', () => {
       }),
       { numRuns: 400 },
     );
+  });
+
+  it('is explained or refused, as a plan of a TDX guest', () => {
+    const text = tdxDocument({ kernel: fixture('tdx-boot/linux.efi'), initrd: 'initrd', memory: 2 ** 32, tables: 'x' });
+    const expected = parsePlanDocument(text);
+    const { results, inputs } = JSON.parse(text) as { results: [Record<string, unknown>]; inputs: object };
+    const keys = fc.constantFrom('platform', ...Object.keys(results[0]));
+    const strange = fc.record({ key: keys, value: fc.json() }).map(({ key, value }) => {
+      return JSON.stringify({ results: [{ ...results[0], [key]: JSON.parse(value) }], inputs });
+    });
+    const events = results[0]['events'] as object[];
+    const one = fc.record({
+      rtmr: fc.constantFrom(0, 1, 2),
+      type: fc.constantFrom('EV_SEPARATOR', 'EV_EVENT_TAG'),
+      name: fc.constantFrom(
+        'kernel',
+        'initrd',
+        'load options',
+        'separator',
+        '__proto__',
+        'variable Boot0001',
+        'toString',
+      ),
+      digest: fc.constantFrom(null, 'ab'.repeat(48), 'cd'.repeat(48)),
+    });
+    const others = fc
+      .array(fc.oneof(one, fc.constantFrom(...events)), { minLength: 1, maxLength: 40 })
+      .map((list) => JSON.stringify({ results: [{ ...results[0], events: list }], inputs }));
+    let read = 0;
+    fc.assert(
+      fc.property(fc.oneof(mutated(text), strange, others), (given) => {
+        typedOrValue(() => {
+          const found = parsePlanDocument(given);
+          read++;
+          const all = [explainLaunch(expected, found), explainLaunch(found, expected)];
+          for (const explanation of all) explanationLines(explanation);
+          const counts = all.map(({ differences, causes, unexplained }) => [
+            differences.length,
+            causes.flatMap(({ explains }) => explains).length + unexplained.length,
+          ]);
+          for (const [differences, said] of counts) expect(said).toBe(differences);
+        });
+      }),
+      { numRuns: 400 },
+    );
+    expect(read).toBeGreaterThan(100);
   });
 });

@@ -4,13 +4,15 @@ import type { KernelHashes } from '../measurement/hash-table.ts';
 import type { IgvmLoader } from '../measurement/igvm-loaders.ts';
 import type { LaunchContents } from '../measurement/launch-contents.ts';
 import type { Measured, Platform } from '../measurement/measure.ts';
+import type { MrtdStep } from '../measurement/mrtd.ts';
 import type { Step, StepType } from '../measurement/plan.ts';
+import type { TdxAccount } from './tdx-account.ts';
 
 /** A step as far as it is known. */
 export interface AccountStep {
   /** Absent in logs, which name nothing. */
   readonly name: string | undefined;
-  readonly type: StepType;
+  readonly type: StepType | MrtdStep['type'];
   readonly gpa: bigint | undefined;
   /** Bytes. */
   readonly length: number | undefined;
@@ -41,11 +43,13 @@ export interface IgvmAccount {
 /** One launch. */
 export interface LaunchAccount {
   readonly from: 'plan' | 'trace' | 'vmsa-dump' | 'trace and vmsa-dump';
-  readonly platform: Platform | undefined;
+  readonly platform: Platform | 'tdx' | undefined;
   /** Name of the profile that the account claims for itself. */
   readonly profile: string | undefined;
   /** Absent for a guest of a firmware, and in logs, which do not say what they are of. */
   readonly igvm: IgvmAccount | undefined;
+  /** Of a TDX guest alone. */
+  readonly tdx: TdxAccount | undefined;
   /** All steps but those of vCPUs. */
   readonly steps: readonly AccountStep[] | undefined;
   /** The steps of vCPUs, where they are told. */
@@ -69,6 +73,7 @@ export const NO_ACCOUNT: LaunchAccount = {
   platform: undefined,
   profile: undefined,
   igvm: undefined,
+  tdx: undefined,
   steps: undefined,
   vcpuSteps: undefined,
   vcpus: undefined,

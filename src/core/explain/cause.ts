@@ -31,6 +31,15 @@ export const CAUSES = [
   'igvm-pages',
   'igvm-contents',
   'igvm-vmsa',
+  'tdx-order',
+  'tdx-firmware',
+  'tdx-profile',
+  'tdx-kernel',
+  'tdx-kernel-header',
+  'tdx-initrd',
+  'tdx-cmdline',
+  'tdx-memory',
+  'tdx-host-files',
 ] as const;
 
 /** One of them. */

@@ -11,6 +11,7 @@ import { IGVM_RULES, isOfIgvm, isOneIgvm, oneIgvm } from './igvm-causes.ts';
 import { pairSteps } from './pair-steps.ts';
 import { profileCause } from './profile-cause.ts';
 import { svsmCause } from './svsm-cause.ts';
+import { isOfTdx, isOneTdx, TDX_RULES } from './tdx-causes.ts';
 
 /** Makes one cause of all differences for which `is` holds. */
 function causeOf(
@@ -215,8 +216,10 @@ const RULES: readonly CauseRule[] = [
   idBlock,
 ];
 
-/** What explains guests of a firmware explains none of an IGVM file. */
+/** What explains guests of a firmware explains none of an IGVM file, and none of TDX. */
 function rulesFor(comparison: Comparison): readonly CauseRule[] {
+  if (isOneTdx(comparison)) return [platform];
+  if (isOfTdx(comparison)) return TDX_RULES;
   if (isOneIgvm(comparison)) return [oneIgvm];
   return isOfIgvm(comparison) ? [...IGVM_RULES, idBlock] : RULES;
 }

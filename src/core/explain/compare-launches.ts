@@ -2,6 +2,7 @@
 import { bytesToHex } from '../hex.ts';
 import type { AccountStep, LaunchAccount } from './account.ts';
 import { compareSteps, contentsDifference, type FirstDivergence, firstDivergence } from './compare-steps.ts';
+import { compareTdx, isTdx } from './compare-tdx.ts';
 import { compareVmsas } from './compare-vmsas.ts';
 import { type Difference, hexNumber } from './difference.ts';
 
@@ -16,6 +17,10 @@ export interface Comparison {
 
 /** Compares what the owner expects with what was found. */
 export function compareLaunches(expected: LaunchAccount, found: LaunchAccount): Comparison {
+  if (isTdx(expected) && isTdx(found)) return { expected, found, ...compareTdx(expected, found) };
+  if (isTdx(expected) || isTdx(found)) {
+    return { expected, found, first: undefined, differences: platforms(expected, found) };
+  }
   const first = divergence(expected, found);
   const structure = [...platforms(expected, found), ...memory(expected, found), ...vcpuSteps(expected, found)];
   const inside = [...hashes(expected, found), ...cpuState(expected, found)];

@@ -1,4 +1,5 @@
 /** @module One difference between what an owner expects of a launch and what was found. */
+import type { Rtmr } from '../rtmr/events.ts';
 
 /** What differs. */
 export type DifferenceKind =
@@ -14,17 +15,25 @@ export type DifferenceKind =
   | 'vmsa-field'
   | 'kernel-hash'
   | 'id-block'
+  | 'mrtd-order'
+  | 'firmware'
+  | 'event-missing'
+  | 'event-added'
+  | 'event-digest'
+  | 'rtmr'
   | 'digest';
 
 /** A difference; values are texts for people, and stable for programs. */
 export interface Difference {
   readonly kind: DifferenceKind;
-  /** Of a step, an entry of the hash table, or a field of the VMSA. */
+  /** Of a step, an entry of the hash table, a field of the VMSA, or an event. */
   readonly name: string;
   /** Guest physical address of the step, bytes. */
   readonly gpa?: bigint | undefined;
   /** The first vCPU that differs so, and how many do. */
   readonly vcpu?: { readonly first: number; readonly count: number };
+  /** The register that the event is extended into. */
+  readonly rtmr?: Rtmr;
   /** Absent where nothing stands in its place. */
   readonly expected: string | undefined;
   readonly found: string | undefined;

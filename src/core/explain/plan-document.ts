@@ -1,7 +1,5 @@
 /** @module The plan of another machine: what `bootseal measure PLATFORM --plan --json` prints of one guest, read back. */
-import { base64ToBytes } from '../base64.ts';
 import { BootsealError } from '../errors.ts';
-import { hexToBytes, isHexText } from '../hex.ts';
 import type { KernelHashes } from '../measurement/hash-table.ts';
 import { type IgvmLoader, LOADERS } from '../measurement/igvm-loaders.ts';
 import { MOST_PLAN_STEPS, type Platform } from '../measurement/measure.ts';
@@ -17,14 +15,14 @@ import {
   splitSteps,
   type VmsaAccount,
 } from './account.ts';
+import { digest, HINT, list, object, oneOf, optional, readSha256, readStep, shortText, wrong } from './plan-fields.ts';
+import { readTdxPlan } from './tdx-plan.ts';
 
 const PLATFORMS: readonly Platform[] = ['sev', 'sev-es', 'snp'];
 const TYPES: readonly StepType[] = ['normal', 'vmsa', 'zero', 'unmeasured', 'secrets', 'cpuid', 'data'];
 const DIGEST_SIZES: Readonly<Record<Platform, number>> = { sev: 32, 'sev-es': 32, snp: 48 };
 
-const HINT = 'make the file with `bootseal measure PLATFORM … --plan --json`, of one guest';
-
-/** Reads the text; throws `format` naming the place when it is something else, and `usage` when it has several guests or one of TDX. */
+/** Reads the text; throws `format` naming the place when it is something else, and `usage` when it has several guests. */
 export function parsePlanDocument(text: string): LaunchAccount {
   let value: unknown;
   try {
@@ -44,11 +42,11 @@ export function parsePlanDocument(text: string): LaunchAccount {
 
 function readResult(value: unknown, where: string, inputs: unknown): LaunchAccount {
   const result = object(value, where);
-  if (result['platform'] === 'tdx') throw ofTdx();
+  if (result['platform'] === 'tdx') return readTdxPlan(result, where, inputs);
   const platform = oneOf(PLATFORMS, result['platform'], `${where}.platform`);
   const size = DIGEST_SIZES[platform];
   const steps = list(result['plan'], `${where}.plan`, MOST_PLAN_STEPS).map((step, i) =>
-    readStep(step, `${where}.plan[${i}]`, size),
+    readStep(step, `${where}.plan[${i}]`, TYPES, size),
   );
   const parts = splitSteps(steps);
   const vcpus = parts.vcpuSteps?.length ?? 0;
@@ -69,30 +67,10 @@ function readResult(value: unknown, where: string, inputs: unknown): LaunchAccou
   };
 }
 
-function ofTdx(): BootsealError {
-  return new BootsealError('usage', 'the plan is of a TDX guest, and those of SNP, SEV-ES and SEV are compared', {
-    hint: 'for RTMRs hold the guest’s event log against the prediction: bootseal verify ccel; for MRTD compare with diff the lines of bootseal measure tdx --plan',
-  });
-}
-
 /** Only `measure igvm` says whose rules it followed. */
 function readIgvm(loader: unknown, where: string, inputs: unknown, steps: readonly AccountStep[]): IgvmAccount {
-  const { sha256 } = object(object(inputs, 'plan.inputs')['igvm'], 'plan.inputs.igvm');
-  if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)) throw wrong('plan.inputs.igvm.sha256');
+  const sha256 = readSha256(object(inputs, 'plan.inputs')['igvm'], 'plan.inputs.igvm');
   return { loader: oneOf(Object.keys(LOADERS) as IgvmLoader[], loader, `${where}.as`), sha256, steps };
-}
-
-function readStep(value: unknown, where: string, size: number): AccountStep {
-  const step = object(value, where);
-  const { name, gpa, bytes } = step;
-  if (typeof bytes !== 'number' || !Number.isSafeInteger(bytes) || bytes < 0) throw wrong(`${where}.bytes`);
-  return {
-    name: shortText(name, `${where}.name`),
-    type: oneOf(TYPES, step['type'], `${where}.type`),
-    gpa: optional(gpa, (address) => readAddress(address, `${where}.gpa`)),
-    length: bytes === 0 ? undefined : bytes,
-    digest: digest(step['digest'], `${where}.digest`, size),
-  };
 }
 
 function readHashes(value: unknown, where: string): KernelHashes {
@@ -120,57 +98,4 @@ function readVmsas(value: unknown, where: string, vcpus: number): VmsaAccount {
     optional(ap, (fields) => page(fields, `${where}.ap`)),
     vcpus,
   );
-}
-
-/** What other versions of bootseal do not print is absent, and so is null. */
-function optional<T>(value: unknown, read: (value: unknown) => T): T | undefined {
-  return value === undefined || value === null ? undefined : read(value);
-}
-
-function readAddress(value: unknown, where: string): bigint {
-  if (typeof value !== 'string' || !/^0x[0-9a-f]{1,16}$/.test(value)) throw wrong(where);
-  return BigInt(value);
-}
-
-/** Hexadecimal, or base64 with --format base64. */
-function digest(value: unknown, where: string, size: number): Uint8Array {
-  if (typeof value !== 'string') throw wrong(where);
-  const bytes = decoded(value.slice(0, 256), where);
-  if (bytes.length !== size) throw wrong(where);
-  return bytes;
-}
-
-function decoded(text: string, where: string): Uint8Array {
-  try {
-    return isHexText(text) ? hexToBytes(text) : base64ToBytes(text);
-  } catch (cause) {
-    if (cause instanceof BootsealError) throw wrong(where);
-    throw cause;
-  }
-}
-
-/** Names are shown to people: they are short and of letters that a terminal only shows. */
-function shortText(value: unknown, where: string): string {
-  if (typeof value !== 'string' || !/^[ -~]{1,64}$/.test(value)) throw wrong(where);
-  return value;
-}
-
-function oneOf<T extends string>(known: readonly T[], value: unknown, where: string): T {
-  const found = known.find((one) => one === value);
-  if (found === undefined) throw wrong(where);
-  return found;
-}
-
-function list(value: unknown, where: string, most: number): readonly unknown[] {
-  if (!Array.isArray(value) || value.length === 0 || value.length > most) throw wrong(where);
-  return value;
-}
-
-function object(value: unknown, where: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where);
-  return value as Record<string, unknown>;
-}
-
-function wrong(where: string): BootsealError {
-  return new BootsealError('format', `${where}: missing or of the wrong form`, { hint: HINT });
 }

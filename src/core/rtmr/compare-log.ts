@@ -1,6 +1,7 @@
 /** @module A log, which its quote bears out, against the events that were predicted: which is as it should be, and which is not. */
 import type { CcelEvent } from '../attestation/ccel.ts';
 import { bytesToHex } from '../hex.ts';
+import { align } from './align.ts';
 import { PREDICTED_RTMRS, type PredictedEvent, type Rtmr } from './events.ts';
 
 /**
@@ -35,6 +36,7 @@ export function compareLog(log: readonly CcelEvent[], predicted: readonly Predic
     const pairs = align(
       expected,
       log.filter((event) => event.rtmr === rtmr),
+      weightOf,
     );
     for (const [prediction, event] of pairs) {
       if (event !== undefined)
@@ -68,37 +70,10 @@ function verdictOf(event: CcelEvent, prediction: PredictedEvent | undefined, com
 
 const isSame = (a: Uint8Array, b: Uint8Array) => bytesToHex(a) === bytesToHex(b);
 
-type Pair = readonly [PredictedEvent | undefined, CcelEvent | undefined];
-
 /** An equal digest outweighs several places in which only the types agree. */
 const WEIGHT = { digest: 4, type: 1 } as const;
 
 function weightOf(prediction: PredictedEvent, event: CcelEvent): number {
   if (prediction.digest !== undefined && isSame(prediction.digest, event.digest)) return WEIGHT.digest;
   return prediction.type === event.type ? WEIGHT.type : 0;
-}
-
-/** The heaviest way to pair two rows without crossing (S. B. Needleman and C. D. Wunsch, 1970), gaps weighing nothing. */
-function align(expected: readonly PredictedEvent[], found: readonly CcelEvent[]): readonly Pair[] {
-  const width = found.length + 1;
-  const best = new Uint32Array((expected.length + 1) * width);
-  const at = (i: number, j: number) => best[i * width + j] ?? 0;
-  const pairing = expected.map((prediction) => Uint8Array.from(found, (event) => weightOf(prediction, event)));
-  for (let i = expected.length - 1; i >= 0; i--) {
-    for (let j = found.length - 1; j >= 0; j--) {
-      const weight = pairing[i]?.[j] ?? 0;
-      const paired = weight === 0 ? 0 : weight + at(i + 1, j + 1);
-      best[i * width + j] = Math.max(paired, at(i + 1, j), at(i, j + 1));
-    }
-  }
-  const pairs: Pair[] = [];
-  let [i, j] = [0, 0];
-  while (i < expected.length || j < found.length) {
-    const weight = pairing[i]?.[j] ?? 0;
-    if (weight > 0 && at(i, j) === weight + at(i + 1, j + 1)) pairs.push([expected[i++], found[j++]]);
-    else if (j < found.length && (i === expected.length || at(i, j) === at(i, j + 1)))
-      pairs.push([undefined, found[j++]]);
-    else pairs.push([expected[i++], undefined]);
-  }
-  return pairs;
 }

@@ -4,6 +4,7 @@ import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LaunchAccount } from '../../../src/core/explain/account.ts';
 import { CAUSES, type Cause, type CauseName } from '../../../src/core/explain/cause.ts';
+import { parsePlanDocument } from '../../../src/core/explain/plan-document.ts';
 import { parseTraceLog } from '../../../src/core/explain/trace-log.ts';
 import { parseVmsaDump } from '../../../src/core/explain/vmsa-dump.ts';
 import { commandLineSlips } from '../../../src/core/identify/command-lines.ts';
@@ -19,6 +20,10 @@ import {
   igvmAccountOf,
   kernel,
   MILAN,
+  TDVF,
+  type TdxRecipe,
+  tdxAccountOf,
+  tdxDocument,
   traceOf,
 } from '../../explain-launches.ts';
 import { AMDSEV, type Tables } from '../../firmware-image.ts';
@@ -504,13 +509,14 @@ describe('causes', () => {
   });
 });
 
+const { files } = vectors<{ readonly files: readonly (IgvmRecipe & { readonly name: string })[] }>('igvm.json');
+const named = (start: string): IgvmRecipe => {
+  const found = files.find(({ name }) => name.startsWith(start));
+  if (found === undefined) throw new Error(start);
+  return found;
+};
+
 describe('causes of IGVM files', () => {
-  const { files } = vectors<{ readonly files: readonly (IgvmRecipe & { readonly name: string })[] }>('igvm.json');
-  const named = (start: string): IgvmRecipe => {
-    const found = files.find(({ name }) => name.startsWith(start));
-    if (found === undefined) throw new Error(start);
-    return found;
-  };
   const changed = (recipe: IgvmRecipe, change: (one: DirectiveRecipe) => readonly DirectiveRecipe[]) => ({
     ...recipe,
     directives: recipe.directives.flatMap(change),
@@ -599,6 +605,215 @@ describe('causes of IGVM files', () => {
     }
   });
 });
+
+describe('causes of TDX guests', () => {
+  const linux = fixture('tdx-boot/linux.efi');
+  const changedAt = (image: Uint8Array, at: number) =>
+    Uint8Array.from(image, (byte, i) => (i === at ? byte ^ 1 : byte));
+  const page = { image: changedAt(TDVF, 0x100000) };
+  // Free space at the end of the variable store.
+  const store = { image: changedAt(TDVF, 0x83fff) };
+  const newer = { image: fixture('debian-ovmf/OVMF_2026.08.fd') };
+  const boot = { kernel: linux, initrd: 'initrd', memory: 2 ** 32, tables: 'DSDT' };
+  const old = { ...boot, kernelHeader: 'changed' } as const;
+  const measuring = { ...boot, items: { bootorder: '/rom' }, build: { fwCfg: true, smbios: true } };
+  const smbios = fixture('smbios/smbios-3.0.bin');
+  const otherKernel = changedAt(linux, 0x800);
+
+  it.each<[what: string, expected: TdxRecipe, found: TdxRecipe, names: readonly CauseName[]]>([
+    ['nothing', {}, {}, []],
+    ['nothing of a boot', boot, boot, []],
+    ['a boot that one side does not tell', {}, boot, []],
+    ['another order', {}, { order: 'two-pass' }, ['tdx-order']],
+    ['another page', {}, page, ['tdx-firmware']],
+    ['another page in two passes', { order: 'two-pass' }, { ...page, order: 'two-pass' }, ['tdx-firmware']],
+    ['another page and another order', {}, { ...page, order: 'two-pass' }, ['tdx-order', 'tdx-firmware']],
+    ['another variable store, which MRTD does not have', {}, store, []],
+    ['another variable store, which RTMR0 has', boot, { ...boot, ...store }, ['tdx-firmware']],
+    ['another build', {}, newer, ['tdx-firmware']],
+    ['another build and its list of memory', boot, { ...boot, ...newer }, ['tdx-firmware']],
+    [
+      'another build that measures more',
+      { ...boot, ...newer, smbios: otherSmbios(smbios) },
+      { ...measuring, smbios },
+      ['tdx-firmware'],
+    ],
+    ['another kernel', boot, { ...boot, kernel: otherKernel }, ['tdx-kernel']],
+    ['another header', boot, old, ['tdx-kernel-header']],
+    ['another header by its size of memory', old, { ...old, memory: 2 ** 30 }, ['tdx-kernel-header', 'tdx-memory']],
+    ['another initrd', boot, { ...boot, initrd: 'other' }, ['tdx-initrd']],
+    ['no initrd', boot, { kernel: linux, memory: 2 ** 32, tables: 'DSDT' }, ['tdx-initrd']],
+    ['an initrd', { kernel: linux, memory: 2 ** 32, tables: 'DSDT' }, boot, ['tdx-initrd']],
+    ['another command line', boot, { ...boot, cmdline: 'quiet\n' }, ['tdx-cmdline']],
+    ['no command line', { kernel: linux }, { kernel: linux, cmdline: '' }, ['tdx-cmdline']],
+    ['another size of memory', boot, { ...boot, memory: 2 ** 31 }, ['tdx-memory']],
+    ['other ACPI tables', boot, { ...boot, tables: 'FACP' }, ['tdx-host-files']],
+    [
+      'other SMBIOS tables',
+      { ...measuring, smbios },
+      { ...measuring, smbios: otherSmbios(smbios) },
+      ['tdx-host-files'],
+    ],
+    ['another item of fw_cfg', measuring, { ...measuring, items: { bootorder: '/cdrom' } }, ['tdx-host-files']],
+    ['an item of fw_cfg less', measuring, { ...measuring, items: {} }, ['tdx-host-files']],
+    ['a boot menu', measuring, { ...measuring, bootMenu: true }, ['tdx-host-files']],
+    [
+      'a boot option more',
+      boot,
+      { ...boot, bootVariables: { BootOrder: '10', Boot3031: 'option' } },
+      ['tdx-host-files'],
+    ],
+    ['another separator', boot, { ...old, profile: 'edk2-202211' }, ['tdx-kernel-header', 'tdx-profile']],
+    ['initrd=initrd first', boot, { ...boot, profile: 'edk2-202508' }, ['tdx-profile']],
+    [
+      'all of it',
+      boot,
+      {
+        ...page,
+        order: 'two-pass',
+        kernel: otherKernel,
+        initrd: 'other',
+        cmdline: 'x',
+        memory: 2 ** 31,
+        tables: 'FACP',
+        profile: 'edk2-202211',
+      },
+      [
+        'tdx-order',
+        'tdx-kernel',
+        'tdx-cmdline',
+        'tdx-initrd',
+        'tdx-profile',
+        'tdx-memory',
+        'tdx-host-files',
+        'tdx-firmware',
+      ],
+    ],
+  ])('%s', (_what, one, other, names) => {
+    for (const [expected, found] of [
+      [tdxAccountOf(one), tdxAccountOf(other)],
+      [tdxAccountOf(other), tdxAccountOf(one)],
+    ] as const) {
+      const explanation = explained(expected, found);
+      expect(explanation).toMatchObject({ names, unexplained: [] });
+      expect(explanation.differences.length > 0).toBe(names.length > 0);
+    }
+  });
+
+  it('say where the pages part, in the plans and in words', () => {
+    const { first, causes } = explained(tdxAccountOf(), tdxAccountOf(page));
+    expect(first).toMatchObject({ step: 0, expected: { name: 'BFV' }, found: { name: 'BFV' } });
+    expect(causes[0]?.because).toMatch(
+      /^the firmware is another file, [0-9a-f]{12}, and 14954040cc75 was expected: another build, or a file that was changed, BFV at 0xffc84000 is the first that differs$/,
+    );
+    const both = explained(tdxAccountOf(), tdxAccountOf({ ...page, order: 'two-pass' }));
+    expect(both.causes.map(({ because }) => because)).toEqual([
+      expect.stringMatching(/page-wise was expected, as KVM in Linux .*two-pass was found, as Canonical’s TDX stack/),
+      expect.stringMatching(/which of its pages differ shows only in two plans of the same order$/),
+    ]);
+    expect(both.causes[0]?.attempt).toBe('--order two-pass');
+    const { causes: rtmr } = explained(tdxAccountOf(boot), tdxAccountOf({ ...boot, ...store }));
+    expect(rtmr[0]?.because).toMatch(/MRTD does not show it, and CFV in RTMR0 does$/);
+  });
+
+  it('are none of what the files do not show, which is listed', () => {
+    const text = JSON.stringify;
+    const change = (
+      recipe: TdxRecipe,
+      edit: (result: {
+        digest: string;
+        plan: { digest: string }[];
+        events: { rtmr: number; name: string; digest: string }[];
+        rtmrs: { value: string }[];
+      }) => void,
+    ) => {
+      const document = JSON.parse(tdxDocument(recipe));
+      edit(document.results[0]);
+      return parsePlanDocument(text(document));
+    };
+    const other = 'ef'.repeat(48);
+    const kindsOf = (found: LaunchAccount) => {
+      const { names, unexplained } = explained(tdxAccountOf(boot), found);
+      expect(names).toEqual([]);
+      return unexplained.map(({ kind, name, rtmr }) => [kind, name, rtmr]);
+    };
+    const event = (name: string) => (found: { events: { rtmr: number; name: string; digest: string }[] }) => {
+      const one = found.events.find((item) => item.name === name);
+      if (one === undefined) throw new Error(name);
+      one.digest = other;
+    };
+    for (const [name, rtmr] of [
+      ['kernel', 1],
+      ['load options', 2],
+      ['initrd', 2],
+      ['CFV', 0],
+      ['variable PK', 0],
+      ['variable Boot0000', 0],
+      ['etc/acpi/tables', 0],
+    ] as const) {
+      expect(kindsOf(change(boot, event(name)))).toEqual([['event-digest', name, rtmr]]);
+    }
+    expect(kindsOf(change(boot, ({ rtmrs }) => Object.assign(rtmrs[1] ?? {}, { value: other })))).toEqual([
+      ['rtmr', 'value', 1],
+    ]);
+    expect(kindsOf(change(boot, (result) => Object.assign(result, { digest: other })))).toEqual([
+      ['digest', 'MRTD', undefined],
+    ]);
+    const ofOther = change({ ...boot, image: store.image }, (result) => Object.assign(result, { digest: other }));
+    expect(explained(tdxAccountOf(boot), ofOther).unexplained).toMatchObject([{ kind: 'digest', name: 'MRTD' }]);
+    const step = (result: { digest: string; plan: { digest: string }[] }) => {
+      result.digest = other;
+      Object.assign(result.plan[0] ?? {}, { digest: other });
+    };
+    expect(kindsOf(change(boot, step))).toEqual([['step-contents', 'BFV', undefined]]);
+  });
+
+  it('leave out what a plan does not predict, and name it', () => {
+    const bare = { kernel: linux, initrd: 'initrd' };
+    const { differences, untold, unpredicted } = explained(tdxAccountOf(boot), tdxAccountOf(bare));
+    expect([differences, untold]).toEqual([[], ['events']]);
+    expect(unpredicted.map(({ rtmr, name }) => `${rtmr} ${name}`)).toEqual([
+      '0 TD HOB',
+      '0 etc/table-loader',
+      '0 etc/acpi/rsdp',
+      '0 etc/acpi/tables',
+    ]);
+    // One event stands for all items there.
+    const { items: _items, ...unknown } = measuring;
+    const [known, open] = [tdxAccountOf({ ...measuring, smbios }), tdxAccountOf({ ...unknown, smbios })];
+    for (const items of [explained(known, open), explained(open, known)]) {
+      expect([items.differences, items.untold]).toEqual([[], ['events']]);
+      expect(items.unpredicted.map(({ name }) => name).sort()).toEqual(['BootMenu', 'bootorder', 'fw_cfg']);
+    }
+    expect(explained(tdxAccountOf(), tdxAccountOf(boot)).untold).toEqual(['rtmrs']);
+    expect(explained(tdxAccountOf(boot), tdxAccountOf(boot)).untold).toEqual([]);
+  });
+
+  it('are the platform alone against any other', () => {
+    for (const other of [accountWith(), accountWith(es), accountWith(sev), igvmAccountOf(named('all agree'))]) {
+      for (const tdx of [tdxAccountOf(), tdxAccountOf(boot)]) {
+        for (const [expected, found] of [
+          [tdx, other],
+          [other, tdx],
+        ] as const) {
+          expect(explained(expected, found)).toMatchObject({
+            names: ['platform'],
+            differences: [{ kind: 'platform', expected: expected.platform, found: found.platform }],
+            unexplained: [],
+            untold: [],
+            first: undefined,
+          });
+        }
+      }
+    }
+  });
+});
+
+/** The same tables with another BIOS version: a letter in the strings behind their first structure. */
+function otherSmbios(tables: Uint8Array): Uint8Array {
+  const at = (tables[1] ?? 0) + 1;
+  return Uint8Array.from(tables, (byte, i) => (i === at ? byte ^ 1 : byte));
+}
 
 describe('real logs', () => {
   /** The firmware of AMD's tree of 2023, as far as its trace shows it. */

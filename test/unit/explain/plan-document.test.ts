@@ -115,14 +115,85 @@ describe('a plan', () => {
     (text) => expect(failure(() => parsePlanDocument(text))).toMatchObject({ kind: 'format', hint: HINT }),
   );
 
-  it('of a TDX guest is none that is compared, and what compares it is named', () => {
-    const { kind, message, hint } = failure(() => read(result({ platform: 'tdx' })));
-    expect({ kind, message }).toEqual({
-      kind: 'usage',
-      message: 'the plan is of a TDX guest, and those of SNP, SEV-ES and SEV are compared',
+  describe('of a TDX guest', () => {
+    const sha256 = 'cd'.repeat(32);
+    const digest48 = 'ab'.repeat(48);
+    const step = { name: 'BFV', type: 'add+extend', gpa: '0xffc84000', bytes: 0x37c000, digest: digest48 };
+    const event = { rtmr: 1, type: 'EV_SEPARATOR', name: 'separator', digest: digest48, missing: null };
+    const tdx = { platform: 'tdx', order: 'two-pass', digest: digest48, plan: [step] };
+    const none = { value: null, missing: ['it'] };
+    const boot = {
+      profile: 'edk2-202502',
+      profileVersion: 1,
+      kernelHeader: 'changed',
+      rtmrs: [none, { value: digest48, missing: [] }, none],
+      events: [event, { ...event, rtmr: 0, name: 'TD HOB', digest: null, missing: 'it' }],
+    };
+    const firmware = { sha256, bytes: 1 };
+    const files = { firmware, kernel: firmware, cmdline: firmware };
+    const text = (over: object, inputs: unknown = files) => JSON.stringify({ results: [{ ...tdx, ...over }], inputs });
+
+    it('is read, without and with the events of a boot', () => {
+      const account = parsePlanDocument(text({}, { firmware }));
+      expect(account).toMatchObject({
+        from: 'plan',
+        platform: 'tdx',
+        profile: undefined,
+        steps: [{ name: 'BFV', type: 'add+extend', gpa: 0xffc84000n, length: 0x37c000 }],
+        vcpuSteps: undefined,
+        tdx: { order: 'two-pass', boot: undefined },
+      });
+      expect([...(account.tdx?.inputs ?? [])]).toEqual([['firmware', sha256]]);
+      const { profile, tdx: told } = parsePlanDocument(text(boot));
+      expect(profile).toBe('edk2-202502');
+      expect(told?.boot).toEqual({
+        profile: 'edk2-202502',
+        kernelHeader: 'changed',
+        events: [
+          { rtmr: 1, type: 'EV_SEPARATOR', name: 'separator', digest: digest48 },
+          { rtmr: 0, type: 'EV_SEPARATOR', name: 'TD HOB', digest: undefined },
+        ],
+        rtmrs: [undefined, digest48, undefined],
+      });
     });
-    expect(hint).toContain('bootseal verify ccel');
-    expect(hint).toContain('bootseal measure tdx --plan');
+
+    it.each<[place: string, over: object, inputs?: unknown]>([
+      ['results[0].order', { order: 'three-pass' }],
+      ['results[0].order', { order: undefined }],
+      ['results[0].digest', { digest: sha256 }],
+      ['results[0].plan', { plan: undefined }],
+      ['results[0].plan', { plan: Array.from({ length: 65537 }, () => step) }],
+      ['results[0].plan[0].type', { plan: [{ ...step, type: 'normal' }] }],
+      ['results[0].plan[0].digest', { plan: [{ ...step, digest: sha256 }] }],
+      ['inputs', {}, undefined],
+      ['inputs', {}, []],
+      ['inputs.firmware', {}, { kernel: firmware }],
+      ['inputs.firmware.sha256', {}, { firmware: { sha256: 'CD'.repeat(32) } }],
+      ['inputs', {}, { firmware, 'a\u001b': firmware }],
+      ['inputs', {}, Object.fromEntries(Array.from({ length: 1025 }, (_, i) => [`${i}`, firmware]))],
+      ['inputs.kernel', boot, { firmware, cmdline: firmware }],
+      ['inputs.cmdline', boot, { firmware, kernel: firmware }],
+      ['results[0].profile', { ...boot, profile: null }],
+      ['results[0].kernelHeader', { ...boot, kernelHeader: 'odd' }],
+      ['results[0].rtmrs', { ...boot, rtmrs: [none] }],
+      ['results[0].rtmrs[2]', { ...boot, rtmrs: [none, none, 7] }],
+      ['results[0].rtmrs[0].value', { ...boot, rtmrs: [{ value: sha256 }, none, none] }],
+      ['results[0].events', { ...boot, events: [] }],
+      ['results[0].events', { ...boot, events: Array.from({ length: 1025 }, () => event) }],
+      ['results[0].events[0]', { ...boot, events: [null] }],
+      ['results[0].events[0].rtmr', { ...boot, events: [{ ...event, rtmr: 3 }] }],
+      ['results[0].events[0].rtmr', { ...boot, events: [{ ...event, rtmr: '1' }] }],
+      ['results[0].events[0].type', { ...boot, events: [{ ...event, type: 4 }] }],
+      ['results[0].events[0].name', { ...boot, events: [{ ...event, name: 'x\n' }] }],
+      ['results[0].events[0].digest', { ...boot, events: [{ ...event, digest: sha256 }] }],
+    ])('is refused for its %s', (place, over, inputs = place === 'inputs' ? undefined : files) => {
+      const plan = JSON.stringify({ results: [{ ...tdx, ...over }], inputs });
+      expect(failure(() => parsePlanDocument(plan))).toEqual({
+        kind: 'format',
+        message: `plan.${place}: missing or of the wrong form`,
+        hint: HINT,
+      });
+    });
   });
 
   it('is of one guest', () => {
