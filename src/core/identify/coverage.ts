@@ -69,7 +69,8 @@ export class PlatformCoverage {
     this.#tried.boots.add(boot);
     this.#groups.add(candidates);
     if (part.platform !== 'sev') {
-      this.#mostVcpus = Math.max(this.#mostVcpus, boot.vcpus ?? mostVcpusOf(firmware, this.#vcpus));
+      const most = Math.min(part.counts.to, mostVcpusOf(firmware, this.#vcpus));
+      this.#mostVcpus = Math.max(this.#mostVcpus, boot.vcpus ?? most);
     }
   }
 

@@ -147,11 +147,13 @@ export class Search {
     return { platform: 'sev', digest: this.#matched, ...guest, vcpu: undefined };
   }
 
-  #trySevEs({ guest, candidates }: Unit): FoundLaunch | undefined {
+  #trySevEs({ guest, candidates, counts: { from, to } }: Unit): FoundLaunch | undefined {
     const launch = this.#launches.sev(guest, 'sev-es');
     const { resetAddress } = guest.firmware.measured.firmware;
     const most = mostVcpusOf(guest.firmware, this.#question.vcpus);
-    const counts = Array.from({ length: most }, (_, i) => i + 1).filter((count) => isPossible(guest, count));
+    const length = Math.max(0, Math.min(to, most) - from + 1);
+    const counts = Array.from({ length }, (_, i) => from + i).filter((count) => isPossible(guest, count));
+    if (counts.length === 0) return undefined;
     for (const candidate of candidates) {
       const pages = vcpuPages(candidate.profile, candidate.cpu?.signature ?? 0, candidate.features, resetAddress);
       const digests = sevEsDigests(launch, pages, counts);

@@ -17,10 +17,21 @@ export interface Unit {
   readonly platform: Platform;
   /** None for SEV, which measures no CPU state. */
   readonly candidates: readonly VcpuCandidate[];
+  /** The numbers of vCPUs that the guest may have. */
+  readonly counts: Counts;
+}
+
+/** From one number to another, both included. */
+export interface Counts {
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Launches of a unit, about: a few milliseconds of work. */
 const LAUNCHES = 2048;
+
+/** With fewer in a unit, hashing the CPU states of those before them would take longer than the search. */
+const LEAST_COUNTS = 8;
 
 /** The units of a search; each is made when it is asked for, since there may be millions. */
 export interface Units {
@@ -37,11 +48,7 @@ export type Part = Omit<Unit, 'guest'>;
 
 /** Returns the units of a search, guests with fewer slips first. */
 export function unitsOf(question: Question): Units {
-  const perUnit = Math.max(1, Math.floor(LAUNCHES / (question.vcpus.mostVcpus * (question.effort ?? 1))));
-  const chunk = (withSvsm: boolean) =>
-    question.platforms.flatMap((platform) =>
-      chunks(platform, question, perUnit, withSvsm).map((candidates) => ({ platform, candidates })),
-    );
+  const chunk = (withSvsm: boolean) => question.platforms.flatMap((platform) => chunks(platform, question, withSvsm));
   const states = { plain: chunk(false), svsm: chunk(true) };
   const guests = question.boots.flatMap((boot) => question.firmware.map((firmware) => ({ boot, firmware })));
   const slips = ({ boot, firmware }: Guest) => boot.slips.length + firmwareSlips(firmware).length;
@@ -87,24 +94,35 @@ export function mostVcpusOf({ svsm, measured }: FirmwareCandidate, { mostVcpus }
 }
 
 /** Returns how many launches a unit has, when all can be started. */
-export function launchesOf({ firmware, boot }: Guest, { platform, candidates }: Part, vcpus: VcpuScope): number {
+export function launchesOf(
+  { firmware, boot }: Guest,
+  { platform, candidates, counts }: Part,
+  vcpus: VcpuScope,
+): number {
   if (platform === 'sev') return 1;
-  const most = mostVcpusOf(firmware, vcpus);
-  if (boot.vcpus === undefined) return candidates.length * most;
-  return boot.vcpus <= most ? candidates.length : 0;
+  const to = Math.min(counts.to, mostVcpusOf(firmware, vcpus));
+  if (boot.vcpus === undefined) return candidates.length * Math.max(0, to - counts.from + 1);
+  return counts.from <= boot.vcpus && boot.vcpus <= to ? candidates.length : 0;
 }
 
 /** Nothing measures a kernel behind an SVSM. */
 const isPossible = ({ firmware, boot }: Guest) => firmware.svsm === undefined || boot.hashes === undefined;
 
-function chunks(
-  platform: Platform,
-  { vcpus }: Question,
-  size: number,
-  withSvsm: boolean,
-): readonly (readonly VcpuCandidate[])[] {
+function chunks(platform: Platform, { vcpus, effort = 1 }: Question, withSvsm: boolean): readonly Part[] {
   if (withSvsm && platform !== 'snp') return [];
-  if (platform === 'sev') return [[]];
+  if (platform === 'sev') return [{ platform, candidates: [], counts: { from: 1, to: 1 } }];
+  const { mostVcpus } = vcpus;
+  const most = platform === 'snp' ? mostVcpus : Math.max(LEAST_COUNTS, Math.floor(LAUNCHES / effort));
+  const size = Math.max(1, Math.floor(LAUNCHES / (mostVcpus * effort)));
   const all = vcpuCandidates(platform, vcpus, withSvsm);
-  return Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size));
+  const groups = Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size));
+  return groups.flatMap((candidates) => ranges(mostVcpus, most).map((counts) => ({ platform, candidates, counts })));
+}
+
+/** Cuts the numbers from 1 to `last` into runs of at most `size`. */
+function ranges(last: number, size: number): readonly Counts[] {
+  return Array.from({ length: Math.ceil(last / size) }, (_, i) => ({
+    from: i * size + 1,
+    to: Math.min(last, (i + 1) * size),
+  }));
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { possibleBoots } from '../../../src/core/identify/boots.ts';
 import { firmwareCandidates, firmwareSlips } from '../../../src/core/identify/firmware-candidates.ts';
-import { type Unit, unitsOf } from '../../../src/core/identify/units.ts';
+import { launchesOf, type Unit, unitsOf } from '../../../src/core/identify/units.ts';
 import { firmwareOf } from '../../../src/core/measurement/measure.ts';
 import { findProfile } from '../../../src/core/measurement/profiles.ts';
 import { nodeHashes } from '../../../src/host/node-hashes.ts';
@@ -40,6 +40,25 @@ describe('the units of a search', () => {
     // Without an SVSM 1 of SEV, 2 of SEV-ES and 3 of SNP for each boot and order of sections; with one 2 of SNP, without a kernel.
     expect(launches).toHaveLength(2 * 7 * (1 + 2 + 3) + 2 * 1 * 2);
     expect(all.every(({ guest }) => guest.firmware.svsm === undefined || guest.boot.hashes === undefined)).toBe(true);
+  });
+
+  it('are short, however long it takes to compare a digest and however many vCPUs a guest may have', () => {
+    const platforms = ['sev-es'] as const;
+    const units = unitsOf({ ...question, platforms, effort: 6144, boots: question.boots.slice(0, 1) });
+    const all = Array.from({ length: units.length }, (_, i) => units.at(i) as Unit);
+    const counts = all
+      .filter(({ guest, candidates }) => guest === all[0]?.guest && candidates[0] === all[0]?.candidates[0])
+      .flatMap(({ counts: { from, to } }) => {
+        expect(to - from).toBeLessThan(8);
+        return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+      });
+    expect(counts).toEqual(Array.from({ length: 1024 }, (_, i) => i + 1));
+    const { vcpus } = question;
+    const sum = all.reduce((total, unit) => total + launchesOf(unit.guest, unit, vcpus), 0);
+    expect(sum).toBe(question.firmware.filter(({ svsm: one }) => one === undefined).length * 2 * 1024);
+    const [first] = all as [Unit];
+    const kata = { ...first.guest, boot: { ...first.guest.boot, vcpus: 9 } };
+    expect(all.slice(0, 3).map((unit) => launchesOf(kata, unit, vcpus))).toEqual([0, 1, 0]);
   });
 
   it('end', () => {
