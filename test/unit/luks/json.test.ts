@@ -41,6 +41,8 @@ describe('parseJson', () => {
     ['"a\nb"', 'a string that does not end or holds what it may not at character 0'],
     ['["a\\"]', 'a string that does not end or holds what it may not at character 1'],
     ['["\\x41"]', 'a string that does not end or holds what it may not at character 1'],
+    ['{"a\\u0000b":1}', 'a string with a NUL in it at character 1'],
+    ['["\\u0000"]', 'a string with a NUL in it at character 1'],
     ['[01]', 'an array does not end at character 2'],
     ['[+1]', 'no value at character 1'],
     ['[NaN]', 'no value at character 1'],

@@ -33,6 +33,18 @@ describe('the header policy', () => {
     expect(checkHeaderPolicy(await readHeader(memoryDisk(fixture(`luks/${name}`))))).toEqual([]);
   });
 
+  it.each([
+    [{ 'segments.0.encryption\0': 'cipher_null-ecb' }],
+    [{ 'keyslots.0.area.encryption\0': 'cipher_null-ecb' }],
+    [{ 'config.requirements\0': { mandatory: ['x'] } }],
+    [{ 'segments\0x': { 0: { ...segment, encryption: 'cipher_null-ecb' } } }],
+  ])('is not got round by a key that json-c cuts at its NUL: %j', async (changes) => {
+    await expect(readHeader(memoryDisk(sampleImage(changes)))).rejects.toMatchObject({
+      kind: 'format',
+      message: expect.stringContaining('a string with a NUL in it'),
+    });
+  });
+
   it('refuses a header of which one copy is bad', async () => {
     const header = await readHeader(memoryDisk(fixture('luks/luksy2024-l2.img')));
     expect(checkHeaderPolicy(header)).toEqual([

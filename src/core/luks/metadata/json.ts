@@ -1,6 +1,6 @@
 /**
- * @module JSON (RFC 8259) as LUKS2 metadata uses it: strict, bounded against bombs, no key twice, integers told apart from
- * fractions, and the order of keys kept, so that what was read is printed back as it stood.
+ * @module JSON (RFC 8259) as LUKS2 metadata uses it: strict, bounded against bombs, no key twice, no NUL in a string, integers told
+ * apart from fractions, and the order of keys kept, so that what was read is printed back as it stood.
  */
 
 import { BootsealError } from '../../errors.ts';
@@ -104,8 +104,9 @@ class Reader {
       this.#at += this.#text.charAt(this.#at) === '\\' ? 2 : 1;
     }
     this.#at += 1;
+    let value: string;
     try {
-      return JSON.parse(this.#text.slice(start, this.#at)) as string;
+      value = JSON.parse(this.#text.slice(start, this.#at)) as string;
     } catch {
       throw new BootsealError(
         'format',
@@ -113,6 +114,11 @@ class Reader {
         OWN_COPY,
       );
     }
+    // json-c, with which cryptsetup reads it, ends a key there: "encryption\u0000" would be another encryption to the guest.
+    if (value.includes('\0')) {
+      throw new BootsealError('format', `JSON: a string with a NUL in it at character ${start}`, OWN_COPY);
+    }
+    return value;
   }
 
   #number(): JsonValue {
