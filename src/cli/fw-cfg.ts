@@ -30,6 +30,9 @@ export function addFwCfgOptions(command: Command): Command {
 /** Reads the file `file` of at most `limit` bytes in the role `role`; throws `io`. */
 type Read = (role: string, file: string, limit: number) => Promise<Uint8Array>;
 
+/** The same for what is looked at and enters nothing. */
+type Look = (file: string, limit: number) => Promise<Uint8Array>;
+
 /** What of fw_cfg is known. */
 interface Known {
   readonly acpi: AcpiFiles | undefined;
@@ -39,8 +42,8 @@ interface Known {
 /** Far more than QEMU has in one; bytes. */
 const MOST_BYTES = 2 ** 24;
 
-/** Reads what the options name. Throws `usage` for options that do not go together, `io`. */
-export async function fwCfgOf(options: FwCfgOptions, read: Read): Promise<Known> {
+/** Reads what the options name. Throws `usage` for options that do not go together, `format` for a copy that is not whole, `io`. */
+export async function fwCfgOf(options: FwCfgOptions, read: Read, look: Look): Promise<Known> {
   const { fwCfg, bootMenu, acpiLoader, acpiRsdp, acpiTables } = options;
   if (fwCfg === undefined) {
     if (bootMenu === undefined) return { acpi: await acpiFiles(options, read), fwCfg: undefined };
@@ -53,12 +56,16 @@ export async function fwCfgOf(options: FwCfgOptions, read: Read): Promise<Known>
       hint: 'the folder has them: leave --acpi-loader, --acpi-rsdp and --acpi-tables out',
     });
   }
-  return readFolder(fwCfg, bootMenu === true, read);
+  return readFolder(fwCfg, bootMenu === true, read, look);
 }
 
 /** An item that is not in the folder is one that the host has not; the ACPI files have to be there. */
-async function readFolder(folder: string, bootMenu: boolean, read: Read): Promise<Known> {
-  const readItem = (role: string, name: string) => read(role, path.join(folder, name, 'raw'), MOST_BYTES);
+async function readFolder(folder: string, bootMenu: boolean, read: Read, look: Look): Promise<Known> {
+  const readItem = async (role: string, name: string) => {
+    const bytes = await read(role, path.join(folder, name, 'raw'), MOST_BYTES);
+    await checkWhole(path.join(folder, name), bytes, look);
+    return bytes;
+  };
   const acpi = {
     loader: await readItem('acpiLoader', 'etc/table-loader'),
     rsdp: await readItem('acpiRsdp', 'etc/acpi/rsdp'),
@@ -68,13 +75,42 @@ async function readFolder(folder: string, bootMenu: boolean, read: Read): Promis
   for (const name of MEASURED_FILES) {
     const bytes = await readItem(name, name).catch(ifAbsent);
     if (bytes !== undefined) files.set(name, bytes);
+    else await checkAbsent(path.join(folder, name), look);
   }
   return { acpi, fwCfg: { files, bootMenu } };
 }
 
+/** Linux says the size of an item beside it. */
+async function checkWhole(item: string, { length }: Uint8Array, look: Look): Promise<void> {
+  const text = await look(path.join(item, 'size'), 64).catch(ifAbsent);
+  if (text === undefined) return;
+  const size = Buffer.from(text).toString('latin1').trim();
+  if (size !== `${length}`) throw notWhole(`${item}: ${length} bytes are there, and its size is ${size.slice(0, 20)}`);
+}
+
+/** Who may not read an item copies its folder without it. */
+async function checkAbsent(item: string, look: Look): Promise<void> {
+  if (await isThere(item, look)) throw notWhole(`${item}: the item is there, and its contents (raw) are not`);
+}
+
+function notWhole(message: string): BootsealError {
+  return new BootsealError('format', message, {
+    hint: 'copy it again in the guest, as root: cp -r /sys/firmware/qemu_fw_cfg/by_name',
+  });
+}
+
+/** A folder cannot be read as a file, which is told apart from nothing. */
+const isThere = (item: string, look: Look): Promise<boolean> =>
+  look(item, 1).then(
+    () => true,
+    (error: unknown) => !isAbsent(error),
+  );
+
+const isAbsent = (error: unknown): boolean =>
+  error instanceof BootsealError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+
 function ifAbsent(error: unknown): undefined {
-  if (error instanceof BootsealError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return;
-  throw error;
+  if (!isAbsent(error)) throw error;
 }
 
 async function acpiFiles(options: FwCfgOptions, read: Read): Promise<AcpiFiles | undefined> {

@@ -101,7 +101,7 @@ export async function predictBoot(
   const initrd = options.initrd === undefined ? undefined : await hashInitrd(io, options.initrd);
   if (initrd !== undefined) inputs['initrd'] = { sha256: initrd.sha256, bytes: initrd.bytes };
   inputs['cmdline'] = { sha256: hexOf(nodeHashes.sha256(cmdline)), bytes: cmdline.length };
-  const { acpi, fwCfg } = await fwCfgOf(options, read);
+  const { acpi, fwCfg } = await fwCfgOf(options, read, (file, limit) => readInput(io, file, limit));
   const smbios = options.smbios === undefined ? undefined : await read('smbios', options.smbios, MOST_SMBIOS_BYTES);
   const bootVariables = await namedFiles(options.bootVariable ?? [], read);
   const sections = usableTdxSections(firmware);

@@ -1,5 +1,6 @@
 /** @module What may have been booted: what the owner believes, and the usual slips in it, fewest first. */
 import type { Hashes } from '../hash.ts';
+import { bytesToHex } from '../hex.ts';
 import type { KernelHashes } from '../measurement/hash-table.ts';
 import { hashCommandLine, type PossibleCommandLine, possibleCommandLines } from './command-lines.ts';
 import { kataLines } from './kata-words.ts';
@@ -116,7 +117,7 @@ export function possibleBoots(belief: Belief, hashes: Hashes): readonly Boot[] {
       })),
     ),
   );
-  const swapped = boots.flatMap(withFilesSwapped);
+  const swapped = boots.filter(hasInitrd(hashes)).flatMap(withFilesSwapped);
   const changed = boots.flatMap((boot) => withChangedKernel(boot, belief));
   const wrapped = boots.flatMap((boot) => withKataWords(boot, belief, hashes));
   const unmeasured: Boot = { ...NOTHING, slips: ['no-kernel-hashes'] };
@@ -144,9 +145,15 @@ const COMMON: ReadonlySet<BootSlip> = new Set([
 
 const isCommon = ({ slips }: Boot) => slips.every((slip) => COMMON.has(slip));
 
+/** An empty kernel is none that a host starts. */
+function hasInitrd({ sha256 }: Hashes): (boot: Boot & { readonly hashes: KernelHashes }) => boolean {
+  const nothing = bytesToHex(sha256(new Uint8Array()));
+  return ({ initrd, hashes }) => initrd !== undefined && bytesToHex(hashes.initrd) !== nothing;
+}
+
 /** Of launches that have no other slip but common ones. */
 function withFilesSwapped(boot: Boot & { readonly hashes: KernelHashes }): readonly Boot[] {
-  if (!isCommon(boot) || boot.initrd === undefined) return [];
+  if (!isCommon(boot)) return [];
   const { hashes, kernel, initrd, slips } = boot;
   return [
     {

@@ -120,7 +120,10 @@ describe('possible boots', () => {
     expect(swapped[0]).toMatchObject({ kernel: 'initrd', initrd: 'kernel', slips: ['kernel-and-initrd-swapped'] });
     expect(swapped[0]?.hashes).toEqual({ kernel: sha('initrd'), initrd: sha('kernel'), cmdline: sha('a\0') });
     expect(swapped.map(({ slips }) => slips.slice(1))).toEqual([[], ['cmdline-with-newline']]);
-    expect(boots({}).filter(({ slips }) => slips.includes('kernel-and-initrd-swapped'))).toEqual([]);
+    const nothing = { name: 'nothing', sha256: sha('') };
+    for (const belief of [{}, { initrds: [nothing] }]) {
+      expect(boots(belief).filter(({ slips }) => slips.includes('kernel-and-initrd-swapped'))).toEqual([]);
+    }
   });
 
   it('with a changed kernel have the command line and the initrd that its header tells of, or any', () => {
