@@ -84,7 +84,7 @@ function describeAccount({
   if (igvm !== undefined) parts.push(`IGVM file ${igvm.sha256.slice(0, 12)} as ${igvm.loader}`);
   if (tdx !== undefined) parts.push(`order ${tdx.order}`, `firmware ${tdx.inputs.get('firmware')?.slice(0, 12)}`);
   if (vcpus !== undefined) parts.push(`${vcpus} ${vcpus === 1 ? 'vCPU' : 'vCPUs'}`);
-  if (steps !== undefined) parts.push(`${steps.length} steps of memory`);
+  if (steps !== undefined) parts.push(`${steps.length} ${steps.length === 1 ? 'step' : 'steps'} of memory`);
   if (from !== 'plan') parts.push(`from ${from}`);
   if (cut !== undefined || vmsas?.cut === true) parts.push('the log is cut');
   if (digest !== undefined) parts.push(`digest ${bytesToHex(digest)}`);

@@ -138,7 +138,7 @@ const vcpus = causeOf(
   'vcpus',
   ({ kind }) => kind === 'vcpus',
   ({ expected, found }) => [
-    `the guest has ${found} vCPUs at launch, and ${expected} were expected (of -smp 4,maxcpus=16 only 4 count; kata adds its own)`,
+    `the guest has ${found} ${found === '1' ? 'vCPU' : 'vCPUs'} at launch, and ${expected} ${expected === '1' ? 'was' : 'were'} expected (of -smp 4,maxcpus=16 only 4 count; kata adds its own)`,
     `--vcpus ${found}`,
   ],
 );

@@ -359,6 +359,12 @@ describe('causes', () => {
     expect(strange?.because).toContain('of signature 0xffffffff');
   });
 
+  it('have one vCPU in the singular', () => {
+    const [one, many] = [accountWith({ vcpus: [1] }), accountWith({ vcpus: [4] })];
+    expect(explained(one, many).causes[0]?.because).toContain('has 4 vCPUs at launch, and 1 was expected (');
+    expect(explained(many, one).causes[0]?.because).toContain('has 1 vCPU at launch, and 4 were expected (');
+  });
+
   it('of sev-snp-measure’s SVSM state: MXCSR without FCW, which no KVM produces', () => {
     const own = accountWith();
     const pages = own.vmsas?.pages.map((page) => Uint8Array.from(page).fill(0, 0x410, 0x412)) ?? [];
