@@ -40,17 +40,19 @@ export function hashCommandLine(line: Uint8Array, hashes: Hashes): Uint8Array {
 
 function slipped(line: Uint8Array): readonly PossibleCommandLine[] {
   const one = (bytes: Uint8Array, ...slips: readonly BootSlip[]) => ({ bytes, slips });
-  const ended = (end: string) => concat(line, encodeUtf8(end));
+  const ended = (end: string, of = line) => concat(of, encodeUtf8(end));
   return [
     one(withoutNewline(line), 'cmdline-without-newline'),
     one(withoutCrlf(line), 'cmdline-without-newline'),
     one(trimmed(line), 'cmdline-trimmed'),
     one(ended('\n'), 'cmdline-with-newline'),
+    one(ended('\n', withoutLineEnd(line)), 'cmdline-with-newline'),
     one(ended(' '), 'cmdline-with-space'),
     one(withoutInitrdWord(line), 'cmdline-without-initrd-word'),
     one(new Uint8Array(), 'cmdline-empty'),
     one(ended('  '), 'cmdline-with-spaces'),
     one(concat(encodeUtf8(' '), line), 'cmdline-with-leading-space'),
+    one(ended('\r\n', withoutLineEnd(line)), 'cmdline-with-crlf'),
     one(ended('\r\n'), 'cmdline-with-crlf'),
     one(ended(' \n'), 'cmdline-with-space', 'cmdline-with-newline'),
     one(withoutInitrdWord(withoutNewline(line)), 'cmdline-without-newline', 'cmdline-without-initrd-word'),
@@ -67,6 +69,12 @@ const withoutNewline = (line: Uint8Array) => (line.at(-1) === NEWLINE ? line.sub
 /** As an editor of Windows ends lines. */
 function withoutCrlf(line: Uint8Array): Uint8Array {
   return line.at(-1) === NEWLINE && line.at(-2) === RETURN ? line.subarray(0, -2) : line;
+}
+
+/** Without the end of its last line, of either kind. */
+function withoutLineEnd(line: Uint8Array): Uint8Array {
+  const bare = withoutCrlf(line);
+  return bare === line ? withoutNewline(line) : bare;
 }
 
 /** At the end, and since tianocore/edk2 pull request 11115 at the start. */

@@ -45,6 +45,7 @@ describe('possible boots', () => {
       ['', 'cmdline-empty'],
       [' \ta b \n  ', 'cmdline-with-spaces'],
       ['  \ta b \n', 'cmdline-with-leading-space'],
+      [' \ta b \r\n', 'cmdline-with-crlf'],
       [' \ta b \n\r\n', 'cmdline-with-crlf'],
       [undefined, 'no-kernel-hashes'],
       [' \ta b \n \n', 'cmdline-with-space,cmdline-with-newline'],
@@ -55,6 +56,16 @@ describe('possible boots', () => {
     ]);
     expect(lines({ cmdlines: [Buffer.from('\v \r\f')] })[1]).toEqual(['', 'cmdline-trimmed']);
     expect(lines({ cmdlines: [Buffer.from('\x08a\x0e')] }).map(([line]) => line)).not.toContain('a');
+  });
+
+  it('try the other kind of line end in place of one that is there', () => {
+    expect(lines({ cmdlines: [Buffer.from('a b\n')] })).toContainEqual(['a b\r\n', 'cmdline-with-crlf']);
+    expect(lines({ cmdlines: [Buffer.from('a b\r\n')] })).toContainEqual(['a b\n', 'cmdline-with-newline']);
+    for (const line of ['a', 'a\r', 'a\r\n\r']) {
+      expect(lines({ cmdlines: [Buffer.from(line)] }).map(([other]) => other)).toEqual(
+        expect.arrayContaining([`${line}\n`, `${line}\r\n`]),
+      );
+    }
   });
 
   it('try a command line of /proc/cmdline without the word that OVMF adds', () => {
