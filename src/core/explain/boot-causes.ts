@@ -17,10 +17,7 @@ export const bootCauses: CauseRule = (left, { expected: { cmdlineSlips, steps = 
   const entries = left.filter(({ kind }) => kind === 'kernel-hash');
   // A plan with an SVSM has no sections of the firmware, of which the table is the only one that is filled.
   const added = steps.some(({ name }) => name === 'svsm') ? [TABLE, TABLE_PAGE] : [TABLE];
-  return [
-    ...left.flatMap((one) => tableCause(one, left, added)),
-    ...entries.map((one) => entryCause(one, cmdlineSlips)),
-  ];
+  return [...left.flatMap((one) => tableCause(one, left, added)), ...entryCauses(entries, cmdlineSlips)];
 };
 
 function tableCause(one: Difference, left: readonly Difference[], added: readonly string[]): readonly Cause[] {
@@ -65,6 +62,22 @@ const TABLE = `data, ${hexNumber(HASH_TABLE_SIZE)} bytes`;
 const TABLE_PAGE = `normal, ${hexNumber(PAGE_SIZE)} bytes`;
 
 type Texts = readonly [name: CauseName, because: string, attempt: string];
+
+function entryCauses(entries: readonly Difference[], slips: LaunchAccount['cmdlineSlips']): readonly Cause[] {
+  const swapped = swappedFiles(entries);
+  const others = entries.filter((one) => !swapped.includes(one)).map((one) => entryCause(one, slips));
+  if (swapped.length === 0) return others;
+  const because = SLIP_TEXTS['kernel-and-initrd-swapped'];
+  const attempt = 'exchange what --kernel and --initrd are given, or have the host do so with -kernel and -initrd';
+  return [{ name: 'kernel-and-initrd-swapped', because, attempt, explains: swapped }, ...others];
+}
+
+/** Both entries, where each has the hash of the other. */
+function swappedFiles(entries: readonly Difference[]): readonly Difference[] {
+  const [kernel, initrd] = ['kernel', 'initrd'].map((name) => entries.find((one) => one.name === name));
+  if (kernel === undefined || initrd === undefined) return [];
+  return kernel.found === initrd.expected && initrd.found === kernel.expected ? [kernel, initrd] : [];
+}
 
 function entryCause(one: Difference, slips: LaunchAccount['cmdlineSlips']): Cause {
   const texts = one.name === 'kernel' ? KERNEL : one.name === 'initrd' ? initrdTexts(one) : cmdlineTexts(one, slips);

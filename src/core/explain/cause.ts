@@ -10,6 +10,7 @@ export const CAUSES = [
   'kernel',
   'initrd',
   'initrd-missing',
+  'kernel-and-initrd-swapped',
   'cmdline',
   'cmdline-empty',
   'firmware-contents',

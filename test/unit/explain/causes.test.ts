@@ -170,6 +170,37 @@ const ROWS: readonly Row[] = [
   { name: 'another initrd', expected: {}, found: boot('kernel', 'other', 'quiet'), plan: ['initrd'] },
   { name: 'no initrd', expected: {}, found: boot('kernel', '', 'quiet'), plan: ['initrd-missing'] },
   { name: 'an initrd', expected: boot('kernel', '', 'quiet'), found: {}, plan: ['initrd-missing'] },
+  {
+    name: 'kernel and initrd that are swapped',
+    expected: {},
+    found: boot('initrd', 'kernel', 'quiet'),
+    plan: ['kernel-and-initrd-swapped'],
+    trace: [],
+  },
+  {
+    name: 'kernel and initrd that are swapped, with another command line',
+    expected: sev,
+    found: { ...sev, ...boot('initrd', 'kernel', 'quiet\n') },
+    plan: ['kernel-and-initrd-swapped', 'cmdline'],
+  },
+  {
+    name: 'the kernel in both places',
+    expected: {},
+    found: boot('kernel', 'kernel', 'quiet'),
+    plan: ['initrd'],
+  },
+  {
+    name: 'the initrd as the kernel, with another initrd',
+    expected: {},
+    found: boot('initrd', 'other', 'quiet'),
+    plan: ['kernel', 'initrd'],
+  },
+  {
+    name: 'the kernel as the initrd, with another kernel',
+    expected: {},
+    found: boot('other', 'kernel', 'quiet'),
+    plan: ['kernel', 'initrd'],
+  },
   { name: 'another command line', expected: {}, found: boot('kernel', 'initrd', 'quiet\n'), plan: ['cmdline'] },
   { name: 'an empty command line', expected: {}, found: boot('kernel', 'initrd', ''), plan: ['cmdline-empty'] },
   {
