@@ -166,6 +166,11 @@ describe('identify', () => {
     const args = ['--firmware', 'go.json', '--firmware', 'fw', '--vcpus', '1', '--cpu', 'EPYC-v4', ...svsm];
     const found = await bootseal(['identify', digest, ...args], folder);
     expect(found.stdout).toContain('reproduce  bootseal measure snp --firmware fw --svsm svsm.bin --vars-size 0 ');
+    fs.writeFileSync(at('kernel'), 'k');
+    const behind = await bootseal(['identify', digest, ...args, '--kernel', 'kernel'], folder);
+    expect(behind.stdout).toMatch(/^differs {4}no kernel is measured: nothing measures one behind an SVSM, .*$/m);
+    expect(behind.stdout).not.toContain('kernel-hashes=on');
+    expect(behind.stdout).not.toContain('--kernel');
     const none = await bootseal(['identify', '07'.repeat(48), ...args], folder);
     expect(none.stdout).toMatch(
       /^ruled out {2}go\.json \(svsm\.bin below it, with 0 bytes of variable store\) for snp: SVSM of .* are not whole pages below the firmware$/m,

@@ -8,6 +8,7 @@ import { Vmsa } from '../measurement/vmsa.ts';
 import { fieldText, VMSA_FIELDS } from '../measurement/vmsa-fields.ts';
 import type { AccountStep, LaunchAccount } from './account.ts';
 import type { CauseRule } from './cause.ts';
+import { HASH_STEPS } from './compare-launches.ts';
 import type { Difference } from './difference.ts';
 import { alike } from './profile-cause.ts';
 
@@ -21,7 +22,7 @@ const FOUR_GIB = 2n ** 32n;
 /** From here up to 4 GiB no machine of QEMU has RAM (firmware/guest-memory.ts); flash and what stands below it lie there. */
 const FLASH: Place = { gpa: 0xe000_0000n, length: 0x2000_0000 };
 
-/** Explains what comes of an SVSM. Contents that the host adds besides, and kernel hashes, it leaves to others. */
+/** Explains what comes of an SVSM. Contents that the host adds besides, and kernel hashes where there is none, it leaves to others. */
 export const svsmCause: CauseRule = (left, { expected, found }) => {
   const [own, other] = [svsmOf(expected, found), svsmOf(found, expected)];
   if (own === undefined && other === undefined) return [];
@@ -29,10 +30,21 @@ export const svsmCause: CauseRule = (left, { expected, found }) => {
     kind.startsWith('step-') && (name === 'svsm' || (gpa !== undefined && gpa === other?.gpa));
   const isStart = (one: Difference) => one.kind === 'vmsa-field' && isStartOf(one, found, other);
   if (own !== undefined && other !== undefined && !left.some((one) => isSvsm(one) || isStart(one))) return [];
-  const explains = left.filter((one) => isSvsm(one) || isStart(one) || isSection(one));
+  const tables = other === undefined ? [] : left.filter(isUnfilledTable);
+  const explains = left.filter((one) => isSvsm(one) || isStart(one) || isSection(one) || tables.includes(one));
   if (explains.length === 0) return [];
-  return [{ name: 'svsm', ...texts(own, other), explains }];
+  return [{ name: 'svsm', ...(tables.length > 0 ? NO_TABLE : texts(own, other)), explains }];
 };
+
+const NO_TABLE = {
+  because:
+    'an SVSM below the firmware was found, and none was expected; nothing behind it measures a kernel: the host can boot any kernel, initrd and command line',
+  attempt: 'have the host start no SVSM, or give --svsm with --vars-size, without --kernel',
+};
+
+/** Whether a table of kernel hashes was expected, and its page is not filled. */
+const isUnfilledTable = ({ kind, name, found }: Difference) =>
+  HASH_STEPS.includes(name) && (kind === 'step-missing' || (kind === 'step-type' && found !== 'normal'));
 
 function texts(
   own: Place | undefined,

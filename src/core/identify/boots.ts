@@ -40,6 +40,7 @@ export interface Belief {
 /** One way in which a launch differs from what the owner believes. */
 export type BootSlip =
   | 'no-kernel-hashes'
+  | 'kernel-behind-svsm'
   | 'initrd-missing'
   | 'kernel-and-initrd-swapped'
   | 'kernel-header'
@@ -59,6 +60,8 @@ export type BootSlip =
 export const SLIP_TEXTS: Readonly<Record<BootSlip, string>> = {
   'no-kernel-hashes':
     'no kernel is measured: the guest was started without kernel-hashes=on, and the host can boot it with any kernel, initrd and command line',
+  'kernel-behind-svsm':
+    'no kernel is measured: nothing measures one behind an SVSM, and the host can boot any kernel, initrd and command line there',
   'initrd-missing': 'no initrd, or an empty one, is measured',
   'kernel-and-initrd-swapped': 'the kernel is measured as the initrd, and the initrd as the kernel',
   'kernel-header':
@@ -97,6 +100,15 @@ export interface Boot {
 /** What is measured of a launch in which nothing is booted directly. */
 const NOTHING: Boot = { hashes: undefined, kernel: undefined, initrd: undefined, cmdline: undefined, slips: [] };
 
+/** Of these each firmware goes with one alone: `isBootOf`. */
+const UNMEASURED: readonly BootSlip[] = ['no-kernel-hashes', 'kernel-behind-svsm'];
+
+/** Whether a firmware may be started so, with an SVSM below it or without: nothing measures a kernel behind one. */
+export function isBootOf({ hashes, slips }: Boot, withSvsm: boolean): boolean {
+  if (withSvsm) return hashes === undefined && !slips.includes('no-kernel-hashes');
+  return !slips.includes('kernel-behind-svsm');
+}
+
 /** Returns every candidate once, those with fewer slips first. */
 export function possibleBoots(belief: Belief, hashes: Hashes): readonly Boot[] {
   if (belief.kernels.length === 0) return [NOTHING];
@@ -120,8 +132,8 @@ export function possibleBoots(belief: Belief, hashes: Hashes): readonly Boot[] {
   const swapped = boots.filter(hasInitrd(hashes)).flatMap(withFilesSwapped);
   const changed = boots.flatMap((boot) => withChangedKernel(boot, belief));
   const wrapped = boots.flatMap((boot) => withKataWords(boot, belief, hashes));
-  const unmeasured: Boot = { ...NOTHING, slips: ['no-kernel-hashes'] };
-  return [...boots, ...swapped, ...changed, ...wrapped, unmeasured].sort((a, b) => a.slips.length - b.slips.length);
+  const unmeasured = UNMEASURED.map((slip) => ({ ...NOTHING, slips: [slip] }));
+  return [...boots, ...swapped, ...changed, ...wrapped, ...unmeasured].sort((a, b) => a.slips.length - b.slips.length);
 }
 
 /** What is rare is not looked for together with another slip. */

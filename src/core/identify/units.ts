@@ -1,6 +1,6 @@
 /** @module The search cut into units, in the order in which their launches are looked at: whoever does them, the first that matches is the answer. */
 import type { Platform } from '../measurement/measure.ts';
-import type { Boot } from './boots.ts';
+import { type Boot, isBootOf } from './boots.ts';
 import { type FirmwareCandidate, firmwareSlips } from './firmware-candidates.ts';
 import type { Question } from './identify.ts';
 import { type VcpuCandidate, type VcpuScope, vcpuCandidates } from './vcpu-candidates.ts';
@@ -105,8 +105,7 @@ export function launchesOf(
   return counts.from <= boot.vcpus && boot.vcpus <= to ? candidates.length : 0;
 }
 
-/** Nothing measures a kernel behind an SVSM. */
-const isPossible = ({ firmware, boot }: Guest) => firmware.svsm === undefined || boot.hashes === undefined;
+const isPossible = ({ firmware, boot }: Guest) => isBootOf(boot, firmware.svsm !== undefined);
 
 function chunks(platform: Platform, { vcpus, effort = 1 }: Question, withSvsm: boolean): readonly Part[] {
   if (withSvsm && platform !== 'snp') return [];

@@ -445,7 +445,13 @@ describe('causes', () => {
       const direct = accountWith(amdsev);
       const beside = asTrace(accountWith({ firmware: firmwareOf(fixture('debian-ovmf/OVMF.amdsev_2026.08.fd')) }));
       expect(explained(behind, direct).names).toEqual(['svsm', 'kernel-hashes-on']);
-      expect(explained(direct, behind).names).toEqual(['svsm', 'kernel-hashes-off']);
+      for (const host of [behind, asTrace(behind)]) {
+        const one = explained(direct, host);
+        expect(one).toMatchObject({ names: ['svsm'], unexplained: [] });
+        expect(one.causes[0]?.because).toContain('nothing behind it measures a kernel');
+        expect(one.causes[0]?.attempt).toContain('without --kernel');
+      }
+      expect(explained(without, below).causes[0]?.because).not.toContain('measures a kernel');
       const { names, unexplained } = explained(behind, beside);
       expect(names).toEqual(['firmware-size', 'svsm', 'kernel-hashes-on']);
       expect(unexplained).toEqual([]);

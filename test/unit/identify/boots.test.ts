@@ -31,6 +31,7 @@ describe('possible boots', () => {
       [' a b', 'cmdline-with-leading-space'],
       ['a b\r\n', 'cmdline-with-crlf'],
       [undefined, 'no-kernel-hashes'],
+      [undefined, 'kernel-behind-svsm'],
       ['a b \n', 'cmdline-with-space,cmdline-with-newline'],
     ]);
   });
@@ -48,6 +49,7 @@ describe('possible boots', () => {
       [' \ta b \r\n', 'cmdline-with-crlf'],
       [' \ta b \n\r\n', 'cmdline-with-crlf'],
       [undefined, 'no-kernel-hashes'],
+      [undefined, 'kernel-behind-svsm'],
       [' \ta b \n \n', 'cmdline-with-space,cmdline-with-newline'],
     ]);
     expect(lines({ cmdlines: [Buffer.from('a b\r\n')] }).slice(1, 3)).toEqual([
@@ -92,6 +94,7 @@ describe('possible boots', () => {
       ['  ', 'cmdline-with-spaces'],
       ['\r\n', 'cmdline-with-crlf'],
       [undefined, 'no-kernel-hashes'],
+      [undefined, 'kernel-behind-svsm'],
       [' \n', 'cmdline-with-space,cmdline-with-newline'],
     ]);
   });

@@ -39,7 +39,17 @@ describe('the units of a search', () => {
     expect(new Set(launches).size).toBe(launches.length);
     // Without an SVSM 1 of SEV, 2 of SEV-ES and 3 of SNP for each boot and order of sections; with one 2 of SNP, without a kernel.
     expect(launches).toHaveLength(2 * 7 * (1 + 2 + 3) + 2 * 1 * 2);
-    expect(all.every(({ guest }) => guest.firmware.svsm === undefined || guest.boot.hashes === undefined)).toBe(true);
+    const behind = all.filter(({ guest }) => guest.firmware.svsm !== undefined).map(({ guest }) => guest.boot);
+    for (const { hashes, slips: some } of behind) expect([hashes, some]).toEqual([undefined, ['kernel-behind-svsm']]);
+    const beside = all.filter(({ guest }) => guest.firmware.svsm === undefined).map(({ guest }) => guest.boot);
+    expect(beside.filter(({ slips: some }) => some.includes('no-kernel-hashes'))).not.toEqual([]);
+    expect(beside.filter(({ slips: some }) => some.includes('kernel-behind-svsm'))).toEqual([]);
+    // Of guests without a kernel it is no slip.
+    const plain = unitsOf({
+      ...question,
+      boots: possibleBoots({ kernels: [], initrds: [], cmdlines: [] }, nodeHashes),
+    });
+    expect(plain.guests.find(({ firmware }) => firmware.svsm !== undefined)?.boot.slips).toEqual([]);
   });
 
   it('are short, however long it takes to compare a digest and however many vCPUs a guest may have', () => {
