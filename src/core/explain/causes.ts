@@ -2,6 +2,7 @@
 import { variableStoreOf } from '../identify/firmware-candidates.ts';
 import { modelsOfSignature } from '../measurement/cpu-models.ts';
 import { featureNames } from '../measurement/features.ts';
+import { PROFILES } from '../measurement/profiles.ts';
 import { bootCauses } from './boot-causes.ts';
 import type { Cause, CauseName, CauseRule } from './cause.ts';
 import type { Comparison } from './compare-launches.ts';
@@ -143,8 +144,14 @@ const vcpus = causeOf(
   ],
 );
 
-/** RDX at reset is the signature of QEMU's -cpu model. */
-const cpuModel = causeOf('cpu-model', isField('rdx'), ({ expected, found }) => [
+/** RDX at reset is the signature of QEMU's -cpu model, and on hosts whose `cpuMatters` is false no signature at all. */
+const cpuModel: CauseRule = (left, comparison) => {
+  const { expected, found } = comparison;
+  const profiles = PROFILES.filter(({ name }) => name === expected.profile || name === found.profile);
+  return profiles.every(({ cpuMatters }) => cpuMatters) ? ofCpuModel(left, comparison) : [];
+};
+
+const ofCpuModel = causeOf('cpu-model', isField('rdx'), ({ expected, found }) => [
   `the vCPUs are ${cpuName(found)}, and ${cpuName(expected)} was expected: it is QEMU's -cpu that counts, not the host's processor`,
   `--cpu-signature ${found}`,
 ]);

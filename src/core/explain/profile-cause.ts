@@ -3,6 +3,7 @@
  * new one is known here as soon as it is described.
  */
 import { PROFILES, type Profile, profileVmsa } from '../measurement/profiles.ts';
+import { svsmVcpuPages } from '../measurement/svsm.ts';
 import { Vmsa } from '../measurement/vmsa.ts';
 import { fieldText, VMSA_FIELDS } from '../measurement/vmsa-fields.ts';
 import type { AccountStep, LaunchAccount } from './account.ts';
@@ -48,7 +49,7 @@ function cpuState(own: Profile, { vmsas }: LaunchAccount, left: readonly Differe
   if (vmsas === undefined) return undefined;
   const pages = vmsas.pages.slice(0, 2);
   const fits = PROFILES.filter((profile) =>
-    pages.every((page, i) => sameUpTo(alike(profile, i, page), page, vmsas.told)),
+    [alike, inSvsm].some((like) => pages.every((page, i) => isSame(like(profile, i, page), page, vmsas.told))),
   );
   const [profile] = fits;
   if (profile === undefined) return { fits: PROFILES, explains: [] };
@@ -70,7 +71,16 @@ export function alike(profile: Profile, vcpu: number, page: Uint8Array): Uint8Ar
   return profileVmsa(profile, vcpu === 0 ? 'bsp' : 'ap', { signature, features, resetAddress });
 }
 
-function sameUpTo(page: Uint8Array, other: Uint8Array, length: number): boolean {
+/** The same of a vCPU that starts in an SVSM; undefined for hosts that start none. */
+function inSvsm(profile: Profile, _vcpu: number, page: Uint8Array): Uint8Array | undefined {
+  if (profile.svsm === 'no') return undefined;
+  const { rdx, sev_features: features, rip } = Vmsa.unpack(page);
+  const [signature, entry] = [Number(rdx & 0xffffffffn), Number(rip & 0xffffffffn)];
+  return svsmVcpuPages(profile, { entry }, signature, features).bsp;
+}
+
+function isSame(page: Uint8Array | undefined, other: Uint8Array, length: number): boolean {
+  if (page === undefined) return false;
   for (let i = 0; i < length; i++) if (page[i] !== other[i]) return false;
   return true;
 }

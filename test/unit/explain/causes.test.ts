@@ -457,6 +457,35 @@ describe('causes', () => {
       expect(unexplained).toEqual([]);
     });
 
+    it('and of another profile, whose RDX is no signature of a CPU', () => {
+      const legacy = accountWith({ ...over, svsm, ...profile('qemu-legacy') });
+      for (const name of ['ec2', 'ec2-2023', 'gce-milan', 'gce-genoa', 'krun', 'qemu-legacy']) {
+        const own = accountWith({ ...over, ...profile(name) });
+        for (const host of [below, asDump(below)]) {
+          const one = explained(own, host);
+          expect(one, name).toMatchObject({ names: ['svsm', 'profile'], unexplained: [] });
+          expect(one.causes[1]?.attempt).toBe('--profile qemu');
+        }
+        expect(explained(below, own), name).toMatchObject({ names: ['svsm', 'profile'], unexplained: [] });
+      }
+      expect(explained(legacy, below)).toMatchObject({ names: ['profile'], unexplained: [] });
+      expect(explained(below, legacy)).toMatchObject({ names: ['profile'], unexplained: [] });
+      const genoa = accountWith({ ...over, svsm, cpus: [{ signature: GENOA }] });
+      expect(explained(legacy, genoa).names).toEqual(['profile', 'cpu-model']);
+    });
+
+    it('and of a state that no profile has, without a cause', () => {
+      const half = accountWith({ ...over, svsm, ...profile('snp-measure-svsm') });
+      for (const [expected, found] of [
+        [accountWith({ ...over, ...profile('ec2') }), half],
+        [half, accountWith({ ...over, ...profile('ec2'), features: 0x1n })],
+      ] as const) {
+        const { names, causes } = explained(expected, found);
+        expect(names).not.toContain('cpu-model');
+        expect(causes.some(({ because }) => because.includes('0x600'))).toBe(false);
+      }
+    });
+
     it('is none when the metadata of the firmware is filled as ever, or the page lies in RAM', () => {
       const added = (gpa: string) =>
         parseTraceLog(
