@@ -149,8 +149,8 @@ export async function scratchOf(io: Io, { scratch }: SourceOptions): Promise<Scr
 }
 
 /** A file system that is there already is taken as it is. */
-function checkRaw({ filesystem, size, owner, from }: SourceOptions, source: RawSource): RawSource {
-  const given = { '--filesystem': filesystem, '--size': size, '--owner': owner };
+function checkRaw({ filesystem, size, owner, scratch, from }: SourceOptions, source: RawSource): RawSource {
+  const given = { '--filesystem': filesystem, '--size': size, '--owner': owner, '--scratch': scratch };
   const option = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
   if (option === undefined) return source;
   throw new BootsealError('usage', `${option} is for folders and archives, and ${from} is a raw image`, {

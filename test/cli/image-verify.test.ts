@@ -112,6 +112,7 @@ describe('image verify: sizes', () => {
       [{ data: { bytes: -1 } }, 'data.bytes is no size'],
       [{ data: { skippedBytes: 1.5 } }, 'data.skippedBytes is no size'],
       [{ payload: { what: 1 } }, 'payload.what is no text'],
+      [{ data: 1 }, 'data is no object'],
       [{ partitionTable: { guid: 1 } }, 'partitionTable is no partition table'],
     ] as const) {
       fs.writeFileSync(at('real.img.json'), JSON.stringify({ ...JSON.parse(manifest.toString()), ...change }));
@@ -140,7 +141,7 @@ describe('image verify: partition table', () => {
       await renameFirstPartition(at(name));
       expect(await bootseal(args, folder)).toMatchObject({
         status: 1,
-        stdout: expect.stringContaining(`problem: partition 1 is not as ${name}.json says: of another name\n`),
+        stdout: expect.stringContaining(`problem: partition 1 is not as ${name}.json says: other name\n`),
       });
     }
   });

@@ -43,6 +43,8 @@ export interface PartitionTable {
     readonly guid: Guid;
     readonly offset: number;
     readonly bytes: number;
+    /** Of 64 bits, hexadecimal: JSON has no integers so large. */
+    readonly attributes: string;
   }[];
 }
 
@@ -111,8 +113,8 @@ export function describeTable({ partitions }: GptPlaces, guid: Guid): PartitionT
   return {
     type: 'gpt',
     guid,
-    partitions: partitions.map(({ number, name, type, guid: own, at, size }) => {
-      return { number, name, type, guid: own, offset: at, bytes: size };
+    partitions: partitions.map(({ number, name, type, guid: own, at, size, attributes }) => {
+      return { number, name, type, guid: own, offset: at, bytes: size, attributes: `0x${attributes.toString(16)}` };
     }),
   };
 }

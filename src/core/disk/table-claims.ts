@@ -6,7 +6,7 @@ import type { PartitionTable } from './shape.ts';
 type Claimed = PartitionTable['partitions'][number];
 
 /** What is compared of a partition. */
-const FIELDS = ['name', 'type', 'guid', 'offset', 'bytes'] as const;
+const FIELDS = ['name', 'type', 'guid', 'offset', 'bytes', 'attributes'] as const;
 
 /**
  * Says what of a table is not as a manifest says, each as a sentence without a full stop.
@@ -41,15 +41,14 @@ function partitionProblems(
 ): readonly string[] {
   if (found === undefined) return [`partition ${number} is missing, and ${manifest} says what it is`];
   if (said === undefined) return [`partition ${number} is there, and ${manifest} knows nothing of it`];
-  const is = { ...found, offset: found.at, bytes: found.size };
+  const is = { ...found, offset: found.at, bytes: found.size, attributes: `0x${found.attributes.toString(16)}` };
   const other = FIELDS.filter((field) => is[field] !== said[field]);
-  if (other.length === 0) return [];
-  return [`partition ${number} is not as ${manifest} says: of another ${other.join(', ')}`];
+  return other.length === 0 ? [] : [`partition ${number} is not as ${manifest} says: other ${other.join(', ')}`];
 }
 
 function parseTable(claimed: unknown, manifest: string): Pick<PartitionTable, 'guid' | 'partitions'> {
   const { guid, partitions } = objectOf(claimed);
-  if (typeof guid === 'string' && Array.isArray(partitions) && partitions.every(isPartition)) {
+  if (typeof guid === 'string' && Array.isArray(partitions) && partitions.every(isPartition) && areOnce(partitions)) {
     return { guid, partitions } as Pick<PartitionTable, 'guid' | 'partitions'>;
   }
   throw new BootsealError('format', `${manifest}: partitionTable is no partition table`, {
@@ -57,10 +56,14 @@ function parseTable(claimed: unknown, manifest: string): Pick<PartitionTable, 'g
   });
 }
 
+const areOnce = (partitions: readonly Claimed[]) =>
+  new Set(partitions.map(({ number }) => number)).size === partitions.length;
+
 function isPartition(value: unknown): boolean {
-  const { number, name, type, guid, offset, bytes } = objectOf(value);
+  const { number, name, type, guid, offset, bytes, attributes } = objectOf(value);
   return (
-    [number, offset, bytes].every(Number.isSafeInteger) && [name, type, guid].every((text) => typeof text === 'string')
+    [number, offset, bytes].every(Number.isSafeInteger) &&
+    [name, type, guid, attributes].every((text) => typeof text === 'string')
   );
 }
 

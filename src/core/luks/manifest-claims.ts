@@ -17,7 +17,10 @@ export interface Claims {
 
 /** Reads them out of a manifest; throws `format` when a value is of another kind, `where` in the message. */
 export function readClaims(manifest: Readonly<Record<string, unknown>>, where: string): Claims {
-  const [data, payload] = [objectAt(manifest['data']), objectAt(manifest['payload'])];
+  const [data, payload] = ['data', 'payload'].map((key) => objectAt(manifest[key], `${where}: ${key}`)) as [
+    Fields,
+    Fields,
+  ];
   const what = payload['what'];
   if (what !== undefined && what !== null && typeof what !== 'string') throw broken(where, 'payload.what is no text');
   return {
@@ -35,8 +38,13 @@ function sizeAt(value: unknown, where: string): number | undefined {
   throw broken(where, 'is no size');
 }
 
-function objectAt(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Older manifests have not all of them. */
+function objectAt(value: unknown, where: string): Fields {
+  if (value === undefined) return {};
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
+  throw broken(where, 'is no object');
 }
 
 function broken(where: string, what: string): BootsealError {

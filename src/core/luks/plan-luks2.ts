@@ -31,7 +31,7 @@ export async function planLuks2Header(inputs: HeaderInputs): Promise<HeaderParts
   const most = Math.min(MAX_KEYSLOTS, Math.floor(keyslotsSize / areaSize));
   if (options.keys.length > most) {
     throw new BootsealError('usage', `a header of ${options.headerSize} bytes has room for ${Math.max(most, 0)} keys`, {
-      hint: 'give fewer keys, or make the header larger',
+      hint: 'give fewer keys',
     });
   }
   // Random from end to end: unused keyslots do not tell that they are.

@@ -47,7 +47,7 @@ describe('gptDisk', () => {
       type: 'gpt',
       guid: gpt?.guid,
       partitions: gpt?.partitions.map(({ number, name, type, guid, at, size }) => {
-        return { number, name, type, guid, offset: at, bytes: size };
+        return { number, name, type, guid, offset: at, bytes: size, attributes: '0x0' };
       }),
     });
   });

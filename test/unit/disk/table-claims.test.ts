@@ -9,7 +9,7 @@ const ROOT = { ...ESP, number: 2, name: 'root', guid: 'g2', at: 65 << 20 };
 const table = { guid: 'disk', sectorSize: 512, partitions: [ESP, ROOT] } as unknown as Gpt;
 
 const claim = ({ number, name, type, guid, at, size }: typeof ESP) =>
-  ({ number, name, type, guid, offset: at, bytes: size }) as const;
+  ({ number, name, type, guid, offset: at, bytes: size, attributes: '0x0' }) as const;
 const claimed = { type: 'gpt', guid: 'disk', partitions: [claim(ESP), claim(ROOT)] };
 
 describe('tableProblems', () => {
@@ -29,6 +29,13 @@ describe('tableProblems', () => {
     ]);
   });
 
+  it('refuses a manifest that says two things of one partition', () => {
+    const partitions = [claim(ESP), claim(ROOT), claim(ROOT)];
+    expect(() => tableProblems(table, { ...claimed, partitions }, 'm')).toThrow(
+      expect.objectContaining({ kind: 'format', message: 'm: partitionTable is no partition table' }),
+    );
+  });
+
   it.each<[Partial<typeof ESP>, string]>([
     [{ name: 'other' }, 'name'],
     [{ type: 't2' }, 'type'],
@@ -36,10 +43,12 @@ describe('tableProblems', () => {
     [{ at: 2 << 20 }, 'offset'],
     [{ size: 1 << 25 }, 'bytes'],
     [{ name: '', size: 1 << 25 }, 'name, bytes'],
-  ])('names what of a partition is another: %j', (change, fields) => {
+    [{ attributes: 1n << 63n }, 'attributes'],
+    [{ guid: 'g3', attributes: 1n }, 'guid, attributes'],
+  ])('names what of a partition is another (%#)', (change, fields) => {
     const partitions = [{ ...ESP, ...change }, ROOT] as unknown as Gpt['partitions'];
     expect(tableProblems({ ...table, partitions }, claimed, 'm')).toEqual([
-      `partition 1 is not as m says: of another ${fields}`,
+      `partition 1 is not as m says: other ${fields}`,
     ]);
   });
 
