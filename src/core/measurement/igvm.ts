@@ -140,10 +140,13 @@ function preferred(file: IgvmFile): IgvmPlatformName {
   return found;
 }
 
+const MEASURED: readonly string[] = ['snp', 'sev-es', 'sev', 'tdx'];
+
 function notFor(file: IgvmFile, platform: IgvmPlatformName): BootsealError {
-  const names = file.platforms.map(({ type }) => type).join(', ');
-  return new BootsealError('usage', `the IGVM file is not for ${platform}: it is for ${names}`, {
-    hint: 'take a platform of the file that is measured: snp, sev-es, sev or tdx; or build the file for yours',
+  const types = file.platforms.map(({ type }) => type);
+  const measured = types.filter((type) => MEASURED.includes(type));
+  return new BootsealError('usage', `the IGVM file is not for ${platform}: it is for ${types.join(', ')}`, {
+    hint: `${measured.length === 0 ? '' : `take ${measured.join(', ')}, or `}build the file for yours`,
   });
 }
 

@@ -198,9 +198,10 @@ describe('measureIgvm', () => {
     expect(failure(() => measure('no VMSA', { platform: 'sev' }))).toEqual({
       kind: 'usage',
       message: 'the IGVM file is not for sev: it is for snp',
-      hint: 'take a platform of the file that is measured: snp, sev-es, sev or tdx; or build the file for yours',
+      hint: 'take snp, or build the file for yours',
     });
     const vsm = file({ platforms: [{ type: 1, mask: 1 }], directives: [] });
+    expect(failure(() => measureIgvm({ file: vsm }, nobleHashes)).hint).toBe('build the file for yours');
     expect(failure(() => measureIgvm({ file: vsm }, nobleHashes)).message).toBe(
       'the IGVM file is not for snp: it is for vsm',
     );
