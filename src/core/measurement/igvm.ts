@@ -140,11 +140,9 @@ function preferred(file: IgvmFile): IgvmPlatformName {
   return found;
 }
 
-const MEASURED: readonly string[] = ['snp', 'sev-es', 'sev', 'tdx'];
-
 function notFor(file: IgvmFile, platform: IgvmPlatformName): BootsealError {
   const types = file.platforms.map(({ type }) => type);
-  const measured = types.filter((type) => MEASURED.includes(type));
+  const measured = PREFERENCE.filter((name) => types.includes(name));
   return new BootsealError('usage', `the IGVM file is not for ${platform}: it is for ${types.join(', ')}`, {
     hint: `${measured.length === 0 ? '' : `take ${measured.join(', ')}, or `}build the file for yours`,
   });
