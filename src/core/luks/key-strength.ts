@@ -6,7 +6,7 @@ import { hexToBytes } from '../hex.ts';
 import { decodeUtf8 } from '../utf8.ts';
 import { KDF_LIMITS, kdfCostProblem } from './kdf.ts';
 import type { KdfChoice } from './plan.ts';
-import { looksRandom } from './randomness.ts';
+import { areRandomBase64Digits, areRandomBytes, areRandomHexDigits } from './randomness.ts';
 
 /** A key derivation and the reason for it, one sentence without a full stop. */
 export interface ChosenKdf {
@@ -42,8 +42,6 @@ const PASSPHRASE_ITERATIONS = 600_000;
 const KEY_BYTES = 32;
 const HEXADECIMAL = /^[0-9a-fA-F]{64,}$/;
 const BASE64 = /^[A-Za-z0-9+/_-]{43,}={0,2}$/;
-/** What encoders make of exactly 256 bits, two of which are left over in the last digit (RFC 4648, section 4). */
-const BASE64_OF_KEY = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
 
 /**
  * Chooses the key derivation of a keyslot. A random key of 256 bits cannot be guessed, whatever a try costs; what a person made
@@ -86,22 +84,23 @@ function wishedArgon2({ iterations, memory, lanes }: KdfWish): KdfChoice {
 function randomKind(key: Uint8Array): string | undefined {
   const text = textOf(key)?.replace(/\r?\n$/, '');
   if (text === undefined)
-    return key.length >= KEY_BYTES && looksRandom(key) ? `a key of ${key.length} bytes` : undefined;
+    return key.length >= KEY_BYTES && areRandomBytes(key) ? `a key of ${key.length} bytes` : undefined;
   if (HEXADECIMAL.test(text)) {
-    return isOfRandom(hexToBytes, text.slice(0, text.length & ~1)) ? 'a key of hexadecimal digits' : undefined;
+    const isRandom = areRandomHexDigits(text) && isOfRandom(hexToBytes, text.slice(0, text.length & ~1));
+    return isRandom ? 'a key of hexadecimal digits' : undefined;
   }
-  // Words run together are no random digits: those have small and capital letters and numbers among them.
-  // One key in 1500 has no number: its length, its padding and its last digit tell it then.
-  const mixed = /[a-z]/.test(text) && /[A-Z]/.test(text) && (/[0-9]/.test(text) || BASE64_OF_KEY.test(text));
-  if (!BASE64.test(text) || !mixed) return undefined;
+  if (!BASE64.test(text)) return undefined;
   const digits = text.replace(/=+$/, '').replaceAll('-', '+').replaceAll('_', '/');
-  return isOfRandom(base64ToBytes, digits.slice(0, digits.length & ~3)) ? 'a key of base64 digits' : undefined;
+  // Without the last digit, some bits of which may be left over (RFC 4648, section 4).
+  const isRandom =
+    areRandomBase64Digits(digits.slice(0, -1)) && isOfRandom(base64ToBytes, digits.slice(0, digits.length & ~3));
+  return isRandom ? 'a key of base64 digits' : undefined;
 }
 
-/** Says whether what the digits stand for looks random: the digits of words or of counting do not. */
+/** Says whether what the digits stand for looks random: text that was encoded does not. */
 function isOfRandom(decode: (digits: string) => Uint8Array, digits: string): boolean {
   const bytes = decode(digits);
-  const isRandom = looksRandom(bytes);
+  const isRandom = areRandomBytes(bytes);
   wipe(bytes);
   return isRandom;
 }
