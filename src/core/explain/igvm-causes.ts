@@ -6,6 +6,7 @@ import type { IgvmAccount, LaunchAccount } from './account.ts';
 import type { Cause, CauseName, CauseRule } from './cause.ts';
 import type { Comparison } from './compare-launches.ts';
 import type { Difference } from './difference.ts';
+import { loaderDifferences } from './igvm-loader-differences.ts';
 
 /** Whether what differs is between two plans of which one alone is of an IGVM file: they start something else altogether. */
 export function isOneIgvm({ expected, found }: Comparison): boolean {
@@ -55,11 +56,14 @@ const platforms = (expected: LaunchAccount, found: LaunchAccount) =>
 const platformAttempt = ({ platform: name }: LaunchAccount) =>
   `bootseal measure igvm --platform ${name}; on the host look at the confidential-guest-support object`;
 
-/** What other rules do to another file cannot be told from what is in it; fields of VMSAs count alike in all. */
-const loader: CauseRule = (left, { expected: { igvm: one }, found: { igvm: other } }) => {
-  if (one === undefined || other === undefined || one.loader === other.loader) return [];
-  const explains = left.filter((difference) => isOfSteps(difference) || difference.kind === 'vcpus');
-  return causeOf('igvm-loader', explains, `they are two IGVM files, ${rules(one, other)}`, loaderAttempt(one, other));
+/** What other rules may do to another file; that it is they, only the same file shows. */
+const loader: CauseRule = (left, comparison) => {
+  const { igvm: one } = comparison.expected;
+  const { igvm: other } = comparison.found;
+  if (one === undefined || other === undefined) return [];
+  const explains = left.filter(loaderDifferences(comparison));
+  const because = `they are two IGVM files, ${rules(one, other)}, which may make these differences`;
+  return causeOf('igvm-loader', explains, because, loaderAttempt(one, other));
 };
 
 function rules(one: IgvmAccount, other: IgvmAccount): string {
@@ -83,8 +87,9 @@ const isOfSteps = ({ kind }: Difference) => kind.startsWith('step-');
 const isOfContents = (one: Difference) => one.kind === 'step-contents' && !isOfVcpu(one);
 const isOfPages = (one: Difference) => isOfSteps(one) && one.kind !== 'step-contents';
 
-const pages: CauseRule = (left) => {
-  const explains = left.filter(isOfPages);
+const pages: CauseRule = (left, comparison) => {
+  const isOfLoaders = loaderDifferences(comparison);
+  const explains = left.filter((one) => isOfPages(one) && !isOfLoaders(one));
   const because = `the pages of the IGVM file are not as expected, first ${explains[0]?.name}: it is another file, or another build of it`;
   return causeOf('igvm-pages', explains, because, ANOTHER_FILE);
 };
@@ -106,4 +111,4 @@ function causeOf(name: CauseName, explains: readonly Difference[], because: stri
 }
 
 /** The rules between two IGVM files, or between one and a log. */
-export const IGVM_RULES: readonly CauseRule[] = [sameFile, platform, loader, pages, contents, vmsas];
+export const IGVM_RULES: readonly CauseRule[] = [sameFile, platform, pages, contents, loader, vmsas];

@@ -640,6 +640,134 @@ describe('causes of IGVM files', () => {
     expect(explanation.differences.length > 0).toBe(names.length > 0);
   });
 
+  describe('between two files by the rules of two loaders', () => {
+    const way = { qemu: {}, coconut: { loader: 'coconut' }, microsoft: { loader: 'microsoft' } } as const;
+    const sevEs = { platform: 'sev-es' } as const;
+    const lines = (explanation: ReturnType<typeof explained>) =>
+      explanation.causes.map(({ name, explains }) => [name, ...explains.map((one) => `${one.kind} ${one.name}`)]);
+    const pageAt = (gpa: string, data: number | null = 7, flags = 0) =>
+      ({ kind: 'page', gpa, mask: 31, flags, type: 0, data }) as const;
+    const and = (recipe: IgvmRecipe, ...directives: readonly DirectiveRecipe[]) => ({
+      ...recipe,
+      directives: [...directives, ...recipe.directives],
+    });
+    const without = (recipe: IgvmRecipe, gpa: string) =>
+      changed(recipe, (one) => (one.kind === 'page' && one.gpa === gpa ? [] : [one]));
+    const fields = vmsaOf([0x310, '0006000000000000']);
+
+    it('are of the files but for what those loaders have otherwise', () => {
+      const qemu = igvmAccountOf(all);
+      expect(lines(explained(qemu, igvmAccountOf(and(all, pageAt('0x9000')), way.coconut)))).toEqual([
+        ['igvm-pages', 'step-added page data'],
+        ['igvm-loader', 'step-length parameters 1', 'vcpus vCPUs'],
+      ]);
+      expect(lines(explained(qemu, igvmAccountOf(without(all, '0x5000'), way.coconut)))).toEqual([
+        ['igvm-pages', 'step-missing cpuid'],
+        ['igvm-loader', 'step-length parameters 1', 'vcpus vCPUs'],
+      ]);
+      const longer = changed(all, (one) => (one.kind === 'area' ? [{ ...one, size: 0x3000 }] : [one]));
+      expect(lines(explained(igvmAccountOf(all, way.microsoft), igvmAccountOf(longer)))).toEqual([
+        ['igvm-pages', 'step-length parameters 1'],
+      ]);
+      const [first] = file.directives.filter(({ kind }) => kind === 'page');
+      const contents = changed(file, (one) => (one === first && one.kind === 'page' ? [{ ...one, data: 99 }] : [one]));
+      expect(lines(explained(igvmAccountOf(file), igvmAccountOf(contents, way.coconut)))).toEqual([
+        ['igvm-contents', 'step-contents page data'],
+      ]);
+      const types = changed(all, (one) =>
+        one.kind === 'page' && one.gpa === '0x5000' ? [{ ...one, type: 1 }] : [one],
+      );
+      expect(lines(explained(qemu, igvmAccountOf(types, way.coconut)))[0]).toEqual(['igvm-pages', 'step-type cpuid']);
+    });
+
+    it('are of igvmmeasure where it counts VMSAs of other platforms, and of the file where it counts fewer', () => {
+      const [two, one] = [named('two VMSAs'), named('VMSA of another platform')];
+      const more = { ...one, directives: one.directives.filter((each) => each.kind !== 'page') };
+      const fewer = { ...two, directives: two.directives.filter((each) => each.kind !== 'page') };
+      const counted = (a: LaunchAccount, b: LaunchAccount) =>
+        explained(a, b).causes.find(({ explains }) => explains.some(({ kind }) => kind === 'vcpus'))?.name;
+      const single = { ...fewer, directives: fewer.directives.slice(0, 1) };
+      const page = [pageAt('0x1000', 1)];
+      const [single1, two1, more1] = [and(single, ...page), and(fewer, ...page), and(more, ...page, pageAt('0x7000'))];
+      expect(counted(igvmAccountOf(single1), igvmAccountOf(more1, way.coconut))).toBe('igvm-loader');
+      expect(counted(igvmAccountOf(more1, way.coconut), igvmAccountOf(single1))).toBe('igvm-loader');
+      expect(counted(igvmAccountOf(single1), igvmAccountOf(two1, way.microsoft))).toBe('igvm-loader');
+      expect(counted(igvmAccountOf(two1), igvmAccountOf(single1, way.coconut))).toBe('igvm-vmsa');
+      expect(counted(igvmAccountOf(single1, way.coconut), igvmAccountOf(two1))).toBe('igvm-vmsa');
+      expect(counted(igvmAccountOf(two1, way.microsoft), igvmAccountOf(single1, way.coconut))).toBe('igvm-vmsa');
+    });
+
+    it('are of microsoft/igvm where it leaves out pages, and of the file where others do', () => {
+      const shared = named('shared pages');
+      const other = changed(shared, fields);
+      const left = lines(explained(igvmAccountOf(shared), igvmAccountOf(other, way.microsoft)));
+      expect(left.map(([name]) => name)).toEqual(['igvm-loader', 'igvm-vmsa']);
+      const more = lines(explained(igvmAccountOf(other, way.microsoft), igvmAccountOf(shared)));
+      expect(more.map(([name]) => name)).toEqual(['igvm-loader', 'igvm-vmsa']);
+      const large = named('2 MiB of zeros');
+      expect(lines(explained(igvmAccountOf(large), igvmAccountOf(changed(large, fields), way.microsoft)))[0]).toEqual([
+        'igvm-loader',
+        'step-length page data',
+      ]);
+      const { names } = explained(
+        igvmAccountOf(without(other, '0x2000')),
+        igvmAccountOf(and(shared, pageAt('0x9000')), way.microsoft),
+      );
+      expect(names).toEqual(['igvm-pages', 'igvm-loader', 'igvm-vmsa']);
+    });
+
+    it('are of QEMU where it measures the same pages in another order or other steps', () => {
+      const behind = named('parameter area behind pages');
+      const other = changed(behind, fields);
+      for (const [expected, found] of [
+        [igvmAccountOf(behind), igvmAccountOf(other, way.coconut)],
+        [igvmAccountOf(other, way.microsoft), igvmAccountOf(behind)],
+      ] as const) {
+        const { names, unexplained, differences } = explained(expected, found);
+        expect(names).toEqual(['igvm-loader', 'igvm-vmsa']);
+        expect(unexplained).toEqual([]);
+        expect(differences.map(({ kind }) => kind)).toContain('step-order');
+      }
+      const turned = {
+        ...behind,
+        directives: [3, 1, 2, 0, 4, 5, 6].flatMap((i) => behind.directives[i] ?? []),
+      };
+      expect(explained(igvmAccountOf(behind), igvmAccountOf(turned, way.coconut)).names).toContain('igvm-pages');
+      const split = { ...behind, directives: behind.directives.filter((one) => one.kind !== 'insert') };
+      const sooner = { ...behind, directives: [0, 4, 1, 2, 3, 5, 6].flatMap((i) => behind.directives[i] ?? []) };
+      const [moved] = lines(explained(igvmAccountOf(sooner, way.microsoft), igvmAccountOf(behind, way.coconut)));
+      expect(moved?.[0]).toBe('igvm-pages');
+      expect(moved?.some((one) => one.startsWith('step-order'))).toBe(true);
+      const insert = behind.directives.filter((one) => one.kind === 'insert');
+      expect(insert).toHaveLength(1);
+      expect(explained(igvmAccountOf(split, way.microsoft), igvmAccountOf(behind, way.coconut)).names).toEqual([
+        'igvm-pages',
+      ]);
+    });
+
+    it('are of igvmmeasure where it has zero pages, and of SEV’s loaders where one hashes nothing', () => {
+      const zeros = { ...way.coconut, nativeZero: true };
+      const { names, unexplained } = explained(igvmAccountOf(file), igvmAccountOf(changed(file, fields), zeros));
+      expect(names).toEqual(['igvm-loader', 'igvm-vmsa']);
+      expect(unexplained).toEqual([]);
+      const alone = and(file, pageAt('0x20000', null));
+      for (const loader of [way.qemu, way.microsoft]) {
+        const [first] = lines(explained(igvmAccountOf(file, loader), igvmAccountOf(changed(file, fields), zeros)));
+        expect(first?.[0]).toBe('igvm-loader');
+        const [type] = lines(explained(igvmAccountOf(alone, loader), igvmAccountOf(changed(alone, fields), zeros)));
+        expect(type).toContain('step-type page data');
+        expect(type?.[0]).toBe('igvm-loader');
+      }
+      const sev = named('SEV: zeros and unmeasured');
+      const ofSev = explained(
+        igvmAccountOf(sev, sevEs),
+        igvmAccountOf(changed(sev, fields), { ...way.coconut, ...sevEs }),
+      );
+      expect(ofSev.names).toContain('igvm-loader');
+      expect(ofSev.names).not.toContain('igvm-pages');
+    });
+  });
+
   it('name another platform of another file, and leave fields of VMSAs to their own', () => {
     const changedToo = changed(all, vmsaOf([0x310, '0006000000000000']));
     const { names, unexplained, causes } = explained(

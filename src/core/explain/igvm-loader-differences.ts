@@ -1,0 +1,126 @@
+/**
+ * @module What the rules of two loaders may bring about between two IGVM files that are not the same: the table of docs/igvm.md, from
+ * measurement/igvm-loaders.ts. All else is of the files.
+ */
+import type { IgvmLoader } from '../measurement/igvm-loaders.ts';
+import type { AccountStep } from './account.ts';
+import type { Comparison } from './compare-launches.ts';
+import { type Difference, hexNumber } from './difference.ts';
+
+/** The plan of one file. */
+interface Side {
+  readonly loader: IgvmLoader;
+  readonly steps: ReadonlyMap<bigint, AccountStep>;
+  readonly runs: readonly Run[];
+}
+
+/** Neighbouring pages of one kind, however many steps they are in; addresses in bytes. */
+interface Run {
+  readonly kind: string;
+  readonly start: bigint;
+  end: bigint;
+}
+
+type Sides = readonly [expected: Side, found: Side];
+
+/** Returns which differences may be of the loaders; none where both sides followed the same one, or one has no IGVM file. */
+export function loaderDifferences({ expected, found }: Comparison): (difference: Difference) => boolean {
+  const [one, other] = [expected.igvm?.loader, found.igvm?.loader];
+  if (one === undefined || other === undefined || one === other) return () => false;
+  const sides: Sides = [sideOf(one, expected.steps), sideOf(other, found.steps)];
+  const isOnlyOrder = isSameOrder(sides);
+  return (difference) => {
+    switch (difference.kind) {
+      case 'vcpus':
+        return isMoreCounted(difference, sides);
+      case 'step-type':
+        return isNativeZero(difference, sides);
+      case 'step-order':
+        return isOneQemu(sides) && isOnlyOrder;
+      case 'step-length':
+        return isParameters(difference)
+          ? isFirstPage(difference, sides)
+          : isPageRule(difference, sides, expected.platform);
+      case 'step-missing':
+      case 'step-added':
+        return !isParameters(difference) && isPageRule(difference, sides, expected.platform);
+      default:
+        return false;
+    }
+  };
+}
+
+const isParameters = ({ name }: Pick<AccountStep, 'name'>) => name?.startsWith('parameters ') === true;
+const isOneQemu = (sides: Sides) => sides.some(({ loader }) => loader === 'qemu');
+
+/** QEMU takes the last VMSA of a vCPU, microsoft/igvm each of the platform, igvmmeasure also those of others. */
+const LOADERS_BY_VMSAS: readonly IgvmLoader[] = ['qemu', 'microsoft', 'coconut'];
+
+function isMoreCounted({ expected, found }: Difference, [one, other]: Sides): boolean {
+  const isMore = LOADERS_BY_VMSAS.indexOf(other.loader) > LOADERS_BY_VMSAS.indexOf(one.loader);
+  return Number(found) > Number(expected) === isMore;
+}
+
+/** igvmmeasure --native-zero. */
+function isNativeZero({ expected, found }: Difference, [one, other]: Sides): boolean {
+  const zero = [expected, found].indexOf('zero');
+  return [expected, found].includes('normal') && [one, other][zero]?.loader === 'coconut';
+}
+
+/** Of a parameter area of several pages igvmmeasure has the first alone. */
+function isFirstPage({ expected, found }: Difference, sides: Sides): boolean {
+  return [expected, found].some((length, i) => length === hexNumber(PAGE) && sides[i]?.loader === 'coconut');
+}
+
+const PAGE = 4096;
+
+/** Whether pages are left out that a loader leaves out, or the same pages come in other steps. */
+function isPageRule({ gpa = 0n }: Difference, sides: Sides, platform: Comparison['expected']['platform']): boolean {
+  const pages = sides.flatMap(({ steps }) => steps.get(gpa) ?? []).map(runOf);
+  const lacking = sides.filter(({ runs }) => !pages.every((page) => isWithin(page, runs)));
+  if (lacking.length === 0) return isOneQemu(sides) || sides.some(hasNativeZeros);
+  // SEV and SEV-ES: pages without data, and unmeasured ones. SNP: shared pages, and the rest of large ones.
+  return platform !== 'snp' || lacking.every(({ loader }) => loader === 'microsoft');
+}
+
+const hasNativeZeros = ({ loader, steps }: Side) =>
+  loader === 'coconut' && [...steps.values()].some(({ type }) => type === 'zero');
+
+/** QEMU measures parameter areas before the run of pages that they stand behind, and changes no other order. */
+function isSameOrder([one, other]: Sides): boolean {
+  const order = (own: Side, others: Side) =>
+    [...own.steps].flatMap(([gpa, step]) => (isParameters(step) || !others.steps.has(gpa) ? [] : [gpa])).join();
+  return order(one, other) === order(other, one);
+}
+
+function sideOf(loader: IgvmLoader, steps: readonly AccountStep[] = []): Side {
+  const byAddress = new Map(steps.map((step) => [step.gpa ?? 0n, step]));
+  return { loader, steps: byAddress, runs: runsOf(steps.filter((step) => !isParameters(step)).map(runOf)) };
+}
+
+/** Zeros may be pages of either type. */
+function runOf({ type, gpa: start = 0n, length = 0 }: AccountStep): Run {
+  return { kind: type === 'zero' ? 'normal' : type, start, end: start + BigInt(length) };
+}
+
+function runsOf(pages: readonly Run[]): readonly Run[] {
+  const runs: Run[] = [];
+  for (const page of pages.toSorted((a, b) => (a.start < b.start ? -1 : 1))) {
+    const last = runs.at(-1);
+    if (last?.kind === page.kind && last.end === page.start) last.end = page.end;
+    else runs.push({ ...page });
+  }
+  return runs;
+}
+
+/** Whether the last run that starts no later has all of the pages. */
+function isWithin({ kind, start, end }: Run, runs: readonly Run[]): boolean {
+  let [from, to] = [0, runs.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((runs[middle]?.start ?? start) > start) to = middle;
+    else from = middle + 1;
+  }
+  const run = runs[from - 1];
+  return run?.kind === kind && run.end >= end;
+}
