@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { images, memory } from './image.js';
 import { makeInputs } from './inputs.js';
-import { bootseal, floor, peakMemory, peer, peerScript, searchFloor } from './programs.js';
+import { bootseal, floor, peakMemory, peer, peerScript, searchFloor, twiceAtOnce } from './programs.js';
 import { best, median, ratio, runInTurn } from './timing.js';
 
 const MODELS = [
@@ -39,8 +39,8 @@ function atLeast(what, value, target, unit = 'x') {
 }
 
 /** Shows what the machine allows at the most, beside what was reached. */
-function limit(what, value, unit) {
-  rows.push([what, `${value.toFixed(0)} ${unit}`, '', '']);
+function limit(what, value, unit, digits = 0) {
+  rows.push([what, `${value.toFixed(digits)} ${unit}`, '', '']);
 }
 
 function single({ firmware }, rounds) {
@@ -112,11 +112,17 @@ function scaling(files, rounds) {
   const on = (threads, vcpus) => ['identify', NOWHERE, ...files, '--json', '--threads', threads, '--vcpus', vcpus];
   const long = (threads) => bootseal(on(threads, `${LONG}`), 1);
   const { tried } = JSON.parse(long('2'));
-  const programs = { 'one thread': () => long('1'), 'two threads': () => long('2') };
+  const programs = {
+    'one thread': () => long('1'),
+    'two threads': () => long('2'),
+    'two at once': () => twiceAtOnce(on('1', `${LONG}`)),
+  };
   const times = timed(`identify: guests with up to ${LONG} vCPUs, ${tried} launches`, Math.min(rounds, 5), programs);
   atLeast('launches a second on one thread', tried / (median(times['one thread']) / 1000), 100_000, '/s');
   const processors = availableParallelism();
   atLeast('two threads, to one', processors < 2 ? undefined : ratio(times['one thread'], times['two threads']), 1.8);
+  const atOnce = ratio(times['one thread'], times['two at once']) * 2;
+  limit('its limit: two searches of one thread at the same time', atOnce, 'x', 2);
   const memory = (vcpus) => median(Array.from({ length: 3 }, () => peakMemory(on('2', vcpus), 1)));
   row(`peak memory for ${LONG} vCPUs, to that for 64`, memory(`${LONG}`) / memory('64'), 1.1, 'x');
 }
