@@ -33,6 +33,9 @@ const LAUNCHES = 2048;
 /** With fewer in a unit, hashing the CPU states of those before them would take longer than the search. */
 const LEAST_COUNTS = 8;
 
+/** Each takes 4 bytes as long as the search lasts; units are larger before there are so many. */
+const MANY_UNITS = 2 ** 24;
+
 /** The units of a search; each is made when it is asked for, since there may be millions. */
 export interface Units {
   readonly length: number;
@@ -48,7 +51,9 @@ export type Part = Omit<Unit, 'guest'>;
 
 /** Returns the units of a search, guests with fewer slips first. */
 export function unitsOf(question: Question): Units {
-  const chunk = (withSvsm: boolean) => question.platforms.flatMap((platform) => chunks(platform, question, withSvsm));
+  const guestCount = question.boots.length * question.firmware.length;
+  const chunk = (withSvsm: boolean) =>
+    question.platforms.flatMap((platform) => chunks(platform, question, guestCount, withSvsm));
   const states = { plain: chunk(false), svsm: chunk(true) };
   const guests = question.boots.flatMap((boot) => question.firmware.map((firmware) => ({ boot, firmware })));
   const slips = ({ boot, firmware }: Guest) => boot.slips.length + firmwareSlips(firmware).length;
@@ -107,13 +112,19 @@ export function launchesOf(
 
 const isPossible = ({ firmware, boot }: Guest) => isBootOf(boot, firmware.svsm !== undefined);
 
-function chunks(platform: Platform, { vcpus, effort = 1 }: Question, withSvsm: boolean): readonly Part[] {
+function chunks(
+  platform: Platform,
+  { vcpus, effort = 1 }: Question,
+  guests: number,
+  withSvsm: boolean,
+): readonly Part[] {
   if (withSvsm && platform !== 'snp') return [];
   if (platform === 'sev') return [{ platform, candidates: [], counts: { from: 1, to: 1 } }];
   const { mostVcpus } = vcpus;
-  const most = platform === 'snp' ? mostVcpus : Math.max(LEAST_COUNTS, Math.floor(LAUNCHES / effort));
-  const size = Math.max(1, Math.floor(LAUNCHES / (mostVcpus * effort)));
   const all = vcpuCandidates(platform, vcpus, withSvsm);
+  const few = Math.ceil((guests * all.length * mostVcpus) / MANY_UNITS);
+  const most = platform === 'snp' ? mostVcpus : Math.max(LEAST_COUNTS, Math.floor(LAUNCHES / effort), few);
+  const size = Math.max(1, Math.floor(LAUNCHES / (mostVcpus * effort)));
   const groups = Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size));
   return groups.flatMap((candidates) => ranges(mostVcpus, most).map((counts) => ({ platform, candidates, counts })));
 }

@@ -71,6 +71,15 @@ describe('the units of a search', () => {
     expect(all.slice(0, 3).map((unit) => launchesOf(kata, unit, vcpus))).toEqual([0, 1, 0]);
   });
 
+  it('are no more than memory has room for, with thousands of guests', () => {
+    const platforms = ['sev-es'] as const;
+    const boots = Array.from({ length: 20_000 }, () => question.boots[0] as (typeof question.boots)[0]);
+    const vcpus = { ...question.vcpus, mostVcpus: 4096 };
+    const { length } = unitsOf({ ...question, platforms, effort: 6144, boots, vcpus });
+    expect(length).toBeGreaterThan(2 ** 22);
+    expect(length).toBeLessThan(2 ** 25);
+  });
+
   it('end', () => {
     const units = unitsOf(question);
     expect(units.at(units.length)).toBeUndefined();
