@@ -85,7 +85,9 @@ async function checkWhole(item: string, { length }: Uint8Array, look: Look): Pro
   const text = await look(path.join(item, 'size'), 64).catch(ifAbsent);
   if (text === undefined) return;
   const size = Buffer.from(text).toString('latin1').trim();
-  if (size !== `${length}`) throw notWhole(`${item}: ${length} bytes are there, and its size is ${size.slice(0, 20)}`);
+  if (size === `${length}`) return;
+  const said = /^[0-9]{1,20}$/.test(size) ? `its size is ${size}` : 'its size is no number';
+  throw notWhole(`${item}: ${length} bytes are there, and ${said}`);
 }
 
 /** Who may not read an item copies its folder without it. */

@@ -108,13 +108,16 @@ export function gptDisk(plan: Plan, { architecture, esp }: GptOptions, random: R
   };
 }
 
+/** Returns the attributes of a partition as a manifest has them. */
+export const attributesText = (attributes: bigint): string => `0x${attributes.toString(16)}`;
+
 /** Says what a table says. */
 export function describeTable({ partitions }: GptPlaces, guid: Guid): PartitionTable {
   return {
     type: 'gpt',
     guid,
     partitions: partitions.map(({ number, name, type, guid: own, at, size, attributes }) => {
-      return { number, name, type, guid: own, offset: at, bytes: size, attributes: `0x${attributes.toString(16)}` };
+      return { number, name, type, guid: own, offset: at, bytes: size, attributes: attributesText(attributes) };
     }),
   };
 }

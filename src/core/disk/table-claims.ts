@@ -1,7 +1,7 @@
 /** @module Whether the partition table of a disk is the one that the manifest of its image says. */
 import { BootsealError } from '../errors.ts';
 import type { Gpt, Partition } from './read-gpt.ts';
-import type { PartitionTable } from './shape.ts';
+import { attributesText, type PartitionTable } from './shape.ts';
 
 type Claimed = PartitionTable['partitions'][number];
 
@@ -41,7 +41,7 @@ function partitionProblems(
 ): readonly string[] {
   if (found === undefined) return [`partition ${number} is missing, and ${manifest} says what it is`];
   if (said === undefined) return [`partition ${number} is there, and ${manifest} knows nothing of it`];
-  const is = { ...found, offset: found.at, bytes: found.size, attributes: `0x${found.attributes.toString(16)}` };
+  const is = { ...found, offset: found.at, bytes: found.size, attributes: attributesText(found.attributes) };
   const other = FIELDS.filter((field) => is[field] !== said[field]);
   return other.length === 0 ? [] : [`partition ${number} is not as ${manifest} says: other ${other.join(', ')}`];
 }
