@@ -84,9 +84,17 @@ export function reproduction(
 }
 
 /** Tells whether the lines read standard input. */
-export function readsStdin({ firmware, boot }: FoundLaunch): boolean {
-  return [firmware.name, firmware.svsm?.name, boot.kernel, boot.initrd].includes(STDIN);
+export function readsStdin(finding: FoundLaunch): boolean {
+  return inputsOf(finding).includes(STDIN);
 }
+
+/** Returns those inputs that the lines name and that nobody can read again: a shell's `<(command)` is gone by then. */
+export function spentInputs(finding: FoundLaunch): readonly string[] {
+  return inputsOf(finding).filter((name) => /^\/(?:dev|proc\/[^/]+)\/fd\//.test(name));
+}
+
+const inputsOf = ({ firmware, boot }: FoundLaunch): readonly string[] =>
+  [firmware.name, firmware.svsm?.name, boot.kernel, boot.initrd].flatMap((name) => name ?? []);
 
 const STDIN = '-';
 

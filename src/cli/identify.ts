@@ -19,7 +19,15 @@ import {
 } from './identify-coverage.ts';
 import { type Evidence, type MeasurementOptions, readEvidence } from './identify-evidence.ts';
 import { addScopeOptions, readScope, type Scope, type ScopeOptions } from './identify-scope.ts';
-import { describeFinding, differences, findingJson, readsStdin, reproduction, signedLines } from './identify-text.ts';
+import {
+  describeFinding,
+  differences,
+  findingJson,
+  readsStdin,
+  reproduction,
+  signedLines,
+  spentInputs,
+} from './identify-text.ts';
 import { type Io, remark } from './io.ts';
 import { ERASE } from './progress.ts';
 
@@ -116,13 +124,24 @@ function print(io: Io, outcome: Outcome & { evidence: Evidence }, inputs: readon
     const result = finding === undefined ? unfound(outcome) : found(finding, evidence.wanted, lines ?? []);
     io.stdout.write(`${[...reportLines(evidence), ...result].join('\n')}\n`);
   }
-  if (finding !== undefined && readsStdin(finding)) remark(io, 'note', STDIN_AGAIN);
+  if (finding !== undefined) remarkInputs(io, finding);
   if (evidence.report !== undefined) remark(io, 'note', REPORT_UNCHECKED);
 }
 
 function inputFiles(text: string, { firmware, svsm, kernel, initrd, cmdlineFile, tik }: Options): readonly string[] {
   const lists = [firmware, svsm, kernel, initrd, cmdlineFile].flatMap((files) => files ?? []);
   return [text, ...lists, ...(tik === undefined ? [] : [tik])];
+}
+
+function remarkInputs(io: Io, finding: FoundLaunch): void {
+  if (readsStdin(finding)) remark(io, 'note', STDIN_AGAIN);
+  const spent = spentInputs(finding);
+  if (spent.length > 0)
+    remark(
+      io,
+      'note',
+      `the lines name ${spent.join(', ')}, which only identify could read: put the file's own name there`,
+    );
 }
 
 const STDIN_AGAIN = 'the lines read standard input where identify did: give it to them again';

@@ -168,4 +168,22 @@ describeWith(BUILT, 'the lines of identify destroy no input', () => {
     expect(stderr).toContain('note: the lines read standard input where identify did: give it to them again');
     expect(shell(JSON.parse(stdout).reproduce, folder, input)).toBe(digest);
   });
+
+  it('with a note where an input is one of those that a shell makes for <(command)', async () => {
+    const { code } = wholeImage();
+    fs.writeFileSync(at('code'), code);
+    const digest = await measured(['snp', '--firmware', 'code', '--cpu', 'EPYC-v4']);
+    const fd = fs.openSync(at('code'), 'r');
+    const args = ['identify', digest, '--firmware', `/dev/fd/${fd}`, '--cpu', 'EPYC-v4', '--vcpus', '1'];
+    const { stdout, stderr } = await bootseal(args, folder).finally(() => fs.closeSync(fd));
+    expect(stdout).toContain(`--firmware /dev/fd/${fd} `);
+    expect(stderr).toContain(
+      `note: the lines name /dev/fd/${fd}, which only identify could read: put the file's own name there`,
+    );
+    const named = await bootseal(
+      ['identify', digest, '--firmware', 'code', '--cpu', 'EPYC-v4', '--vcpus', '1'],
+      folder,
+    );
+    expect(named.stderr).not.toContain('only identify could read');
+  });
 });

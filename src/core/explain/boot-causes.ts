@@ -24,28 +24,28 @@ function tableCause(one: Difference, left: readonly Difference[], added: readonl
   const ofTable = HASH_STEPS.includes(one.name) || (one.kind === 'step-added' && added.includes(one.found ?? ''));
   if (!ofTable || left.some((other) => isElsewhere(one, other))) return [];
   if ((one.kind === 'step-missing' && !isZero(one.expected)) || (one.kind === 'step-type' && one.found === 'zero')) {
-    return [
-      {
-        name: 'kernel-hashes-off',
-        because:
-          'the host measures no kernel: kernel-hashes=on or -kernel is missing, and it can boot any kernel, initrd and command line',
-        attempt: 'have the host set kernel-hashes=on on its sev-guest or sev-snp-guest object, and give -kernel',
-        explains: [one],
-      },
-    ];
+    return [{ ...KERNEL_HASHES_OFF, explains: [one] }];
   }
   if ((one.kind === 'step-added' && !isZero(one.found)) || (one.kind === 'step-type' && one.expected === 'zero')) {
-    return [
-      {
-        name: 'kernel-hashes-on',
-        because: 'the host measures a kernel that it boots directly, and none was expected',
-        attempt: 'give --kernel, --initrd and --cmdline',
-        explains: [one],
-      },
-    ];
+    return [{ ...KERNEL_HASHES_ON, explains: [one] }];
   }
   return [];
 }
+
+/** The host lets anything boot. */
+export const KERNEL_HASHES_OFF: Omit<Cause, 'explains'> = {
+  name: 'kernel-hashes-off',
+  because:
+    'the host measures no kernel: kernel-hashes=on or -kernel is missing, and it can boot any kernel, initrd and command line',
+  attempt: 'have the host set kernel-hashes=on on its sev-guest or sev-snp-guest object, and give -kernel',
+};
+
+/** The owner did not say what boots. */
+export const KERNEL_HASHES_ON: Omit<Cause, 'explains'> = {
+  name: 'kernel-hashes-on',
+  because: 'the host measures a kernel that it boots directly, and none was expected',
+  attempt: 'give --kernel, --initrd and --cmdline',
+};
 
 /** A section without a table in it is one like others. */
 const isZero = (what: string | undefined) => what?.startsWith('zero') === true;

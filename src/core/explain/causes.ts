@@ -10,6 +10,7 @@ import type { Difference } from './difference.ts';
 import { hostContents } from './host-contents.ts';
 import { IGVM_RULES, isOfIgvm, isOneIgvm, oneIgvm } from './igvm-causes.ts';
 import { pairSteps } from './pair-steps.ts';
+import { platformCause } from './platform-cause.ts';
 import { profileCause } from './profile-cause.ts';
 import { svsmCause } from './svsm-cause.ts';
 import { isOfTdx, isOneTdx, TDX_RULES } from './tdx-causes.ts';
@@ -33,25 +34,6 @@ const isField =
   (...names: readonly string[]) =>
   (one: Difference) =>
     one.kind === 'vmsa-field' && names.includes(one.name);
-
-/** Steps of SNP are others than those of SEV, and SNP_ACTIVE is set in its guests only. */
-const platform: CauseRule = (left) => {
-  const one = left.find(({ kind }) => kind === 'platform');
-  if (one === undefined) return [];
-  const betweenSnp = [one.expected, one.found].includes('snp');
-  const comesOfIt = ({ kind }: Difference) => kind.startsWith('step-') || kind === 'vmsa-address';
-  return [
-    {
-      name: 'platform',
-      because: `${one.expected} was expected, and the guest was started as ${one.found}`,
-      attempt: `bootseal measure ${one.found}; on the host look at the confidential-guest-support object`,
-      explains: left.filter((other) => other === one || (betweenSnp && (comesOfIt(other) || isSnpActive(other)))),
-    },
-  ];
-};
-
-const isSnpActive = (one: Difference) =>
-  isField('sev_features')(one) && (BigInt(one.expected ?? 0) ^ BigInt(one.found ?? 0)) === 1n;
 
 const isFirmware = ({ kind, name }: Difference): boolean => kind.startsWith('step-') && name === 'firmware';
 
@@ -206,7 +188,7 @@ const idBlock = causeOf(
 );
 
 const RULES: readonly CauseRule[] = [
-  platform,
+  platformCause,
   firmwareSize,
   firmwareContents,
   hostContents,
@@ -225,7 +207,7 @@ const RULES: readonly CauseRule[] = [
 
 /** What explains guests of a firmware explains none of an IGVM file, and none of TDX. */
 function rulesFor(comparison: Comparison): readonly CauseRule[] {
-  if (isOneTdx(comparison)) return [platform];
+  if (isOneTdx(comparison)) return [platformCause];
   if (isOfTdx(comparison)) return TDX_RULES;
   if (isOneIgvm(comparison)) return [oneIgvm];
   return isOfIgvm(comparison) ? [...IGVM_RULES, idBlock] : RULES;

@@ -1,11 +1,15 @@
 /** @module What QEMU and what KVM printed of one launch, as one account; logs that contradict each other are of two. */
 import { BootsealError } from '../errors.ts';
-import type { LaunchAccount } from './account.ts';
+import { Vmsa } from '../measurement/vmsa.ts';
+import type { AccountStep, LaunchAccount } from './account.ts';
+import { hexNumber } from './difference.ts';
+import { svsmOf } from './svsm-cause.ts';
 
 /** Joins the accounts of a trace and of a dump of the vCPUs; throws `format` when they cannot be of the same launch. */
 export function joinLogs(trace: LaunchAccount, dump: LaunchAccount): LaunchAccount {
   refuseOtherPlatform(trace, dump);
   refuseOtherCount(trace, dump);
+  refuseOtherStart(trace, dump);
   return {
     ...trace,
     from: 'trace and vmsa-dump',
@@ -21,6 +25,17 @@ function refuseOtherPlatform({ platform, steps = [] }: LaunchAccount, dump: Laun
   const one = isEither ? ['sev', 'sev-es'] : platform === undefined ? [] : [platform];
   if (dump.platform === undefined || one.length === 0 || one.includes(dump.platform)) return;
   throw ofTwo(`the trace is of ${one.join(' or ')}, the dump of the vCPUs of ${dump.platform}`);
+}
+
+/** Where the vCPUs of an SVSM start, it has been put into the guest. */
+function refuseOtherStart({ steps, cut }: LaunchAccount, dump: LaunchAccount): void {
+  const [first] = dump.vmsas?.pages ?? [];
+  if (steps === undefined || cut !== undefined || first === undefined || svsmOf(dump, dump) === undefined) return;
+  const { rip } = Vmsa.unpack(first);
+  const has = ({ type, gpa = 0n, length = 0 }: AccountStep) =>
+    type === 'normal' && rip >= gpa && rip < gpa + BigInt(length);
+  if (!steps.some(has))
+    throw ofTwo(`the vCPUs of the dump start in an SVSM at ${hexNumber(rip)}, and the trace has none there`);
 }
 
 /** How many VMSAs there are, and whether there may be more. */

@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { joinLogs } from '../../../src/core/explain/join-logs.ts';
 import { parseTraceLog } from '../../../src/core/explain/trace-log.ts';
 import { parseVmsaDump } from '../../../src/core/explain/vmsa-dump.ts';
+import { firmwareOf } from '../../../src/core/measurement/measure.ts';
 import { accountWith, dmesgOf, traceOf } from '../../explain-launches.ts';
 import { failure, HINT } from '../../failure.ts';
+import { fixture } from '../../fixtures.ts';
 
 const [sev, es, snp] = (['sev', 'sev-es', 'snp'] as const).map((platform) => accountWith({ platform })) as [
   ReturnType<typeof accountWith>,
@@ -53,6 +55,20 @@ describe('a trace and a dump', () => {
       message: 'the logs are of different guests: the trace is of sev or sev-es, the dump of the vCPUs of snp',
       hint: HINT,
     });
+  });
+
+  it('are refused when the vCPUs start in an SVSM that is not in the trace', () => {
+    const over = { kernel: undefined, firmware: firmwareOf(fixture('sev-snp-measure/svsm_ovmf.fd')) };
+    const svsm = { image: fixture('sev-snp-measure/svsm.bin'), varsSize: 540672 };
+    const [without, below] = [accountWith(over), accountWith({ ...over, svsm })];
+    expect(joinLogs(trace(traceOf(below)), dump(below)).vcpus).toBe(2);
+    expect(failure(() => joinLogs(trace(traceOf(without)), dump(below)))).toEqual({
+      kind: 'format',
+      message:
+        'the logs are of different guests: the vCPUs of the dump start in an SVSM at 0xffaea000, and the trace has none there',
+      hint: HINT,
+    });
+    expect(joinLogs(trace(unfinished(traceOf(without))), dump(below)).vcpus).toBe(2);
   });
 
   it('are refused when their vCPUs are not as many', () => {
