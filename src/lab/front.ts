@@ -4,7 +4,8 @@
  */
 import * as net from 'node:net';
 import { BootsealError } from '../core/errors.ts';
-import { type JsonPiece, JsonStream, parseObject } from '../host/qmp/json-stream.ts';
+import { parseObject } from '../core/json-fields.ts';
+import { type JsonPiece, JsonStream } from '../host/qmp/json-stream.ts';
 import { checkSocketPath } from '../host/socket-path.ts';
 import { argumentsOf, type Members, QmpFailure, type QmpInput, readInput } from './qmp-input.ts';
 

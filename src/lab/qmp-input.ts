@@ -2,13 +2,15 @@
  * @module What a QMP client says, read as QEMU reads it (qobject/json-parser.c, json-lexer.c; qapi/qmp-dispatch.c): JSON, in which strings
  * may also stand in single quotes, and no name twice; refused in QEMU's words.
  */
+
+import { isObject, type JsonFields } from '../core/json-fields.ts';
 import type { JsonPiece } from '../host/qmp/json-stream.ts';
 
 /** Why a command fails, in QEMU's words. */
 export class QmpFailure extends Error {}
 
 /** A JSON object, with members of any name: `__proto__` is one as others are. */
-export type Members = Readonly<Record<string, unknown>>;
+export type Members = JsonFields;
 
 /** A message, and the same as text in plain JSON. */
 export interface QmpInput {
@@ -40,10 +42,6 @@ export function argumentsOf(message: Members): Members {
 }
 
 const MEMBERS = ['execute', 'arguments', 'id'];
-
-function isObject(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 const STRINGS = /"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'/gs;
 

@@ -1,5 +1,6 @@
 /** @module Whether the partition table of a disk is the one that the manifest of its image says. */
 import { BootsealError } from '../errors.ts';
+import { isObject, type JsonFields } from '../json-fields.ts';
 import type { Gpt, Partition } from './read-gpt.ts';
 import { attributesText, type PartitionTable } from './shape.ts';
 
@@ -47,7 +48,7 @@ function partitionProblems(
 }
 
 function parseTable(claimed: unknown, manifest: string): Pick<PartitionTable, 'guid' | 'partitions'> {
-  const { guid, partitions } = objectOf(claimed);
+  const { guid, partitions }: JsonFields = isObject(claimed) ? claimed : {};
   if (typeof guid === 'string' && Array.isArray(partitions) && partitions.every(isPartition) && areOnce(partitions)) {
     return { guid, partitions } as Pick<PartitionTable, 'guid' | 'partitions'>;
   }
@@ -60,13 +61,10 @@ const areOnce = (partitions: readonly Claimed[]) =>
   new Set(partitions.map(({ number }) => number)).size === partitions.length;
 
 function isPartition(value: unknown): boolean {
-  const { number, name, type, guid, offset, bytes, attributes } = objectOf(value);
+  if (!isObject(value)) return false;
+  const { number, name, type, guid, offset, bytes, attributes } = value;
   return (
     [number, offset, bytes].every(Number.isSafeInteger) &&
     [name, type, guid, attributes].every((text) => typeof text === 'string')
   );
-}
-
-function objectOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }

@@ -1,6 +1,7 @@
 /** @module The manifest of a disk that dm-verity checks: what makes it trusted, and where it is. It holds nothing secret. */
 import { BootsealError } from '../errors.ts';
 import { bytesToHex } from '../hex.ts';
+import { isObject, type JsonFields, parseObject } from '../json-fields.ts';
 import type { PartitionTable } from './shape.ts';
 import { VERITY_BLOCK } from './verity.ts';
 import type { VerityPlan } from './verity-disk.ts';
@@ -78,30 +79,18 @@ export function parseVerityManifest(text: string, name: string): PinnedVerity | 
     new BootsealError('format', `${name}: ${what}`, {
       hint: 'take the manifest that image build wrote, from a copy that you made yourself',
     });
-  const manifest = objectOf(parseJson(text));
+  const manifest = parseObject(text);
   if (manifest === undefined) throw broken('is no JSON object');
   if (manifest['format'] !== 'bootseal-verity-1') return undefined;
-  const verity = objectOf(manifest['verity']);
-  const { rootHash, salt, uuid, dataBlocks, dataOffset, hashOffset } = verity ?? {};
+  const verity: JsonFields = isObject(manifest['verity']) ? manifest['verity'] : {};
+  const { rootHash, salt, uuid, dataBlocks, dataOffset, hashOffset } = verity;
   if (!isText(rootHash, /^[0-9a-f]{64}$/)) throw broken('verity.rootHash is no root hash');
   if (!isText(salt, /^([0-9a-f]{2}){0,256}$/)) throw broken('verity.salt is no salt');
   if (!isText(uuid, /^[0-9a-f-]{36}$/)) throw broken('verity.uuid is no UUID');
   if (!isSize(dataBlocks) || !isSize(dataOffset) || !isSize(hashOffset)) throw broken('verity has no sizes');
   const { partitionTable } = manifest;
-  const partitioned = objectOf(partitionTable) !== undefined;
+  const partitioned = typeof partitionTable === 'object' && partitionTable !== null;
   return { rootHash, salt, uuid, dataBlocks, dataOffset, hashOffset, partitioned, partitionTable };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function objectOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
 }
 
 const isText = (value: unknown, form: RegExp): value is string => typeof value === 'string' && form.test(value);

@@ -2,6 +2,7 @@
 import { base64ToBytes } from '../base64.ts';
 import { BootsealError } from '../errors.ts';
 import { hexToBytes, isHexText } from '../hex.ts';
+import { isObject, type JsonFields } from '../json-fields.ts';
 import type { AccountStep } from './account.ts';
 
 /** What to do about a file that is no plan. */
@@ -80,9 +81,9 @@ export function list(value: unknown, where: string, most: number): readonly unkn
 }
 
 /** Reads an object. */
-export function object(value: unknown, where: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where);
-  return value as Record<string, unknown>;
+export function object(value: unknown, where: string): JsonFields {
+  if (!isObject(value)) throw wrong(where);
+  return value;
 }
 
 /** Returns the error of a value that is missing or of another form. */

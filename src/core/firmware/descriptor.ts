@@ -5,6 +5,7 @@
 import { BootsealError } from '../errors.ts';
 import type { Hashes } from '../hash.ts';
 import { bytesToHex, hexToBytes } from '../hex.ts';
+import { isObject, type JsonFields } from '../json-fields.ts';
 import { PAGE_SIZE, snpFirmwareDigest } from '../measurement/snp.ts';
 import { type Area, type Firmware, MAX_FIRMWARE_BYTES, parseFirmware, type SevSection } from './firmware.ts';
 import { checkStart } from './starts.ts';
@@ -82,8 +83,7 @@ export function parseDescriptor(text: string): FirmwareDescriptor {
   } catch (cause) {
     throw new BootsealError('format', 'firmware descriptor: not JSON', { hint: HINT, cause });
   }
-  const keys = typeof value === 'object' && value !== null ? value : {};
-  return Object.hasOwn(keys, 'OVMFHash') ? foreign(value) : own(value);
+  return isObject(value) && Object.hasOwn(value, 'OVMFHash') ? foreign(value) : own(value);
 }
 
 function own(value: unknown): FirmwareDescriptor {
@@ -180,14 +180,13 @@ function list<T>(value: unknown, where: string, read: (item: unknown, where: str
   return value.map((item: unknown, i) => read(item, `${where}[${i}]`));
 }
 
-function object(value: unknown, where: string, keys: readonly string[]): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where);
-  const found = value as Record<string, unknown>;
-  for (const key of keys) if (!Object.hasOwn(found, key)) throw wrong(`${where}.${key}`);
-  const extra = Object.keys(found).find((key) => !keys.includes(key));
+function object(value: unknown, where: string, keys: readonly string[]): JsonFields {
+  if (!isObject(value)) throw wrong(where);
+  for (const key of keys) if (!Object.hasOwn(value, key)) throw wrong(`${where}.${key}`);
+  const extra = Object.keys(value).find((key) => !keys.includes(key));
   if (extra !== undefined)
     throw new BootsealError('format', `${where}: unknown key ${printable(extra)}`, { hint: HINT });
-  return found;
+  return value;
 }
 
 function wrong(where: string): BootsealError {

@@ -5,6 +5,7 @@
  */
 import { base64ToBytes, bytesToBase64 } from '../base64.ts';
 import { BootsealError } from '../errors.ts';
+import { isObject, type JsonFields } from '../json-fields.ts';
 import { parseJson } from '../luks/metadata/json.ts';
 import { decodeUtf8 } from '../utf8.ts';
 
@@ -61,7 +62,7 @@ export function printKbsKeys(keys: ReadonlyMap<ResourcePath, Uint8Array>): strin
  * Reads a JSON object. Throws `format` naming `what`, with `hint`, without the text that JSON's own errors repeat; also where a name stands
  * twice in an object.
  */
-export function jsonObject(bytes: Uint8Array, what: string, hint: string): Readonly<Record<string, unknown>> {
+export function jsonObject(bytes: Uint8Array, what: string, hint: string): JsonFields {
   let value: unknown;
   let text: string;
   try {
@@ -78,10 +79,8 @@ export function jsonObject(bytes: Uint8Array, what: string, hint: string): Reado
     const reason = 'a name stands twice in it, or it has more values than any such text';
     throw new BootsealError('format', `${what}: ${reason}`, { hint });
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new BootsealError('format', `${what}: no JSON object`, { hint });
-  }
-  return value as Readonly<Record<string, unknown>>;
+  if (!isObject(value)) throw new BootsealError('format', `${what}: no JSON object`, { hint });
+  return value;
 }
 
 const KEYS_HINT = 'make the secret as one JSON object with a key id for each name and the key in base64 behind it';

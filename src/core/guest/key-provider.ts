@@ -5,6 +5,7 @@
  */
 import { base64ToBytes } from '../base64.ts';
 import { BootsealError } from '../errors.ts';
+import { isObject } from '../json-fields.ts';
 import { jsonObject } from './kbs-keys.ts';
 
 /** Returns the annotation of the layer whose key is to be unwrapped. Throws `format`; `usage` for a request to wrap. */
@@ -19,8 +20,8 @@ export function parseUnwrapRequest(json: Uint8Array): Uint8Array {
     });
   }
   if (op !== 'keyunwrap') throw refusal('its op is not keyunwrap');
-  if (typeof params !== 'object' || params === null) throw refusal('it has no keyunwrapparams');
-  return bytesOf((params as { readonly annotation?: unknown }).annotation);
+  if (!isObject(params)) throw refusal('it has no keyunwrapparams');
+  return bytesOf(params['annotation']);
 }
 
 function bytesOf(value: unknown): Uint8Array {

@@ -1,5 +1,6 @@
 /** @module What a launch needs of the manifest that `image build` wrote: which disk it is, and what the guest holds its copy of the header against. */
 import { BootsealError } from '../errors.ts';
+import { isObject, type JsonFields } from '../json-fields.ts';
 
 /** A disk as its manifest pins it; numbers are bytes. */
 export interface DiskManifest {
@@ -38,8 +39,8 @@ export function parseDiskManifest(text: string, name: string): DiskManifest {
   } catch (cause) {
     throw new BootsealError('format', `${name}: not JSON`, { hint: HINT, cause });
   }
-  const manifest = objectOf(value);
-  const [luks, header, key] = [objectOf(manifest['luks']), objectOf(manifest['header']), objectOf(manifest['key'])];
+  const manifest = fieldsOf(value);
+  const [luks, header, key] = [fieldsOf(manifest['luks']), fieldsOf(manifest['header']), fieldsOf(manifest['key'])];
   const { format, imageFormat, diskBytes, testOnly = false } = manifest;
   const { file, bytes, sha256 } = header;
   const [{ uuid }, { guid: keyGuid }] = [luks, key];
@@ -60,8 +61,8 @@ export function parseDiskManifest(text: string, name: string): DiskManifest {
   throw new BootsealError('format', `${name}: not the manifest of an encrypted image`, { hint: HINT });
 }
 
-function objectOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+function fieldsOf(value: unknown): JsonFields {
+  return isObject(value) ? value : {};
 }
 
 function isSize(value: unknown): value is number {

@@ -1,5 +1,6 @@
 /** @module The fields of a launch description, taken out of a tree of texts one by one; what is left over at the end is refused. */
 import { BootsealError } from '../errors.ts';
+import { isObject } from '../json-fields.ts';
 
 /** A mapping whose values are texts, lists or mappings, as a YAML reader gives it when it guesses no types. */
 export class Fields {
@@ -9,9 +10,9 @@ export class Fields {
 
   /** Throws `format` when `value` is no mapping. */
   constructor(value: unknown, where: string) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where, 'a mapping is needed');
+    if (!isObject(value)) throw wrong(where, 'a mapping is needed');
     this.#where = where;
-    this.#values = value as Readonly<Record<string, unknown>>;
+    this.#values = value;
     this.#left = new Set(Object.keys(value));
   }
 

@@ -3,6 +3,7 @@
  * will go through, then the header is written, then it pins the new one. Whatever is cut off can be told from what is not ours.
  */
 import { BootsealError } from '../errors.ts';
+import { isObject, type JsonFields } from '../json-fields.ts';
 import { decodeUtf8 } from '../utf8.ts';
 import type { HeaderChange } from './header-change.ts';
 import type { KeyPurpose } from './manifest.ts';
@@ -17,7 +18,7 @@ export interface PinnedHeader {
   /** The change that began and of which nothing says that it ended. */
   readonly change: KeyChange | undefined;
   /** The whole manifest. */
-  readonly manifest: Readonly<Record<string, unknown>>;
+  readonly manifest: JsonFields;
 }
 
 /** A change under way: the states of the header from first to last. */
@@ -62,24 +63,24 @@ export function manifestAfter(
   return print({ ...rest, header: { ...objectAt(manifest, 'header'), bytes, sha256 }, keyslots });
 }
 
-function print(manifest: Readonly<Record<string, unknown>>): string {
+function print(manifest: JsonFields): string {
   return `${JSON.stringify(manifest, null, 2)}\n`;
 }
 
-function parseObject(bytes: Uint8Array, where: string): Record<string, unknown> {
+function parseObject(bytes: Uint8Array, where: string): JsonFields {
   try {
     const value: unknown = JSON.parse(decodeUtf8(bytes, where));
-    if (isRecord(value)) return value;
+    if (isObject(value)) return value;
   } catch (cause) {
     if (!(cause instanceof BootsealError) && !(cause instanceof SyntaxError)) throw cause;
   }
   throw broken(where, 'is no JSON object');
 }
 
-function readChange({ states, removal }: Record<string, unknown>, where: string): KeyChange {
+function readChange({ states, removal }: JsonFields, where: string): KeyChange {
   if (!isList(states, isState)) throw broken(where, 'keyChange is not what a change of keys writes');
   if (removal === null) return { states, removal: undefined };
-  const { state, keyslots } = isRecord(removal) ? removal : {};
+  const { state, keyslots } = isObject(removal) ? removal : {};
   if (isState(state) && isList(keyslots, isKeyslot)) return { states, removal: { state, keyslots } };
   throw broken(where, 'keyChange.removal is not what a change of keys writes');
 }
@@ -97,18 +98,14 @@ function isKeyslot(value: unknown): value is number {
 }
 
 function readPurposes(keyslots: unknown): ReadonlyMap<number, KeyPurpose> {
-  const known = (Array.isArray(keyslots) ? keyslots : []).filter(isRecord);
+  const known = (Array.isArray(keyslots) ? keyslots : []).filter(isObject);
   const pairs = known.filter(({ purpose }) => PURPOSES.includes(purpose));
   return new Map(pairs.map(({ keyslot, purpose }) => [keyslot as number, purpose as KeyPurpose]));
 }
 
-function objectAt(object: Readonly<Record<string, unknown>>, name: string): Record<string, unknown> {
+function objectAt(object: JsonFields, name: string): JsonFields {
   const value = object[name];
-  return isRecord(value) ? value : {};
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isObject(value) ? value : {};
 }
 
 function broken(where: string, what: string): BootsealError {

@@ -1,5 +1,6 @@
 /** @module What a manifest says of disk and data, besides the header that it pins. */
 import { BootsealError } from '../errors.ts';
+import { isObject, type JsonFields } from '../json-fields.ts';
 
 /** What the owner's disk was when it was made; undefined for what an older manifest does not say. */
 export interface Claims {
@@ -16,10 +17,10 @@ export interface Claims {
 }
 
 /** Reads them out of a manifest; throws `format` when a value is of another kind, `where` in the message. */
-export function readClaims(manifest: Readonly<Record<string, unknown>>, where: string): Claims {
+export function readClaims(manifest: JsonFields, where: string): Claims {
   const [data, payload] = ['data', 'payload'].map((key) => objectAt(manifest[key], `${where}: ${key}`)) as [
-    Fields,
-    Fields,
+    JsonFields,
+    JsonFields,
   ];
   const what = payload['what'];
   if (what !== undefined && what !== null && typeof what !== 'string') throw broken(where, 'payload.what is no text');
@@ -38,12 +39,10 @@ function sizeAt(value: unknown, where: string): number | undefined {
   throw broken(where, 'is no size');
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /** Older manifests have not all of them. */
-function objectAt(value: unknown, where: string): Fields {
+function objectAt(value: unknown, where: string): JsonFields {
   if (value === undefined) return {};
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
+  if (isObject(value)) return value;
   throw broken(where, 'is no object');
 }
 

@@ -3,6 +3,7 @@
  * everything that is checked later is bound from it.
  */
 import { BootsealError } from '../errors.ts';
+import { isObject, type JsonFields } from '../json-fields.ts';
 import { checkPolicyPlatform, checkReservedBits } from './policy.ts';
 
 /** A record of some thousand expected digests stays below this; larger ones are not read; bytes. */
@@ -173,16 +174,15 @@ function object(
   where: string,
   required: readonly string[],
   optional: readonly string[] = [],
-): Record<string, unknown> {
-  check(typeof value === 'object' && value !== null && !Array.isArray(value), where);
-  const found = value as Record<string, unknown>;
-  for (const key of required) check(Object.hasOwn(found, key), `${where}.${key}`);
-  for (const key of Object.keys(found)) {
+): JsonFields {
+  check(isObject(value), where);
+  for (const key of required) check(Object.hasOwn(value, key), `${where}.${key}`);
+  for (const key of Object.keys(value)) {
     if (!required.includes(key) && !optional.includes(key)) {
       throw new BootsealError('format', `${where}: unknown key ${JSON.stringify(key.slice(0, 64))}`, { hint: HINT });
     }
   }
-  return found;
+  return value;
 }
 
 function check(holds: boolean, where: string): asserts holds {

@@ -4,8 +4,9 @@
  */
 import * as net from 'node:net';
 import { BootsealError } from '../../core/errors.ts';
+import { parseObject } from '../../core/json-fields.ts';
 import { checkSocketPath } from '../socket-path.ts';
-import { JsonStream, NOT_QEMU, parseObject } from './json-stream.ts';
+import { JsonStream, NOT_QEMU } from './json-stream.ts';
 
 /** Answers to what is asked here have some KiB. */
 const LIMIT = 1 << 20;

@@ -84,15 +84,3 @@ export class JsonStream {
     return new BootsealError('format', `${this.#name}: ${reason}`, { hint: NOT_QEMU });
   }
 }
-
-/** Returns the object that `text` is, or undefined when it is none. */
-export function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}

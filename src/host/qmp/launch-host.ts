@@ -1,5 +1,6 @@
 /** @module A host that is reached over QMP. */
 import { BootsealError } from '../../core/errors.ts';
+import { isObject, type JsonFields } from '../../core/json-fields.ts';
 import type { ApiVersion } from '../../core/measurement/api-version.ts';
 import { injectSecretCommand } from '../../core/secret/packet-forms.ts';
 import { type GuestStanding, type LaunchHost, OTHER_LAUNCH } from '../launch-host.ts';
@@ -28,14 +29,14 @@ export async function qmpHost(path: string): Promise<LaunchHost> {
   };
 }
 
-function standingOf(answer: Readonly<Record<string, unknown>>): GuestStanding {
+function standingOf(answer: JsonFields): GuestStanding {
   if (answer['enabled'] !== true) return { other: 'a guest without SEV' };
   const state = text(answer, 'state');
   if (state === 'launch-secret') return 'waiting';
   return state === 'running' ? 'running' : { other: `state ${state.slice(0, 32)}` };
 }
 
-function apiOf(answer: Readonly<Record<string, unknown>>): ApiVersion | undefined {
+function apiOf(answer: JsonFields): ApiVersion | undefined {
   const [major, minor, build] = ['api-major', 'api-minor', 'build-id'].map((key) => answer[key]);
   return isByte(major) && isByte(minor) && isByte(build) ? { major, minor, build } : undefined;
 }
@@ -48,12 +49,12 @@ function refused(error: unknown): unknown {
   return new BootsealError('mismatch', `the platform refuses the packet: ${error.words}`, { hint: OTHER_LAUNCH });
 }
 
-function fields(value: unknown, command: string): Readonly<Record<string, unknown>> {
-  if (typeof value === 'object' && value !== null) return value as Readonly<Record<string, unknown>>;
+function fields(value: unknown, command: string): JsonFields {
+  if (isObject(value)) return value;
   throw new BootsealError('format', `QMP: the answer to ${command} is no object`, { hint: NOT_QEMU });
 }
 
-function text(answer: Readonly<Record<string, unknown>>, key: string): string {
+function text(answer: JsonFields, key: string): string {
   const value = answer[key];
   if (typeof value === 'string') return value;
   throw new BootsealError('format', `QMP: an answer has no text under ${key}`, { hint: NOT_QEMU });

@@ -1,8 +1,9 @@
 import * as path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { parseObject } from '../../../src/core/json-fields.ts';
 import { QmpClient, QmpRefusal } from '../../../src/host/qmp/client.ts';
-import { JsonStream, parseObject } from '../../../src/host/qmp/json-stream.ts';
+import { JsonStream } from '../../../src/host/qmp/json-stream.ts';
 import { scratch } from '../../cli/script.ts';
 import { hinted } from '../../failure.ts';
 import { type Answer, fakeQemu, GREETING, listen } from '../../fake-qmp.ts';
