@@ -8,6 +8,7 @@ import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
 import type { MrtdOrder } from '../core/measurement/mrtd.ts';
 import { agreesWithPrediction } from '../core/rtmr/compare-log.ts';
+import { PREDICTED_RTMRS } from '../core/rtmr/events.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import {
   absentLines,
@@ -21,6 +22,7 @@ import {
   verdictJson,
   verdictText,
 } from './ccel-prediction.ts';
+import { type FoundRtmr3, findRtmr3, remarkOnRtmr3, rtmr3Text } from './ccel-rtmr3.ts';
 import { hexOrBase64 } from './hex-or-base64.ts';
 import { type Io, readInput, remark } from './io.ts';
 import { addTdxBootOptions, checkIdle, type PredictedBoot, predictBoot, type TdxBootOptions } from './tdx-boot.ts';
@@ -31,6 +33,7 @@ interface Options extends TdxBootOptions {
   readonly firmware?: string;
   readonly order: MrtdOrder;
   readonly mrtd?: string;
+  readonly rtmr3?: string;
   readonly events?: boolean;
   readonly json?: boolean;
 }
@@ -43,8 +46,10 @@ The quote's signature is not checked: verify it first, with Intel's library or g
 
 With --firmware the quote's MRTD is compared with that of measure tdx, and with --kernel each event with the boot that the options describe.
 
-Exit status: 0 the log gives the RTMRs of the quote, and nothing differs from what is predicted; 1 something does not agree, 2 no guest is booted so,
-3 an input is no log, quote, firmware or kernel, 5 a file cannot be read.
+RTMR3 belongs to the software in the guest. If it holds what the log does not tell of, there is a warning; --rtmr3 demands a value.
+
+Exit status: 0 the log gives the RTMRs of the quote (RTMR3 see above), and nothing differs from what is predicted; 1 something does not agree,
+2 no guest is booted so, 3 an input is no log, quote, firmware or kernel, 5 a file cannot be read.
 
 Examples:
   bootseal verify ccel CCEL --quote quote.bin
@@ -61,6 +66,7 @@ export function verifyCcelCommand(io: Io): Command {
     .argument('<log>', '/sys/firmware/acpi/tables/data/CCEL of the guest, or -')
     .requiredOption('--quote <file>', 'TDX quote (version 4 or 5) made in the same boot, or -')
     .option('--mrtd <digest>', 'the MRTD that the quote must have, as measure tdx prints it')
+    .option('--rtmr3 <digest>', 'the RTMR3 that the quote must have (96 zeros: nothing has extended it)')
     .option('--events', 'print every event')
     .option('--firmware <file>', 'the full OVMF image that the guest must have started with')
     .option('--json', 'print one JSON object');
@@ -78,20 +84,27 @@ const idleOrder = () =>
   });
 
 async function verifyCcel(io: Io, file: string, options: Options): Promise<void> {
-  const mrtd = options.mrtd === undefined ? undefined : parseMrtd(options.mrtd);
+  const mrtd = options.mrtd === undefined ? undefined : parseRegister(options.mrtd, '--mrtd');
+  const expectedRtmr3 = options.rtmr3 === undefined ? undefined : parseRegister(options.rtmr3, '--rtmr3');
   const quote = parseTdxQuote(await readInput(io, options.quote, QUOTE_LIMIT));
   const events = parseCcel(await readInput(io, file, MAX_CCEL_BYTES));
   if (mrtd !== undefined) checkMrtd(quote, mrtd);
-  checkCcel(events, quote, nodeHashes);
+  checkCcel(events, quote, nodeHashes, PREDICTED_RTMRS);
   const expected = await predict(io, options);
   if (expected !== undefined) checkMrtd(quote, bytesToHex(expected.mrtd));
   const compared = expected?.boot === undefined ? undefined : compareWithPrediction(events, expected.boot);
+  const rtmr3 = findRtmr3(events, quote, expectedRtmr3);
+  // The boot is held against its prediction whatever software has made of RTMR3 since.
+  if (compared === undefined && rtmr3.failure !== undefined) throw rtmr3.failure;
   remark(io, 'note', "the quote's signature was not checked: who did not verify it may have made it up");
   if (quote.debug) remark(io, 'warning', 'the quote is of a guest that its host can debug: it keeps no secrets');
   if (compared !== undefined) remarkOnComparison(io, compared);
-  if (options.json === true) io.stdout.write(`${JSON.stringify(toJson(quote, events, compared), null, 2)}\n`);
-  else io.stdout.write(`${toText(quote, events, options.events === true, compared).join('\n')}\n`);
+  remarkOnRtmr3(io, quote, rtmr3);
+  const checked = { quote, events, compared, rtmr3 };
+  if (options.json === true) io.stdout.write(`${JSON.stringify(toJson(checked), null, 2)}\n`);
+  else io.stdout.write(`${toText(checked, options.events === true).join('\n')}\n`);
   if (compared !== undefined) checkComparison(compared);
+  if (rtmr3.failure !== undefined) throw rtmr3.failure;
 }
 
 interface Expected {
@@ -113,11 +126,11 @@ async function predict(io: Io, options: Options): Promise<Expected | undefined> 
   return { mrtd, boot: await predictBoot(io, firmware, options) };
 }
 
-function parseMrtd(text: string): string {
+function parseRegister(text: string, option: string): string {
   const bytes = hexOrBase64(text, ({ length }) => length === 48);
   if (bytes !== undefined) return bytesToHex(bytes);
-  throw new BootsealError('usage', `--mrtd takes 48 bytes as hexadecimal or base64, not ${text.length} characters`, {
-    hint: 'give it as measure tdx prints it',
+  throw new BootsealError('usage', `${option} takes 48 bytes as hexadecimal or base64, not ${text.length} characters`, {
+    hint: option === '--mrtd' ? 'give it as measure tdx prints it' : 'give 96 digits, all of them zeros for nothing',
   });
 }
 
@@ -134,34 +147,41 @@ const eventsOf = (events: readonly CcelEvent[], rtmr: number) => events.filter((
 /** Whether the data of an event are what was hashed: others are only what the guest says. */
 const isBound = ({ data, digest }: CcelEvent) => bytesToHex(nodeHashes.sha384(data)) === bytesToHex(digest);
 
-function toText(
-  quote: TdxQuote,
-  events: readonly CcelEvent[],
-  all: boolean,
-  compared: PredictedLog | undefined,
-): readonly string[] {
+/** A log and its quote, of which RTMR0 to RTMR2 agree, and what else was found. */
+interface Checked {
+  readonly quote: TdxQuote;
+  readonly events: readonly CcelEvent[];
+  readonly compared: PredictedLog | undefined;
+  readonly rtmr3: FoundRtmr3;
+}
+
+function toText({ quote, events, compared, rtmr3 }: Checked, all: boolean): readonly string[] {
   const list = events.map((event, i) => {
     const where = event.rtmr === undefined ? '-' : `RTMR${event.rtmr}`;
     const data = `${event.data.length} bytes${isBound(event) ? ', hashed' : ''}`;
     const verdict = compared === undefined ? '' : verdictText(compared, i);
     return `${`${i + 1}`.padEnd(5)} ${where.padEnd(5)} ${eventName(event.type).padEnd(34)} ${bytesToHex(event.digest)} ${data}${verdict}`;
   });
+  const counts = quote.rtmrs.map(
+    (_, i) => `events=${eventsOf(events, i)}${compared === undefined ? '' : countText(compared, i)}`,
+  );
   return [
     ...list.filter((_, i) => all || (compared !== undefined && isRemarkable(compared, i))),
     ...(compared === undefined ? [] : absentLines(compared)),
     `MRTD  ${bytesToHex(quote.mrtd)}`,
-    ...quote.rtmrs.map(
-      (value, i) =>
-        `RTMR${i} ${bytesToHex(value)} events=${eventsOf(events, i)}${compared === undefined ? '' : countText(compared, i)}`,
-    ),
+    ...quote.rtmrs.map((value, i) => `RTMR${i} ${bytesToHex(value)} ${counts[i]}${i === 3 ? rtmr3Text(rtmr3) : ''}`),
   ];
 }
 
-function toJson(quote: TdxQuote, events: readonly CcelEvent[], compared: PredictedLog | undefined): object {
+function toJson({ quote, events, compared, rtmr3 }: Checked): object {
   return {
-    matches: compared === undefined || agreesWithPrediction(compared.comparison),
+    matches: rtmr3.failure === undefined && (compared === undefined || agreesWithPrediction(compared.comparison)),
     mrtd: bytesToHex(quote.mrtd),
-    rtmrs: quote.rtmrs.map((value, i) => ({ value: bytesToHex(value), count: eventsOf(events, i) })),
+    rtmrs: quote.rtmrs.map((value, i) => ({
+      value: bytesToHex(value),
+      count: eventsOf(events, i),
+      replayed: i !== 3 || rtmr3.replayed,
+    })),
     reportData: bytesToHex(quote.reportData),
     debug: quote.debug,
     ...(compared === undefined ? {} : comparisonJson(compared)),

@@ -59,12 +59,17 @@ describe('a log against a prediction', () => {
     predicted.events.map(({ rtmr, type, digest }) => [rtmr + 1, TYPE[type] ?? 0, digest] as const);
 
   /** Writes a log and the quote of a guest with it, and verifies. */
-  async function verify(events: readonly Logged[], words: readonly string[], mrtd = predicted.digest) {
+  async function verify(
+    events: readonly Logged[],
+    words: readonly string[],
+    { mrtd = predicted.digest, rtmr3 }: { readonly mrtd?: string; readonly rtmr3?: string } = {},
+  ) {
     const all = events.map(([register, type, digest]) => ccelEvent(register, type, [[12, Buffer.from(digest, 'hex')]]));
     const log = join(ccelHeader([[12, 48]]), ...all);
     const quote = Uint8Array.from(fixture('go-tdx-guest/cos-113-tdx-quote.dat'));
     quote.set(Buffer.from(mrtd, 'hex'), AT.mrtd);
     replayCcel(parseCcel(log), nodeHashes).forEach((value, i) => void quote.set(value, AT.rtmr0 + 48 * i));
+    if (rtmr3 !== undefined) quote.set(Buffer.from(rtmr3, 'hex'), AT.rtmr0 + 48 * 3);
     fs.writeFileSync(path.join(folder, 'log'), log);
     fs.writeFileSync(path.join(folder, 'quote'), quote);
     return bootseal(['verify', 'ccel', 'log', '--quote', 'quote', ...words], folder);
@@ -142,10 +147,67 @@ describe('a log against a prediction', () => {
 
   it('holds MRTD against the firmware, also without a kernel', async () => {
     expect(await verify(logged(), ['--firmware', 'full'])).toMatchObject({ status: 0 });
-    const wrong = await verify(logged(), ['--firmware', 'full'], other);
+    const wrong = await verify(logged(), ['--firmware', 'full'], { mrtd: other });
     expect(wrong).toMatchObject({ status: 1, stdout: '' });
     expect(wrong.stderr).toContain(`MRTD: the quote has ${other}, expected was ${predicted.digest}`);
     expect(await verify(logged(), ['--firmware', 'full', '--order', 'two-pass'])).toMatchObject({ status: 1 });
+  });
+
+  const zeros = '00'.repeat(48);
+
+  it('says that RTMR3 holds what the log does not tell of, and checks the others', async () => {
+    for (const boot of [[], [...BOOT, ...RTMR0]]) {
+      const { status, stdout, stderr } = await verify(logged(), boot, { rtmr3: other });
+      expect({ status, stderr }).toMatchObject({ status: 0 });
+      expect(stderr).toContain(
+        `warning: RTMR3 holds ${other}, which this log does not tell of: only RTMR0 to RTMR2 were checked;`,
+      );
+      expect(stdout).toContain(`RTMR3 ${other} events=0 NOT IN THE LOG\n`);
+      const json = JSON.parse((await verify(logged(), [...boot, '--json'], { rtmr3: other })).stdout);
+      expect(json.matches).toBe(true);
+      expect(json.rtmrs.map(({ replayed }: { readonly replayed: boolean }) => replayed)).toEqual([
+        true,
+        true,
+        true,
+        false,
+      ]);
+    }
+    const wrong = await verify(changed('EV_EFI_BOOT_SERVICES_APPLICATION'), [...BOOT, ...RTMR0], { rtmr3: other });
+    expect(wrong.status).toBe(1);
+    expect(wrong.stderr).toContain('error: event 12, RTMR1: kernel is not as predicted');
+    expect(wrong.stderr).toContain('warning: RTMR3 holds');
+  });
+
+  it('compares RTMR3 with a value that is demanded', async () => {
+    for (const value of [other, Buffer.from(other, 'hex').toString('base64')]) {
+      const { status, stdout, stderr } = await verify(logged(), ['--rtmr3', value], { rtmr3: other });
+      expect({ status, stderr }).toMatchObject({ status: 0, stderr: expect.not.stringContaining('warning') });
+      expect(stdout).toMatch(new RegExp(`RTMR3 ${other} events=0\n$`));
+    }
+    expect(await verify(logged(), ['--rtmr3', zeros])).toMatchObject({ status: 0 });
+    const wrong = await verify(logged(), ['--rtmr3', zeros], { rtmr3: other });
+    expect(wrong).toMatchObject({ status: 1, stdout: '' });
+    expect(wrong.stderr).toContain(`error: RTMR3: the quote has ${other}, expected was ${zeros}`);
+    const none = await verify(logged(), ['--rtmr3', other, ...BOOT, ...RTMR0, '--json']);
+    expect(none.status).toBe(1);
+    expect(JSON.parse(none.stdout)).toMatchObject({ matches: false, rtmrs: [{}, {}, {}, { replayed: true }] });
+    expect(await verify(logged(), ['--rtmr3', 'abab'])).toMatchObject({ status: 2 });
+  });
+
+  it('does not take an RTMR3 whose events give another value, and holds the boot against its prediction all the same', async () => {
+    const extended: Logged[] = [...logged(), [4, 6, other]];
+    const alone = await verify(extended, [], { rtmr3: other });
+    expect(alone).toMatchObject({ status: 1, stdout: '' });
+    expect(alone.stderr).toContain(`error: RTMR3: the quote has ${other}, the log replays to`);
+    // A value that is demanded does not make the log true.
+    expect(await verify(extended, ['--rtmr3', other], { rtmr3: other })).toMatchObject({ status: 1 });
+    const { status, stdout, stderr } = await verify(extended, [...BOOT, ...RTMR0], { rtmr3: other });
+    expect(status).toBe(1);
+    expect(stdout).toContain('events=5 predicted=5');
+    expect(stdout).toContain(`RTMR3 ${other} events=1 unknown=1 DIFFERS\n`);
+    expect(stderr).toContain(`error: RTMR3: the quote has ${other}, the log replays to`);
+    expect(stderr).not.toContain('warning: RTMR3');
+    expect(await verify(extended, [...BOOT, ...RTMR0])).toMatchObject({ status: 0 });
   });
 
   it('is refused where options do not go together', async () => {

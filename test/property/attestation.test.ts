@@ -54,10 +54,7 @@ describe('an event log and a quote', () => {
   const log = fixture('go-tdx-guest/ccel_data.dat').subarray(0, 0x4700);
   const quote = fixture('go-tdx-guest/cos-113-tdx-quote.dat');
   const agrees = (events: Uint8Array, signed: Uint8Array) =>
-    typedOrValue(() => {
-      checkCcel(parseCcel(events), parseTdxQuote(signed), nodeHashes);
-      return true;
-    });
+    typedOrValue(() => checkCcel(parseCcel(events), parseTdxQuote(signed), nodeHashes).length === 0);
 
   it('of any bytes are read or refused', () => {
     const start = log.subarray(0, 65);
@@ -80,7 +77,7 @@ describe('an event log and a quote', () => {
     const bit = fc.nat({ max: 7 });
     fc.assert(
       fc.property(fc.integer({ min: 0x30 + 0x148, max: 0x30 + 0x207 }), bit, (at, b) => {
-        expect(agrees(log, flipped(quote, at, b))).toBeUndefined();
+        expect(agrees(log, flipped(quote, at, b))).not.toBe(true);
       }),
     );
     // The digest of the first event, after register, type, count and algorithm.

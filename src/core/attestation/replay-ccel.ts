@@ -17,20 +17,36 @@ export function replayCcel(events: readonly CcelEvent[], hashes: Pick<Hashes, 's
   return registers(events, hashes).map(({ values }) => last(values));
 }
 
+/** The register that firmware and loader leave to the guest's software, which seldom writes into the CCEL what it extends. */
+const RUNTIME_RTMR = 3;
+
+const ALL_RTMRS: readonly number[] = [0, 1, 2, 3];
+
 /**
- * Holds a log against the RTMRs of a quote, which must have been verified before. Throws `mismatch` that names the first RTMR that
- * differs, and the event after which the log had its value, if there is one.
+ * Holds a log against the RTMRs of a quote (all of them, or those in `rtmrs`), which must have been verified before. Returns those that
+ * hold what the log does not tell of: RTMR3 or none, and only where the log has no event of it. Throws `mismatch` that names the first
+ * RTMR that differs otherwise, and the event after which the log had its value, if there is one.
  */
-export function checkCcel(events: readonly CcelEvent[], quote: TdxQuote, hashes: Pick<Hashes, 'sha384'>): void {
-  for (const [i, register] of registers(events, hashes).entries()) {
-    const quoted = bytesToHex(quote.rtmrs[i] ?? new Uint8Array());
+export function checkCcel(
+  events: readonly CcelEvent[],
+  quote: TdxQuote,
+  hashes: Pick<Hashes, 'sha384'>,
+  rtmrs: readonly number[] = ALL_RTMRS,
+): readonly number[] {
+  const untold: number[] = [];
+  for (const [rtmr, register] of registers(events, hashes).entries()) {
+    if (!rtmrs.includes(rtmr)) continue;
+    const quoted = bytesToHex(quote.rtmrs[rtmr] ?? new Uint8Array());
     const replayed = bytesToHex(last(register.values));
-    if (quoted !== replayed) throw mismatch(i, quoted, replayed, register);
+    if (quoted === replayed) continue;
+    if (rtmr !== RUNTIME_RTMR || register.numbers.length > 0) throw mismatch(rtmr, quoted, replayed, register);
+    untold.push(rtmr);
   }
+  return untold;
 }
 
 function registers(events: readonly CcelEvent[], { sha384 }: Pick<Hashes, 'sha384'>): readonly Register[] {
-  return [0, 1, 2, 3].map((rtmr) => {
+  return ALL_RTMRS.map((rtmr) => {
     const values = [new Uint8Array(48)];
     const numbers: number[] = [];
     for (const [i, event] of events.entries()) {
@@ -53,7 +69,7 @@ function mismatch(rtmr: number, quoted: string, replayed: string, { values, numb
   if (known === -1) {
     const reason = numbers.length === 0 ? ' without any event' : '';
     return new BootsealError('mismatch', `${what}${reason}`, {
-      hint: 'the log was changed, is of another guest or boot, or lacks events; read log and quote in one boot',
+      hint: 'the log was changed, is of another guest or boot, or lacks events, such as those that software in the guest extends later; read log and quote in one boot',
     });
   }
   const when = known === 0 ? 'before its first event' : `after event ${numbers[known - 1]}`;
