@@ -62,7 +62,7 @@ Examples:
 }
 
 async function create(io: Io, options: Options): Promise<void> {
-  const inputs = { '--id-key': options.idKey, '--author-key': options.authorKey };
+  const inputs = { '--digest': options.digest, '--id-key': options.idKey, '--author-key': options.authorKey };
   const folder = await outFolder(io, options.out, inputs);
   const policy = allowedSnpPolicy(options.policy, options);
   const idBlock = encodeIdBlock({
@@ -106,7 +106,8 @@ const LIMIT = 1 << 16;
 async function signer(io: Io, file: string, option: string): Promise<EcdsaSigner> {
   const pem = await readHidden(io, file, LIMIT, `the file of ${option}`, 'give the path of the file with the key');
   try {
-    return signerOf(pem, option);
+    // What was read is a file: its name is none that someone typed a secret for.
+    return signerOf(pem, `${option} ${file}`);
   } finally {
     wipe(pem);
   }

@@ -13,6 +13,7 @@ export interface NameOptions {
   readonly newKey?: string;
   readonly recoveryKeyFile?: readonly string[];
   readonly detachedHeader?: string;
+  readonly esp?: string;
   readonly force?: boolean;
 }
 
@@ -38,7 +39,7 @@ export async function imageNames(io: Io, options: NameOptions): Promise<ImageNam
   const part = (file: string, mode: number): NewPart => ({ file: resolvePath(io, file), mode, replace });
   const manifest = `${out}.json`;
   const read = [options.from, options.keyFile, ...(options.recoveryKeyFile ?? [])];
-  await checkOutputs(io, [newKey, manifest, detachedHeader, out], read);
+  await checkOutputs(io, [newKey, manifest, detachedHeader, out], [...read, options.esp]);
   checkDistinct(read.filter((file) => file !== undefined && file !== '-').map((file) => resolvePath(io, file ?? '')));
   return {
     image: part(out, 0o644),

@@ -72,7 +72,10 @@ export interface PreparedLaunch {
 export async function prepareLaunch(io: Io, file: string, options: PrepareOptions): Promise<PreparedLaunch> {
   const read = await readDescription(io, file);
   const { description, io: there } = read;
-  const out = await outFolder(io, options.out, { '<launch.yaml>': file, ...inputs(there, description) });
+  const out = await outFolder(io, options.out, {
+    ...{ '<launch.yaml>': file, '--lab': options.lab },
+    ...inputs(there, description),
+  });
   const cmdline = await describedCmdline(read, options.lab !== undefined);
   const secrets = description.secrets.map(({ name, file: secret }) => `${name}=${secret}`);
   // What is said on the command line counts; a chain in the description is not looked at in a lab.
@@ -96,7 +99,8 @@ export async function prepareLaunch(io: Io, file: string, options: PrepareOption
 }
 
 function inputs(io: Io, { firmware, kernel, initrd, disk, secrets, platformCerts }: LaunchDescription) {
-  const named = { firmware, kernel, initrd, 'disk.image': disk?.image, 'platform-certs': platformCerts };
+  const disks = { 'disk.image': disk?.image, 'disk.manifest': disk?.manifest };
+  const named = { firmware, kernel, initrd, ...disks, 'platform-certs': platformCerts };
   const files = Object.entries(named).map(([key, file]) => [
     key,
     file === undefined ? undefined : resolvePath(io, file),

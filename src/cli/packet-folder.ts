@@ -18,11 +18,17 @@ export interface OpeningOptions {
 export const LEGACY_HELP =
   'the packet is for a platform whose API is older than 0.17 and is not bound to the measurement';
 
+/** Returns the files of a packet in `folder` that are read: header and payload. */
+export function packetInputs(folder: string): readonly [header: string, payload: string] {
+  return [path.join(folder, 'header.bin'), path.join(folder, 'secret.bin')];
+}
+
 /** Returns the plain table of the packet in `folder`; throws as openPacket, and `io`. */
 export async function openFolder(io: Io, folder: string, options: OpeningOptions): Promise<Uint8Array> {
   const { measure } = await readMeasurement(io, options.measurement);
-  const header = await readInput(io, path.join(folder, 'header.bin'), PacketHeader.size);
-  const payload = await readInput(io, path.join(folder, 'secret.bin'), MAX_PAYLOAD);
+  const [headerFile, payloadFile] = packetInputs(folder);
+  const header = await readInput(io, headerFile, PacketHeader.size);
+  const payload = await readInput(io, payloadFile, MAX_PAYLOAD);
   const keys = await readTransportKeys(io, options.tk);
   try {
     return openPacket({ header, payload }, keys, options.legacyApi === true ? undefined : measure);

@@ -11,7 +11,7 @@ import { writeNewFile } from '../host/new-file.ts';
 import { type Io, readInput, remark, resolvePath } from './io.ts';
 import { MEASUREMENT_HELP } from './measurement-input.ts';
 import { checkOutputs } from './outputs.ts';
-import { LEGACY_HELP, type OpeningOptions, openFolder } from './packet-folder.ts';
+import { LEGACY_HELP, type OpeningOptions, openFolder, packetInputs } from './packet-folder.ts';
 import { secretFile } from './secret-file.ts';
 
 interface Options extends Partial<OpeningOptions> {
@@ -52,8 +52,10 @@ async function inspect(io: Io, file: string, options: Options): Promise<void> {
     });
   }
   const out = secretFile(options.out ?? '');
-  await checkOutputs(io, [options.out], [file, options.tk, options.measurement]);
-  const area = await readTable(io, file, options);
+  const isPacket = file !== '-' && (await isFolder(resolvePath(io, file)));
+  const read = [...(isPacket ? packetInputs(file) : [file]), options.tk, options.measurement];
+  await checkOutputs(io, [options.out], read);
+  const area = await readTable(io, file, isPacket, options);
   let table: SecretTable | undefined;
   try {
     table = parseSecretTable(area);
@@ -68,9 +70,9 @@ async function inspect(io: Io, file: string, options: Options): Promise<void> {
   }
 }
 
-async function readTable(io: Io, file: string, options: Options): Promise<Uint8Array> {
+async function readTable(io: Io, file: string, isPacket: boolean, options: Options): Promise<Uint8Array> {
   const { tk, measurement, legacyApi = false } = options;
-  if (file === '-' || !(await isFolder(resolvePath(io, file)))) {
+  if (!isPacket) {
     if (tk !== undefined || measurement !== undefined || legacyApi) {
       throw new BootsealError('usage', `${file} is no folder of secret build: a plain table needs no keys`, {
         hint: 'leave --tk and --measurement out',

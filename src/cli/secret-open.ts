@@ -1,12 +1,11 @@
 /** @module `bootseal secret open`: decrypts a packet with the session's keys, for tests and support. */
-import * as path from 'node:path';
 import { Command } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { writeNewFile } from '../host/new-file.ts';
 import { type Io, resolvePath } from './io.ts';
 import { MEASUREMENT_HELP } from './measurement-input.ts';
 import { checkOutputs } from './outputs.ts';
-import { LEGACY_HELP, type OpeningOptions, openFolder } from './packet-folder.ts';
+import { LEGACY_HELP, type OpeningOptions, openFolder, packetInputs } from './packet-folder.ts';
 import { secretFile } from './secret-file.ts';
 
 interface Options extends OpeningOptions {
@@ -39,11 +38,7 @@ Examples:
 
 async function open(io: Io, folder: string, options: Options): Promise<void> {
   const out = secretFile(options.out);
-  await checkOutputs(
-    io,
-    [out],
-    [options.tk, options.measurement, path.join(folder, 'header.bin'), path.join(folder, 'secret.bin')],
-  );
+  await checkOutputs(io, [out], [options.tk, options.measurement, ...packetInputs(folder)]);
   const table = await openFolder(io, folder, options);
   const bytes = table.length;
   try {

@@ -26,6 +26,9 @@ beforeAll(async () => {
   fs.writeFileSync(at('keys/key'), 'correct horse battery');
   fs.writeFileSync(at('keys/mine'), 'staple of the owner');
   fs.symlinkSync('keys', at('link'));
+  fs.mkdirSync(at('files/boot'), { recursive: true });
+  fs.writeFileSync(at('files/boot/a.efi'), 'what is booted');
+  fs.symlinkSync('files/boot', at('boot'));
   fs.symlinkSync('keys/key', at('linked-key'));
   fs.linkSync(at('keys/key'), at('hard-key'));
   const key = ['--key-file', 'keys/key'];
@@ -89,6 +92,12 @@ describe('a file that is read is never written', () => {
     `${BUILD} --new-key keys/new --out link/new`,
     `${BUILD} --new-key new.img.json --out new.img`,
     `${BUILD} --verity --out raw`,
+    `${BUILD} --key-file keys/key --shape gpt --esp files --out files/boot/a.efi`,
+    `${BUILD} --key-file keys/key --shape gpt --esp files --out boot/a.efi`,
+    `${BUILD} --key-file keys/key --shape gpt --esp boot --out new.img --detached-header files/boot/a.efi`,
+    `${BUILD} --verity --shape gpt --esp files --out boot/a.efi`,
+    'image build --from files --owner root --force --key-file keys/key --out boot/a.efi',
+    'image build --from boot --verity --filesystem erofs --force --out boot/a.efi',
     `${ADD} --new-key disk.img.json`,
     `${ADD} --new-key link/key`,
     `${REKEY} --new-key apart.hdr`,
@@ -115,6 +124,12 @@ describe('a file that is read is never written', () => {
       });
     }
     expect(everything()).toEqual(before);
+  });
+
+  it('a new name in a folder that is read is written', async () => {
+    const build = 'image build --from raw --key-file keys/key --shape gpt --esp boot --out boot/new.img';
+    const ran = await bootseal([...build.split(' '), ...FAST], folder);
+    expect(ran, ran.stderr).toMatchObject({ status: 0 });
   });
 
   it('another name is written', async () => {

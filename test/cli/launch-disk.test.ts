@@ -54,6 +54,17 @@ it.each([
   expect(cmdline).toBe(`bootseal.secret=0x810000,0xc00 ${words(manifest)}`);
 });
 
+it('leaves alone a manifest in the folder that it would replace', async () => {
+  fs.copyFileSync(at('disk.img.json'), at('launch0/firmware.json'));
+  const options = ['--lab', 'lab', '--accept-firmware', 'enforcing-some-unverified', '--out', 'launch0', '--force'];
+  const lines = ['platform: sev', 'policy: nodbg,noks,nosend', 'firmware: fw', 'kernel: kernel'];
+  const disk = 'disk: {image: disk.img, manifest: launch0/firmware.json}\n';
+  fs.writeFileSync(at('launch.yaml'), [...lines, disk].join('\n'));
+  const ran = await bootseal(['launch', 'prepare', 'launch.yaml', ...options], folder);
+  expect(ran).toMatchObject({ status: 2, stderr: expect.stringContaining('which disk.manifest reads') });
+  expect(fs.readFileSync(at('launch0/firmware.json'))).toEqual(fs.readFileSync(at('disk.img.json')));
+});
+
 /** Puts other bytes into a copy of the disk. */
 function changed(name: string, change: (bytes: Buffer) => Buffer | undefined): string {
   const bytes = fs.readFileSync(at('disk.img'));

@@ -46,7 +46,7 @@ describe('--out with --force never replaces an input', () => {
     await refused(args, 'table');
   });
 
-  it('secret open', async () => {
+  it('secret open, and secret inspect of a packet', async () => {
     writeLaunch(at('launch'), ['area=0x810000:0xc00']);
     fs.writeFileSync(at('passphrase'), 'correct horse battery staple');
     const of = ['--measurement', 'launch/measurement.b64', '--out'];
@@ -54,6 +54,10 @@ describe('--out with --force never replaces an input', () => {
     expect(await bootseal(['secret', 'build', ...sealing], folder)).toMatchObject({ status: 0 });
     for (const input of ['launch/tk', 'packet/secret.bin', 'launch/measurement.b64']) {
       await refused(['secret', 'open', 'packet', '--tk', 'launch/tk', ...of, input, '--force'], input);
+    }
+    const value = ['--value', 'disk-passphrase', '--tk', 'launch/tk', ...of];
+    for (const input of ['packet/secret.bin', 'packet/header.bin']) {
+      await refused(['secret', 'inspect', 'packet', ...value, input, '--force'], input);
     }
   });
 

@@ -80,6 +80,9 @@ describe('the authentication information of the sev crate', () => {
   });
 });
 
+/** Uncompressed, with its first byte. */
+const POINT_SIZE = 97;
+
 const keyPair = (curve = 'secp384r1') =>
   crypto
     .generateKeyPairSync('ec', { namedCurve: curve })
@@ -184,16 +187,46 @@ describe('authentication information', () => {
   });
 });
 
+const HALVES = 'key: the public point in it is not the one of its private number';
+
 describe('a signing key', () => {
   it.each([
     ['text', 'no key', 'format', 'key: no private key in PEM'],
     ['on another curve', keyPair('prime256v1'), 'usage', 'key: the key is not on P-384'],
     ['on a curve of the same size', keyPair('brainpoolP384r1'), 'usage', 'key: the key is not on P-384'],
     ['with a passphrase', locked(), 'key', 'key: the key has a passphrase'],
+    ['with the point of another key, in PKCS #8', halved('pkcs8'), 'format', HALVES],
+    ['with the point of another key, in SEC 1', halved('sec1'), 'format', HALVES],
+    ['with no number', halved('sec1', (number) => number.fill(0)), 'format', HALVES],
+    ['with too large a number', halved('sec1', (number) => number.fill(0xff)), 'format', HALVES],
   ])('is refused when it is %s, and nothing of it is said', (_, pem, kind, message) => {
     expect(failure(() => signerOf(Buffer.from(pem), 'key'))).toEqual({ kind, message, hint: HINT });
   });
+
+  it.each([
+    ['PKCS #8', { type: 'pkcs8', format: 'der' }],
+    ['SEC 1', { type: 'sec1', format: 'der' }],
+    ['PKCS #8 with a passphrase', { type: 'pkcs8', format: 'der', cipher: 'aes-256-cbc', passphrase: 'x' }],
+  ] as const)('in DER (%s) is refused with how to make PEM of it', (_, options) => {
+    const der = crypto.createPrivateKey(keyPair()).export(options as crypto.KeyExportOptions<'der'>);
+    expect(failure(() => signerOf(der, 'key'))).toEqual({
+      kind: 'format',
+      message: 'key: the key is in DER, not in PEM',
+      hint: expect.stringContaining('openssl pkey -inform DER -in key.der -out key.pem'),
+    });
+  });
 });
+
+/** Returns a key in PEM that ends in the point of another one, or with another number where `change` makes one. */
+function halved(type: 'pkcs8' | 'sec1', change?: (number: Uint8Array) => void): string {
+  const der = () => crypto.createPrivateKey(keyPair()).export({ type, format: 'der' });
+  const key = der();
+  // The point is what both encodings end in; SEC 1 begins with eight bytes before the number (RFC 5915).
+  if (change === undefined) key.set(der().subarray(-POINT_SIZE), key.length - POINT_SIZE);
+  else change(key.subarray(8, 56));
+  const label = type === 'sec1' ? 'EC PRIVATE KEY' : 'PRIVATE KEY';
+  return `-----BEGIN ${label}-----\n${key.toString('base64')}\n-----END ${label}-----\n`;
+}
 
 function locked(): string {
   const options = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' } as const;
