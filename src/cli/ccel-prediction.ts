@@ -33,11 +33,7 @@ export function remarkOnComparison(io: Io, { boot, comparison }: PredictedLog): 
   remark(io, 'note', `compared with profile=${profile.name}/${profile.version} kernel-header=${kernelHeader}`);
   for (const rtmr of unknownRegisters(comparison)) {
     const reasons = boot.rtmrs.find((register) => register.rtmr === rtmr)?.missing ?? [];
-    remark(
-      io,
-      'warning',
-      `RTMR${rtmr} holds events of which nothing is known, so it proves nothing: ${reasons.join('; ')}`,
-    );
+    remark(io, 'warning', `not all events of RTMR${rtmr} are known, so it proves nothing: ${reasons.join('; ')}`);
   }
 }
 
@@ -59,9 +55,10 @@ export function isRemarkable({ comparison }: PredictedLog, index: number): boole
 
 /** Returns a line for each event that the log lacks. */
 export function absentLines({ comparison }: PredictedLog): readonly string[] {
-  return comparison.absent.map(
-    (event) => `-     RTMR${event.rtmr} ${eventName(event.type).padEnd(34)} ${digestOf(event)} MISSING: ${event.name}`,
-  );
+  return comparison.absent.map((event) => {
+    const what = event.digest === undefined ? 'MISSING, not known' : `${digestOf(event)} MISSING`;
+    return `-     RTMR${event.rtmr} ${eventName(event.type).padEnd(34)} ${what}: ${event.name}`;
+  });
 }
 
 /** Returns how many events of a register have which verdict. */
@@ -97,7 +94,7 @@ export function checkComparison({ comparison }: PredictedLog): void {
   const at = comparison.events.findIndex(({ verdict }) => verdict === 'differs' || verdict === 'extra');
   const first = comparison.events[at];
   if (first === undefined) {
-    const [absent] = comparison.absent;
+    const absent = comparison.absent.find(({ digest }) => digest !== undefined);
     throw mismatch(`the log lacks an event of RTMR${absent?.rtmr} that is predicted: ${absent?.name}`, absent);
   }
   const { event, prediction } = first;

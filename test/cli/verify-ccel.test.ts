@@ -111,8 +111,27 @@ describe('a log against a prediction', () => {
     expect(stdout).toContain(', not known: TD HOB');
     expect(stdout).toContain('events=13 predicted=9 unknown=4');
     expect(stderr).toContain(
-      'warning: RTMR0 holds events of which nothing is known, so it proves nothing: the size of memory is not given; the ACPI tables are not given',
+      'warning: not all events of RTMR0 are known, so it proves nothing: the size of memory is not given; the ACPI tables are not given',
     );
+  });
+
+  it('says the same of events that the log lacks', async () => {
+    const [hob, ...rest] = logged();
+    const less = rest.filter(([, type]) => type !== TYPE['EV_PLATFORM_CONFIG_FLAGS']);
+    const { status, stdout, stderr } = await verify(less, BOOT);
+    expect({ hob: hob?.[1], status }).toEqual({ hob: TYPE['EV_EFI_HANDOFF_TABLES2'], status: 0 });
+    expect(stderr).toContain(
+      'warning: not all events of RTMR0 are known, so it proves nothing: the size of memory is not given; the ACPI tables are not given',
+    );
+    expect(stdout).toMatch(/^- {5}RTMR0 EV_EFI_HANDOFF_TABLES2 {13}MISSING, not known: TD HOB$/m);
+    expect(stdout.match(/MISSING, not known: etc\/.+$/gm)).toHaveLength(3);
+    const { prediction } = JSON.parse((await verify(less, [...BOOT, '--json'])).stdout);
+    expect(prediction.absent.map(({ digest }: { readonly digest: unknown }) => digest)).toEqual([
+      null,
+      null,
+      null,
+      null,
+    ]);
   });
 
   it('names what is too much, and what is missing', async () => {

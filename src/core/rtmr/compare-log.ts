@@ -22,7 +22,7 @@ export interface ComparedEvent {
 export interface LogComparison {
   /** In the order of the log. */
   readonly events: readonly ComparedEvent[];
-  /** Events that were predicted with their digests and that the log does not have. */
+  /** Events that were predicted, also without a digest, and that the log does not have. */
   readonly absent: readonly PredictedEvent[];
 }
 
@@ -41,7 +41,7 @@ export function compareLog(log: readonly CcelEvent[], predicted: readonly Predic
     for (const [prediction, event] of pairs) {
       if (event !== undefined)
         compared.set(event, { event, prediction, verdict: verdictOf(event, prediction, complete) });
-      else if (prediction?.digest !== undefined) absent.push(prediction);
+      else if (prediction !== undefined) absent.push(prediction);
     }
   }
   const events = log.map(
@@ -52,13 +52,18 @@ export function compareLog(log: readonly CcelEvent[], predicted: readonly Predic
 
 /** Whether everything that is known of the log is as predicted. */
 export function agreesWithPrediction({ events, absent }: LogComparison): boolean {
-  return absent.length === 0 && events.every(({ verdict }) => verdict === 'predicted' || verdict === 'unknown');
+  return (
+    absent.every(({ digest }) => digest === undefined) &&
+    events.every(({ verdict }) => verdict === 'predicted' || verdict === 'unknown')
+  );
 }
 
-/** Registers that hold what is not known, so that their values prove nothing. */
-export function unknownRegisters({ events }: LogComparison): readonly Rtmr[] {
-  return PREDICTED_RTMRS.filter((rtmr) =>
-    events.some(({ event, verdict }) => event.rtmr === rtmr && verdict === 'unknown'),
+/** Registers of which not every event is known, in the log or missing from it, so that their values prove nothing. */
+export function unknownRegisters({ events, absent }: LogComparison): readonly Rtmr[] {
+  return PREDICTED_RTMRS.filter(
+    (rtmr) =>
+      events.some(({ event, verdict }) => event.rtmr === rtmr && verdict === 'unknown') ||
+      absent.some((event) => event.rtmr === rtmr && event.digest === undefined),
   );
 }
 

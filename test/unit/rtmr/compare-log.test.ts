@@ -109,7 +109,7 @@ describe('a log against what was predicted', () => {
       [logged(0, 1, 1), logged(0, 10, 2), logged(0, 10, 3), logged(0, 4, 4), logged(1, 5, 5)],
       [known(0, 1, 1), unknown(0, 10, 'tables'), known(0, 4, 4), unknown(0, 11, 'more'), known(1, 5, 5)],
     );
-    expect(verdicts(comparison).absent).toEqual([]);
+    expect(verdicts(comparison).absent).toEqual(['more']);
     expect(verdicts(comparison).events.map(([verdict]) => verdict)).toEqual([
       'predicted',
       'unknown',
@@ -133,6 +133,17 @@ describe('a log against what was predicted', () => {
       absent: ['4'],
     });
     expect(agreesWithPrediction(comparison)).toBe(false);
+  });
+
+  it('names what the log lacks also where its digest is not known, which is no mismatch and proves nothing', () => {
+    const comparison = compareLog(
+      [logged(0, 4, 4)],
+      [unknown(0, 11, 'list'), known(0, 4, 4), unknown(0, 10, 'tables')],
+    );
+    expect(verdicts(comparison)).toEqual({ events: [['predicted', '4']], absent: ['list', 'tables'] });
+    expect([agreesWithPrediction(comparison), unknownRegisters(comparison)]).toEqual([true, [0]]);
+    const both = compareLog([], [unknown(0, 11, 'list'), known(1, 4, 4)]);
+    expect([agreesWithPrediction(both), unknownRegisters(both)]).toEqual([false, [0]]);
   });
 
   it("knows nothing of the guest's own register, and of what extends none", () => {
