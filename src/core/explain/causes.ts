@@ -207,7 +207,7 @@ const RULES: readonly CauseRule[] = [
 
 /** What explains guests of a firmware explains none of an IGVM file, and none of TDX. */
 function rulesFor(comparison: Comparison): readonly CauseRule[] {
-  if (isOneTdx(comparison)) return [platformCause];
+  if (isOneTdx(comparison)) return [platformCause, ...(isOneIgvm(comparison) ? [oneIgvm] : [])];
   if (isOfTdx(comparison)) return TDX_RULES;
   if (isOneIgvm(comparison)) return [oneIgvm];
   return isOfIgvm(comparison) ? [...IGVM_RULES, idBlock] : RULES;

@@ -19,7 +19,14 @@ export interface Comparison {
 export function compareLaunches(expected: LaunchAccount, found: LaunchAccount): Comparison {
   if (isTdx(expected) && isTdx(found)) return { expected, found, ...compareTdx(expected, found) };
   if (isTdx(expected) || isTdx(found)) {
-    return { expected, found, first: undefined, differences: platforms(expected, found) };
+    const differences = platforms(expected, found);
+    // Of one platform they are a plan of a firmware and one of an IGVM file.
+    return {
+      expected,
+      found,
+      first: undefined,
+      differences: [...differences, ...onlyDigest(expected, found, differences)],
+    };
   }
   const first = divergence(expected, found);
   const structure = [...platforms(expected, found), ...memory(expected, found), ...vcpuSteps(expected, found)];

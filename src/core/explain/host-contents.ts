@@ -15,7 +15,8 @@ const STRUCTURE: readonly string[] = ['step-added', 'step-type', 'step-length'];
 /** Explains steps that the host fills itself. */
 export const hostContents: CauseRule = (left, comparison) => {
   const own = hostSteps(comparison);
-  const isOwn = ({ kind, gpa }: Difference) => STRUCTURE.includes(kind) && own.some((step) => step.gpa === gpa);
+  const places = new Set(own.map(({ gpa }) => gpa));
+  const isOwn = ({ kind, gpa }: Difference) => STRUCTURE.includes(kind) && places.has(gpa);
   const explains = left.filter(isOwn);
   const first = own.find(({ gpa }) => gpa === explains[0]?.gpa);
   if (explains.length === 0 || first === undefined) return [];

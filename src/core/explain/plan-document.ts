@@ -3,6 +3,7 @@ import { BootsealError } from '../errors.ts';
 import type { KernelHashes } from '../measurement/hash-table.ts';
 import { type IgvmLoader, LOADERS } from '../measurement/igvm-loaders.ts';
 import { MOST_PLAN_STEPS, type Platform } from '../measurement/measure.ts';
+import type { MrtdStep } from '../measurement/mrtd.ts';
 import type { StepType } from '../measurement/plan.ts';
 import { MAX_VCPUS } from '../measurement/vcpus.ts';
 import { VMSA_FIELDS, vmsaOfFields } from '../measurement/vmsa-fields.ts';
@@ -18,9 +19,10 @@ import {
 import { digest, HINT, list, object, oneOf, optional, readSha256, readStep, shortText, wrong } from './plan-fields.ts';
 import { readTdxPlan } from './tdx-plan.ts';
 
-const PLATFORMS: readonly Platform[] = ['sev', 'sev-es', 'snp'];
+const PLATFORMS: readonly (Platform | 'tdx')[] = ['sev', 'sev-es', 'snp', 'tdx'];
 const TYPES: readonly StepType[] = ['normal', 'vmsa', 'zero', 'unmeasured', 'secrets', 'cpuid', 'data'];
-const DIGEST_SIZES: Readonly<Record<Platform, number>> = { sev: 32, 'sev-es': 32, snp: 48 };
+const MRTD_TYPES: readonly MrtdStep['type'][] = ['add', 'extend', 'add+extend'];
+const DIGEST_SIZES: Readonly<Record<Platform | 'tdx', number>> = { sev: 32, 'sev-es': 32, snp: 48, tdx: 48 };
 
 /** Reads the text; throws `format` naming the place when it is something else, and `usage` when it has several guests. */
 export function parsePlanDocument(text: string): LaunchAccount {
@@ -42,11 +44,12 @@ export function parsePlanDocument(text: string): LaunchAccount {
 
 function readResult(value: unknown, where: string, inputs: unknown): LaunchAccount {
   const result = object(value, where);
-  if (result['platform'] === 'tdx') return readTdxPlan(result, where, inputs);
+  const isOfIgvm = typeof result['as'] === 'string';
+  if (result['platform'] === 'tdx' && !isOfIgvm) return readTdxPlan(result, where, inputs);
   const platform = oneOf(PLATFORMS, result['platform'], `${where}.platform`);
   const size = DIGEST_SIZES[platform];
   const steps = list(result['plan'], `${where}.plan`, MOST_PLAN_STEPS).map((step, i) =>
-    readStep(step, `${where}.plan[${i}]`, TYPES, size),
+    readStep(step, `${where}.plan[${i}]`, platform === 'tdx' ? MRTD_TYPES : TYPES, size),
   );
   const parts = splitSteps(steps);
   const vcpus = parts.vcpuSteps?.length ?? 0;
@@ -57,7 +60,7 @@ function readResult(value: unknown, where: string, inputs: unknown): LaunchAccou
     profile: optional(result['profile'], (name) => shortText(name, `${where}.profile`)),
     igvm: optional(result['as'], (loader) => readIgvm(loader, where, inputs, steps)),
     ...parts,
-    vcpus: platform === 'sev' ? undefined : vcpus,
+    vcpus: platform === 'sev' || platform === 'tdx' ? undefined : vcpus,
     vmsas: optional(result['vmsas'], (pages) => readVmsas(pages, `${where}.vmsas`, vcpus)),
     kernelHashes:
       result['kernelHashes'] === null

@@ -24,7 +24,7 @@ const MOST_STEPS = 4096;
 const MOST_EVENTS = 2 ** 18;
 
 /** QEMU's log backend puts `PID@SECONDS.MICROSECONDS:` before the event. */
-const EVENT = /(?:^|[\s:])kvm_sev_(snp_)?launch_(start|update|update_data|measurement|finish)(?:[ \t]+(.*))?$/;
+const EVENT = /(?:^|[\s:])kvm_sev_(snp_)?launch_(start|update|update_data|measurement|finish)(?:[ \t](.*))?$/s;
 const PROCESS = /(?:^|\s)([0-9]{1,10})@[0-9]+\.[0-9]+:kvm_sev_/;
 
 const UPDATE =
@@ -69,7 +69,13 @@ function readEvents(text: string): { readonly events: readonly Event[]; readonly
     const found = EVENT.exec(line.trimEnd());
     if (found === null) continue;
     const process = PROCESS.exec(line)?.[1];
-    events.push({ name: found[2] ?? '', text: found[3] ?? '', snp: found[1] !== undefined, line: lines, process });
+    events.push({
+      name: found[2] ?? '',
+      text: found[3]?.trimStart() ?? '',
+      snp: found[1] !== undefined,
+      line: lines,
+      process,
+    });
     if (events.length > MOST_EVENTS) throw tooLong(`${MOST_EVENTS} lines of trace events`);
   }
   const last = events.at(-1);

@@ -637,6 +637,7 @@ describe('causes of IGVM files', () => {
   const fewer = changed(file, (one) => (one.kind === 'page' && one.gpa === '0x8000' ? [] : [one]));
   const other = changed(file, (one) => (one.kind === 'page' && one.gpa === '0x2000' ? [{ ...one, data: 9 }] : [one]));
   const zeros = changed(file, (one) => (one.kind === 'page' && one.gpa === '0x6000' ? [{ ...one, type: 2 }] : [one]));
+  const allOther = changed(all, (one) => (one.kind === 'page' && one.gpa === '0x1000' ? [{ ...one, data: 9 }] : [one]));
   const rdx = changed(file, vmsaOf([0x310, '0006000000000000']));
 
   it.each<[what: string, expected: LaunchAccount, found: LaunchAccount, names: readonly CauseName[]]>([
@@ -655,6 +656,14 @@ describe('causes of IGVM files', () => {
       ['igvm-loader'],
     ],
     ['another platform', igvmAccountOf(all), igvmAccountOf(all, { platform: 'sev-es' }), ['platform']],
+    ['TDX', igvmAccountOf(all), igvmAccountOf(all, { platform: 'tdx' }), ['platform']],
+    ['TDX on both sides', igvmAccountOf(all, { platform: 'tdx' }), igvmAccountOf(all, { platform: 'tdx' }), []],
+    [
+      'another page of TDX',
+      igvmAccountOf(all, { platform: 'tdx' }),
+      igvmAccountOf(allOther, { platform: 'tdx' }),
+      ['igvm-contents'],
+    ],
     [
       'another loader of another file',
       igvmAccountOf(all),
@@ -1020,6 +1029,22 @@ describe('causes of TDX guests', () => {
     }
     expect(explained(tdxAccountOf(), tdxAccountOf(boot)).untold).toEqual(['rtmrs']);
     expect(explained(tdxAccountOf(boot), tdxAccountOf(boot)).untold).toEqual([]);
+  });
+
+  it('are the IGVM file where the other plan of TDX is of one', () => {
+    const igvm = igvmAccountOf(named('all platforms'), { platform: 'tdx' });
+    for (const tdx of [tdxAccountOf(), tdxAccountOf(boot)]) {
+      for (const [expected, found] of [
+        [tdx, igvm],
+        [igvm, tdx],
+      ] as const) {
+        expect(explained(expected, found)).toMatchObject({
+          names: ['igvm'],
+          differences: [{ kind: 'digest' }],
+          unexplained: [],
+        });
+      }
+    }
   });
 
   it('are the platform alone against any other', () => {
