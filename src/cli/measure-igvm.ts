@@ -99,6 +99,7 @@ function toJson(file: IgvmFile, measured: IgvmMeasured, read: HashedFile, { form
           digest: its === undefined ? null : digestText(its, format),
           stops: stops ?? null,
         })),
+        warnings: measured.warnings,
         ...planJson(measured, format),
       },
     ],

@@ -69,12 +69,25 @@ function sealed(bytes: Uint8Array): Uint8Array {
 
 const address = fc.integer({ min: 0, max: 7 }).map((n) => `0x${(n * 4096).toString(16)}`);
 const mask = fc.constantFrom(1, 2, 3);
-/** sev_features, RIP, and now and then CPL, which QEMU does not take, or a byte behind the save area. */
+/** XCR0, sev_features, RIP, EFER, CR4, and now and then CPL, which QEMU does not take, or a byte behind the save area. */
 const vmsa = fc
-  .tuple(fc.constantFrom('00', '01', '21'), fc.nat(255), fc.constantFrom(undefined, undefined, 0xcb, 0xfff))
-  .map(([features, rip, more]) => [
+  .tuple(
+    fc.constantFrom('00', '01', '01', '01'),
+    fc.constantFrom('00', '01', '01', '21'),
+    fc.nat(255),
+    fc.constantFrom('0000', '0010', '0010', '0011'),
+    fc.constantFrom('00', '40', '40'),
+    fc.constantFrom('00', '02', '02'),
+    fc.constantFrom(undefined, undefined, 0xcb, 0xfff),
+  )
+  .map(([xcr0, features, rip, efer, cr4, rflags, more]) => [
+    [0x3e8, xcr0] as const,
     [0x3b0, features] as const,
     [0x178, rip.toString(16).padStart(2, '0')] as const,
+    [0xd0, efer] as const,
+    [0x148, cr4] as const,
+    [0x158, '10'] as const,
+    [0x170, rflags] as const,
     ...(more === undefined ? [] : [[more, '03'] as const]),
   ]);
 const directive: fc.Arbitrary<DirectiveRecipe> = fc.oneof(

@@ -2,7 +2,8 @@
 """Makes igvm.json: IGVM files described in words, and the digest that each loader gives them.
 
 Independent of src: it writes the files itself, reads them back itself, and follows the loops of igvmmeasure (COCONUT SVSM
-f4bc4bc), igvm/src/measurement (microsoft/igvm e6c3ff1), backends/igvm.c and target/i386/sev.c (QEMU, the latter at 1c980ea) step by step. No code of theirs is in it.
+f4bc4bc), igvm/src/measurement (microsoft/igvm e6c3ff1), backends/igvm.c and target/i386/sev.c (QEMU, the latter at 1c980ea) step by step, and for what
+KVM makes of a VMSA arch/x86/kvm (Linux 6.12). No code of theirs is in it.
 
     python3 igvm.py > igvm.json
     python3 igvm.py "no VMSA" > file.igvm
@@ -218,6 +219,64 @@ def check_vmsa(platform, gpa, page):
     return page[:SAVE_AREA] + bytes(PAGE - SAVE_AREA)
 
 
+# --- QEMU: sev_apply_cpu_context, helper.c, kvm_put_*; KVM: KVM_SET_SREGS, KVM_SET_REGS, KVM_SET_XCRS, KVM_SET_DEBUGREGS, sev_es_sync_vmsa
+
+EFER, CR4, CR3, CR0, DR7, DR6, RFLAGS, PAT, XCR0 = 0xD0, 0x148, 0x150, 0x158, 0x160, 0x168, 0x170, 0x268, 0x3E8
+ES_, CS_, SS_, DS_, FS_, GS_, GDTR, LDTR, IDTR, TR = range(0, 0xA0, 0x10)
+
+
+def kvm(page, features):
+    out = bytearray(page)
+    get = lambda at: struct.unpack_from("<Q", out, at)[0]
+    put = lambda at, value: struct.pack_into("<Q", out, at, value)
+    seg = lambda at: struct.unpack_from("<HHIQ", out, at)
+    # QEMU: 32 bits of CR0 and CR4; CR0.ET; long mode is entered with PAE alone.
+    efer, cr0, cr4 = get(EFER), get(CR0) & 0xFFFFFFFF, get(CR4) & 0xFFFFFFFF
+    if cr0 >> 31 and efer >> 8 & 1:
+        if cr4 >> 5 & 1:
+            efer |= 0x400
+        else:
+            cr0 = 0x60000010
+    cr0 |= 0x10
+    for at in (ES_, CS_, SS_, DS_, FS_, GS_, LDTR, TR):
+        selector, attributes, limit, base = seg(at)
+        attributes &= 0xFFF
+        if get(RFLAGS) >> 17 & 1 and at not in (LDTR, TR):
+            attributes = 0xF3
+        struct.pack_into("<HHIQ", out, at, selector, attributes, limit, seg(LDTR)[3] if at == TR else base)
+    # KVM_SET_SREGS
+    long = efer >> 8 & 1 and cr0 >> 31
+    if (efer >> 10 & 1 or seg(CS_)[1] >> 9 & 1) and not long:
+        raise Stop("long mode")
+    if long and get(CR3) >> 52:
+        raise Stop("cr3")
+    if cr0 >> 31 and not cr0 & 1 or cr0 >> 29 & 1 and not cr0 >> 30 & 1:
+        raise Stop("cr0")
+    if cr4 & (1 << 13 | 1 << 14 | 1 << 15 | 1 << 19 | 1 << 25 | 1 << 26 | 7 << 29):
+        raise Stop("cr4")
+    if efer & ~(1 | 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 17 | 1 << 18 | 1 << 20 | 1 << 21):
+        raise Stop("efer")
+    put(EFER, efer | 1 << 12)
+    put(CR0, cr0 & ~(3 << 29))
+    put(CR4, cr4 | 1 << 6)
+    out[0xCB] = seg(SS_)[1] >> 5 & 3
+    for at in (GDTR, IDTR):
+        struct.pack_into("<HHIQ", out, at, 0, 0, seg(at)[2] & 0xFFFF, seg(at)[3])
+    put(RFLAGS, get(RFLAGS) | 2)
+    xcr0 = get(XCR0)
+    pair = lambda one, other: (xcr0 >> one & 1) == (xcr0 >> other & 1)
+    if not xcr0 & 1 or xcr0 & 4 and not xcr0 & 2 or not pair(3, 4) or not pair(17, 18):
+        raise Stop("xcr0")
+    if xcr0 & 0xE0 and (xcr0 & 0xE0 != 0xE0 or not xcr0 & 4):
+        raise Stop("xcr0")
+    if any(one not in (0, 1, 4, 5, 6, 7) for one in out[PAT : PAT + 8]):
+        raise Stop("pat")
+    if get(DR6) >> 32 or get(DR7) & ~0x400:
+        raise Stop("dr")
+    put(SEV_FEATURES, features)
+    return bytes(out)
+
+
 # --- QEMU: qigvm_process_file with the regions of qigvm_process_mem_page, and KVM's end of a launch
 
 def qemu(parsed, platform):
@@ -268,6 +327,9 @@ def qemu(parsed, platform):
                 raise Stop("vmsa")
             state[d[3]] = check_vmsa(platform, d[1], d[4])
     flush()
+    # sev_common_kvm_init takes the features of all from the VMSA of vCPU 0.
+    features = struct.unpack_from("<Q", state[0], SEV_FEATURES)[0] if 0 in state else int(platform == SNP)
+    state = {one: kvm(its, features) for one, its in state.items()}
     for vcpu in sorted(state):
         ld.update(2, KVM, state[vcpu]) if platform == SNP else es.update(state[vcpu])
     return (ld.ld if platform == SNP else es.digest()).hex()
@@ -282,7 +344,7 @@ def page(gpa, data, mask=1, flags=0, type=0):
 def vmsa(seed, features, *more):
     """What QEMU can hand to KVM, different for each seed: segments, control registers, RIP, all that is taken, and `more`."""
     u64 = lambda value: struct.pack("<Q", value).hex()
-    fields = [[0x10 * i, struct.pack("<HHIQ", 8 * i, 0x93 + i, 0xFFFF, 0).hex()] for i in range(10)]
+    fields = [[0x10 * i, struct.pack("<HHIQ", *((0, 0) if i in (6, 8) else (8 * i, 0x93 + i)), 0xFFFF, 0).hex()] for i in range(10)]
     fields += [[0xD0, u64(0x1000)], [0x148, u64(0x40)], [0x158, u64(0x31)], [0x160, u64(0x400)], [0x168, u64(0xFFFF0FF0)], [0x170, u64(2)]]
     fields += [[0x178, u64(0xFFF0 + seed)], [0x1D8, u64(seed << 12)], [0x1F8, u64(seed)], [0x268, u64(0x7040600070406)], [0x310, u64(0x800F12)]]
     fields += [[0x328 + 8 * i, u64(seed + i)] for i in range(11)]
@@ -341,13 +403,29 @@ FILES = {
     "VMSA with bytes behind the save area": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (SAVE_AREA, "01"), (0xFFF, "02")))]),
     "VMSA without SNP_ACTIVE": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 0x20))]),
     "VMSA with more features": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 0x29))]),
-    "VMSA that KVM changes": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 0x21, (0x99, "10"), (0x158, "10")))]),
+    "VMSA that KVM changes": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 0x21,
+        (0x99, "10"), (EFER, "0000"), (CR4, "20"), (CR0, "01000060"), (RFLAGS, "00"), (GDTR, "08009300ffffffff"), (IDTR + 2, "8200"), (DS_ + 3, "fc"), (SS_ + 2, "f3")))]),
+    "VMSA that KVM does not change: CR0 0x10, no debug state": dict(platforms=SNP_ONLY, policies=POLICY,
+        directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (CR0, "10"), (DR7, "0000"), (DR6, "00000000"), (XCR0, "07")))]),
+    "VMSA for long mode, without LMA": dict(platforms=SNP_ONLY, policies=POLICY,
+        directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (EFER, "0011"), (CR0, "31000080"), (CR4, "60"), (CS_ + 2, "9b02")))]),
+    "VMSA for long mode, without PAE": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (EFER, "0011"), (CR0, "31000080")))]),
+    "VMSA for virtual 8086 mode": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (RFLAGS, "020002")))]),
+    "VMSAs with other features": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 0x21)), vcpu(vmsa(10, 1), vcpu=1)]),
+    "VMSA of the second vCPU alone": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 0x21), vcpu=1)]),
+    **{f"VMSA that KVM refuses: {what}": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 1, *more))]) for what, more in {
+        "LMA without paging": [(EFER, "0015")], "64-bit CS without long mode": [(CS_ + 3, "02")], "paging without PE": [(CR0, "30000080")],
+        "NW without CD": [(CR0, "31000020")], "CR3": [(EFER, "0015"), (CR0, "31000080"), (CR4, "60"), (CR3 + 6, "10")], "CR4": [(CR4, "4020")],
+        "EFER": [(EFER, "0210")], "DR7": [(DR7, "0104")], "DR6": [(DR6 + 4, "01")], "XCR0": [(XCR0, "00")], "XCR0, AVX alone": [(XCR0, "05")],
+        "XCR0, half of AVX-512": [(XCR0, "27")], "XCR0, half of MPX": [(XCR0, "0f")], "PAT": [(PAT, "02")]}.items()},
+    "VMSA that KVM refuses, then another": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (XCR0, "00"))), vcpu(2)]),
     "VMSA twice, the first not as QEMU takes it": dict(platforms=SNP_ONLY, policies=POLICY,
         directives=[page(0x1000, 1), vcpu(vmsa(3, 1, (0xCB, "03"))), vcpu(2)]),
     "all platforms": dict(platforms=ALL, policies=POLICY,
         directives=[area(1, 2 * PAGE), insert(0x20000, 1, mask=31), page(0x1000, 1, mask=31), page(0x2000, None, mask=31), page(0x3000, 3, mask=8, flags=2),
                     page(0x4000, 4, mask=8, flags=4), page(0x5000, None, mask=1, type=2), vcpu(9), vcpu(10, mask=2)]),
     "SEV: zeros and unmeasured pages": dict(platforms=ALL[1:3], directives=[page(0x1000, 1, mask=6), page(0x2000, None, mask=6), page(0x3000, 3, mask=6, flags=2), vcpu(9, mask=2), vcpu(10, mask=2, vcpu=1)]),
+    "SEV: a VMSA that KVM changes": dict(platforms=ALL[1:2], directives=[page(0x1000, 1, mask=2), vcpu(vmsa(9, 0, (EFER, "0000")), mask=2)]),
     "SEV: a VMSA with SNP_ACTIVE": dict(platforms=ALL[1:3], directives=[page(0x1000, 1, mask=6), vcpu(vmsa(9, 1), mask=2)]),
     "SEV: a secrets page": dict(platforms=ALL[1:3], directives=[page(0x1000, 1, mask=6), page(0x2000, 2, mask=6, type=1), vcpu(9, mask=2)]),
 }

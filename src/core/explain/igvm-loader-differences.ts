@@ -3,7 +3,10 @@
  * measurement/igvm-loaders.ts. All else is of the files.
  */
 import type { IgvmLoader } from '../measurement/igvm-loaders.ts';
-import type { AccountStep } from './account.ts';
+import { asKvmHasIt } from '../measurement/kvm-vmsa.ts';
+import { Vmsa } from '../measurement/vmsa.ts';
+import { fieldText, VMSA_FIELDS } from '../measurement/vmsa-fields.ts';
+import type { AccountStep, LaunchAccount } from './account.ts';
 import type { Comparison } from './compare-launches.ts';
 import { type Difference, hexNumber } from './difference.ts';
 
@@ -33,6 +36,8 @@ export function loaderDifferences({ expected, found }: Comparison): (difference:
     switch (difference.kind) {
       case 'vcpus':
         return isMoreCounted(difference, sides);
+      case 'vmsa-field':
+        return isOfKvm(difference, one === 'qemu' ? [expected, found] : [found, expected]);
       case 'step-type':
         return isNativeZero(difference, sides);
       case 'step-order':
@@ -59,6 +64,16 @@ const LOADERS_BY_VMSAS: readonly IgvmLoader[] = ['qemu', 'microsoft', 'coconut']
 function isMoreCounted({ expected, found }: Difference, [one, other]: Sides): boolean {
   const isMore = LOADERS_BY_VMSAS.indexOf(other.loader) > LOADERS_BY_VMSAS.indexOf(one.loader);
   return Number(found) > Number(expected) === isMore;
+}
+
+/** Whether the field is what KVM makes of the VMSA on the other side: `--as qemu` has that, the others what is in the file. */
+function isOfKvm({ name, vcpu }: Difference, [qemu, other]: readonly [LaunchAccount, LaunchAccount]): boolean {
+  const field = VMSA_FIELDS.find((one) => one.name === name);
+  const [page, first] = [other.vmsas?.pages[vcpu?.first ?? 0], other.vmsas?.pages[0]];
+  const its = qemu.vmsas?.pages[vcpu?.first ?? 0];
+  if (qemu.igvm?.loader !== 'qemu' || field === undefined || page?.length !== Vmsa.size) return false;
+  if (first?.length !== Vmsa.size || its === undefined) return false;
+  return fieldText(asKvmHasIt(page, Vmsa.unpack(first).sev_features), field) === fieldText(its, field);
 }
 
 /** igvmmeasure --native-zero. */

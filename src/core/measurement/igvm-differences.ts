@@ -1,7 +1,9 @@
 /** @module What in an IGVM file the loaders treat differently, said in words. */
 import type { Directive } from '../igvm/directives.ts';
 import { isSev, type Loading } from './igvm-loaders.ts';
-import { claimsOtherPlatform, fieldsThatQemuLoses, hasBytesBehindSaveArea } from './igvm-vmsa.ts';
+import { vcpusOfKvm, vcpusOfQemu } from './igvm-vcpus.ts';
+import { claimsOtherPlatform, fieldsThatQemuLoses, hasBytesBehindSaveArea, qemuStopsAtVmsa } from './igvm-vmsa.ts';
+import { changesOfKvm, whatKvmRefuses } from './kvm-vmsa.ts';
 import { KVM_VMSA_GPA } from './profiles.ts';
 
 /** One way in which loaders differ. */
@@ -105,10 +107,33 @@ export function igvmDifferences(loading: Loading): readonly string[] {
   }
   const order = orderDifference(loading);
   if (order !== undefined) found.push(order);
+  const changed = kvmDifference(loading);
+  if (changed !== undefined) found.push(changed);
   if (platform === 'snp' && !file.policies.some(({ mask }) => (mask & loading.mask) !== 0)) {
     found.push('no guest policy for SNP: microsoft/igvm stops, QEMU and igvmmeasure go on');
   }
   return found;
+}
+
+/** As many fields as a difference names. */
+const NAMED = 12;
+
+/** What KVM refuses or changes in VMSAs that QEMU takes. */
+function kvmDifference(loading: Loading): string | undefined {
+  const { file, platform } = loading;
+  if (platform !== 'snp' && platform !== 'sev-es') return undefined;
+  const isTaken = (one: Directive) =>
+    one.kind !== 'vcpu' || (one.page.length === PAGE && qemuStopsAtVmsa(platform, one.gpa, one.page) === undefined);
+  if (!file.directives.every((one) => !own(one, loading) || isTaken(one))) return undefined;
+  const vcpus = vcpusOfQemu(loading);
+  if (vcpus.some(({ page }) => whatKvmRefuses(page) !== undefined)) {
+    return 'VMSA that KVM refuses: QEMU stops, the others count it';
+  }
+  const changes = new Set(vcpusOfKvm(loading).flatMap(({ page }, i) => changesOfKvm(vcpus[i]?.page ?? page, page)));
+  if (changes.size === 0) return undefined;
+  const named = [...changes].slice(0, NAMED).join(', ');
+  const more = changes.size > NAMED ? ` and ${changes.size - NAMED} more` : '';
+  return `VMSA that KVM has otherwise than the file, the others as in the file: ${named}${more}`;
 }
 
 /** QEMU adds CPU state when the launch ends, and parameter areas before the run of pages that they stand behind. */

@@ -7,7 +7,8 @@ import type { BootsealError } from '../errors.ts';
 import type { Directive, InsertDirective, PageDirective, VcpuDirective } from '../igvm/directives.ts';
 import type { IgvmFile } from '../igvm/file.ts';
 import { igvmStop } from './igvm-stop.ts';
-import { qemuStopsAtVmsa, withoutBytesBehind } from './igvm-vmsa.ts';
+import { vcpusOfKvm } from './igvm-vcpus.ts';
+import { qemuStopsAtVmsa } from './igvm-vmsa.ts';
 
 /** Who loads the file, or predicts what its digest is. */
 export type IgvmLoader = 'qemu' | 'coconut' | 'microsoft';
@@ -50,7 +51,7 @@ const NOTHING = new Uint8Array();
 
 /** Returns what a loader puts into the digest, in its order. Throws `format` for a file that it stops at, naming the loader. */
 export function piecesOf(loader: IgvmLoader, loading: Loading): Piece[] {
-  const pieces = (loader === 'qemu' ? qemuOrder(loading) : loading.file.directives).flatMap((directive) => {
+  return (loader === 'qemu' ? qemuOrder(loading) : loading.file.directives).flatMap((directive) => {
     const counts = (directive.mask & loading.mask) !== 0;
     switch (directive.kind) {
       case 'page':
@@ -63,7 +64,6 @@ export function piecesOf(loader: IgvmLoader, loading: Loading): Piece[] {
         return [];
     }
   });
-  return pieces;
 }
 
 /** Says whether the platform is SEV or SEV-ES, which know no types of pages. */
@@ -104,8 +104,7 @@ function vcpu(loader: IgvmLoader, loading: Loading, directive: VcpuDirective): P
   if (!counts(loader, loading, directive)) return [];
   const { gpa, vcpu: number, page } = directive;
   if (page.length < PAGE) throw shortVmsa(loader, page);
-  const contents = loader === 'qemu' ? withoutBytesBehind(page) : page;
-  return [{ name: `vcpu ${number}`, type: 'vmsa', gpa, length: PAGE, contents }];
+  return [{ name: `vcpu ${number}`, type: 'vmsa', gpa, length: PAGE, contents: page }];
 }
 
 /** QEMU looks at each VMSA when it reads it, also at those that another one for the vCPU then replaces. */
@@ -136,14 +135,11 @@ function counts(loader: IgvmLoader, { file, mask, platform }: Loading, directive
 function qemuOrder(loading: Loading): readonly Directive[] {
   const { file, mask } = loading;
   const order: Directive[] = [];
-  const vcpus = new Map<number, VcpuDirective>();
   let run: PageDirective[] = [];
   for (const directive of file.directives) {
     if ((directive.mask & mask) === 0) continue;
-    if (directive.kind === 'vcpu') {
-      checkForQemu(loading, directive);
-      vcpus.set(directive.vcpu, directive);
-    } else if (directive.kind === 'page') {
+    if (directive.kind === 'vcpu') checkForQemu(loading, directive);
+    else if (directive.kind === 'page') {
       const last = run[run.length - 1];
       if (last !== undefined && !continues(last, directive)) {
         order.push(...run);
@@ -152,7 +148,7 @@ function qemuOrder(loading: Loading): readonly Directive[] {
       run.push(directive);
     } else order.push(directive);
   }
-  return [...order, ...run, ...[...vcpus.values()].sort((a, b) => a.vcpu - b.vcpu)];
+  return [...order, ...run, ...vcpusOfKvm(loading)];
 }
 
 /** QEMU's qigvm_process_mem_page and qigvm_page_attrs_equal. */

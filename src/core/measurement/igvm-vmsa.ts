@@ -53,9 +53,4 @@ export function hasBytesBehindSaveArea(page: Uint8Array): boolean {
   return !isZero(page.subarray(SAVE_AREA));
 }
 
-/** Returns the page as KVM measures it: what is behind the save area nobody hands on. */
-export function withoutBytesBehind(page: Uint8Array): Uint8Array {
-  return hasBytesBehindSaveArea(page) ? page.map((byte, at) => (at < SAVE_AREA ? byte : 0)) : page;
-}
-
 const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);

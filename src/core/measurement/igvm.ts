@@ -7,6 +7,7 @@ import { igvmDifferences } from './igvm-differences.ts';
 import { digestOf, type IgvmStep } from './igvm-digest.ts';
 import { type IgvmLoader, type IgvmPlatformName, LOADERS, type Loading, type Piece, piecesOf } from './igvm-loaders.ts';
 import { igvmStop, loaderName } from './igvm-stop.ts';
+import { igvmWarnings } from './igvm-warnings.ts';
 
 /** A guest to measure. */
 export interface IgvmRequest {
@@ -39,7 +40,7 @@ export interface IgvmMeasured {
   readonly plan: readonly IgvmStep[] | undefined;
   /** The policy that the file asks for, where it does. */
   readonly policy: bigint | undefined;
-  /** The VMSAs that are in the digest, 4096 bytes each, in its order. */
+  /** The VMSAs that are in the digest, 4096 bytes each, in its order: with `qemu` as KVM has them. */
   readonly vmsas: readonly Uint8Array[];
   /** The SNP ID block of the file for the platform: the digest that it demands. */
   readonly idBlock: Uint8Array | undefined;
@@ -47,6 +48,8 @@ export interface IgvmMeasured {
   readonly differences: readonly string[];
   /** Those with another digest, or none. */
   readonly others: readonly OtherLoader[];
+  /** What makes a host report another digest, or start no guest, though the file does not say so. */
+  readonly warnings: readonly string[];
 }
 
 const PREFERENCE: readonly IgvmPlatformName[] = ['snp', 'sev-es', 'sev', 'tdx'];
@@ -68,6 +71,7 @@ export function measureIgvm(request: IgvmRequest, hashes: Hashes): IgvmMeasured 
   const digest = digestOf(platform, pieces, hashes, request.plan === true ? steps : undefined);
   const differences = igvmDifferences(loading);
   const vmsas = pieces.flatMap(({ type, contents }) => (type === 'vmsa' && contents !== undefined ? [contents] : []));
+  const idBlock = idBlockOf(loading)?.block.digest;
   return {
     platform,
     loader,
@@ -75,9 +79,10 @@ export function measureIgvm(request: IgvmRequest, hashes: Hashes): IgvmMeasured 
     plan: request.plan === true ? steps : undefined,
     policy: policyOf(loading),
     vmsas,
-    idBlock: idBlockOf(loading)?.block.digest,
+    idBlock,
     differences,
     others: differences.length === 0 ? [] : otherLoaders({ loader, pieces, digest }, loading, hashes),
+    warnings: igvmWarnings(loading, { loader, digest, vmsas, idBlock }),
   };
 }
 

@@ -633,7 +633,9 @@ describe('causes of IGVM files', () => {
     (one: DirectiveRecipe) =>
       one.kind === 'vcpu' && typeof one.data !== 'number' ? [{ ...one, data: [...one.data, ...bytes] }] : [one];
   const page = { kind: 'page', gpa: '0x9000', mask: 1, flags: 0, type: 0, data: 7 } as const;
-  const more = changed(file, (one) => (one.kind === 'vcpu' ? [page, one] : [one]));
+  const withPage = (recipe: IgvmRecipe, added: DirectiveRecipe) =>
+    changed(recipe, (one) => (one.kind === 'vcpu' ? [added, one] : [one]));
+  const more = withPage(file, page);
   const fewer = changed(file, (one) => (one.kind === 'page' && one.gpa === '0x8000' ? [] : [one]));
   const other = changed(file, (one) => (one.kind === 'page' && one.gpa === '0x2000' ? [{ ...one, data: 9 }] : [one]));
   const zeros = changed(file, (one) => (one.kind === 'page' && one.gpa === '0x6000' ? [{ ...one, type: 2 }] : [one]));
@@ -668,6 +670,20 @@ describe('causes of IGVM files', () => {
       'another loader of another file',
       igvmAccountOf(all),
       igvmAccountOf(changed(all, vmsaOf([0x310, '0006000000000000'])), { loader: 'coconut' }),
+      ['igvm-loader', 'igvm-vmsa'],
+    ],
+    [
+      'a VMSA that KVM changes, with another page, by the rules of another loader',
+      igvmAccountOf(named('VMSA that KVM changes')),
+      igvmAccountOf(withPage(named('VMSA that KVM changes'), page), { loader: 'microsoft' }),
+      ['igvm-pages', 'igvm-loader'],
+    ],
+    [
+      'another VMSA besides what KVM changes',
+      igvmAccountOf(changed(named('VMSA that KVM changes'), vmsaOf([0x310, '0006000000000000'])), {
+        loader: 'coconut',
+      }),
+      igvmAccountOf(named('VMSA that KVM changes')),
       ['igvm-loader', 'igvm-vmsa'],
     ],
     ['no IGVM file', igvmAccountOf(file), accountWith(), ['igvm']],

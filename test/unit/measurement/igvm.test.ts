@@ -6,9 +6,10 @@ import { parseIgvm } from '../../../src/core/igvm/file.ts';
 import { measureIgvm } from '../../../src/core/measurement/igvm.ts';
 import type { IgvmLoader, IgvmPlatformName } from '../../../src/core/measurement/igvm-loaders.ts';
 import { SnpDigest } from '../../../src/core/measurement/snp.ts';
+import { Vmsa } from '../../../src/core/measurement/vmsa.ts';
 import { VMSA_FIELDS } from '../../../src/core/measurement/vmsa-fields.ts';
 import { nobleHashes } from '../../../src/core/noble-hashes.ts';
-import { failure, typedOrValue } from '../../failure.ts';
+import { failure } from '../../failure.ts';
 import { vectors } from '../../fixtures.ts';
 import { type IgvmRecipe, igvmImage } from '../../igvm-image.ts';
 
@@ -114,6 +115,15 @@ describe('the differences', () => {
       'VMSA with bytes behind the save area',
       ['VMSA with bytes behind its save area: QEMU and KVM leave them out, the others count them'],
     ],
+    [
+      'VMSA that KVM changes',
+      [
+        'VMSA that KVM has otherwise than the file, the others as in the file: ds.attributes 0xfc96 becomes 0xc96, ' +
+          'gdtr.selector 0x8 becomes 0x0, gdtr.attributes 0x93 becomes 0x0, gdtr.limit 0xffffffff becomes 0xffff, ' +
+          'idtr.attributes 0x82 becomes 0x0, tr.base 0x1000 becomes 0x0, cpl 0x0 becomes 0x3, efer 0x0 becomes 0x1000, ' +
+          'cr4 0x20 becomes 0x60, cr0 0x60000001 becomes 0x11, rflags 0x0 becomes 0x2',
+      ],
+    ],
     ['VMSA twice', ['several VMSAs for one vCPU: QEMU takes the last, the others measure each']],
   ] as const)('are named: %s', (name, differences, loader: IgvmLoader = 'qemu') => {
     expect(measure(name, { loader }).differences).toEqual(differences);
@@ -162,8 +172,8 @@ describe('QEMU', () => {
           ? { ...one, data: [...one.data, [at, 'a5'] as const] }
           : one,
       );
-      const loaded = typedOrValue(() => measureIgvm({ file: file({ ...rest, directives: changed }) }, nobleHashes));
-      return loaded === undefined;
+      const loaded = measureIgvm({ file: file({ ...rest, directives: changed }), loader: 'coconut' }, nobleHashes);
+      return loaded.others.some(({ stops }) => stops?.includes('cannot hand to KVM: ') === true);
     }).map(({ name }) => name);
     // What struct sev_es_save_area has besides what check_vmsa_supported clears.
     expect(stopsAt).toEqual(
@@ -176,6 +186,65 @@ describe('QEMU', () => {
         'x87_ftw x87_fsw x87_fop x87_ds x87_cs x87_rip fpreg_x87 fpreg_xmm fpreg_ymm'
       ).split(' '),
     );
+  });
+
+  it.each([
+    ['LMA without paging', 'EFER 0x1500 has LMA, and CR0 0x31 and EFER are not those of long mode'],
+    ['64-bit CS without long mode', 'CS is of 64 bits, and CR0 and EFER are not those of long mode'],
+    ['paging without PE', 'CR0 0x80000030 has PG without PE'],
+    ['NW without CD', 'CR0 0x20000031 has NW without CD'],
+    ['CR3', 'CR3 0x10000000000000 is no address'],
+    ['CR4', 'CR4 0x2040 has bits that no guest of it may have'],
+    ['EFER', 'EFER 0x1002 has bits that no CPU has'],
+    ['DR7', 'DR7 0x401 is neither 0x400 nor 0x0'],
+    ['DR6', 'DR6 0x1ffff0ff0 has more than 32 bits'],
+    ['XCR0', 'XCR0 0x0 is not one that a CPU takes'],
+    ['PAT', 'PAT 0x7040600070402 has memory types that there are not'],
+  ])('stops where KVM refuses the state, and says why: %s', (name, why) => {
+    expect(failure(() => measure(`VMSA that KVM refuses: ${name}`))).toMatchObject({
+      kind: 'format',
+      message: `IGVM: QEMU stops at a VMSA that KVM refuses: ${why}`,
+    });
+    const { differences, others } = measure(`VMSA that KVM refuses: ${name}`, { loader: 'microsoft' });
+    expect(differences).toEqual(['VMSA that KVM refuses: QEMU stops, the others count it']);
+    expect(others).toMatchObject([{ loader: 'qemu', digest: undefined }]);
+  });
+
+  it('returns the VMSAs that KVM measures, with the features of vCPU 0', () => {
+    const features = measure('VMSAs with other features').vmsas.map((page) => Vmsa.unpack(page).sev_features);
+    expect(features).toEqual([0x21n, 0x21n]);
+  });
+
+  it.each([
+    [
+      'VMSA that KVM changes',
+      [],
+      ['QEMU gives TR the base of LDTR, 0x0 for 0x1000: where it is mended the host reports another digest'],
+    ],
+    ['VMSA that KVM changes', [[0x98, '0000']], []],
+    [
+      'VMSA with more features',
+      [[0x408, '0000']],
+      [
+        'the VMSA has MXCSR 0x0 and x87 control word 0x37f: a host whose KVM keeps 0x1f80 and 0x37f reports another digest',
+      ],
+    ],
+    [
+      'VMSA with more features',
+      [[0x148, '40083000']],
+      [
+        'the VMSA has CR4 0x300840: QEMU drops UMIP, SMAP where the CPU model of the guest has them not, and the host reports another digest',
+      ],
+    ],
+  ] as const)('warns of what no file says: %s %s', (name, bytes, warnings) => {
+    const { directives, ...rest } = named(name);
+    const changed = directives.map((one) =>
+      one.kind === 'vcpu' && typeof one.data !== 'number' ? { ...one, data: [...one.data, ...bytes] } : one,
+    );
+    const measuredAs = (loader: IgvmLoader) =>
+      measureIgvm({ file: file({ ...rest, directives: changed }), loader }, nobleHashes).warnings;
+    expect(measuredAs('qemu')).toEqual(warnings);
+    expect(measuredAs('microsoft')).toEqual([]);
   });
 
   it('leaves out what is behind the save area, also of the VMSA that it returns', () => {
