@@ -16,8 +16,8 @@ export function readStep(
   size: number,
 ): AccountStep {
   const step = object(value, where);
-  const { name, gpa, bytes } = step;
-  if (typeof bytes !== 'number' || !Number.isSafeInteger(bytes) || bytes < 0) throw wrong(`${where}.bytes`);
+  const { name, gpa } = step;
+  const bytes = readBytes(step['bytes'], `${where}.bytes`);
   return {
     name: shortText(name, `${where}.name`),
     type: oneOf(types, step['type'], `${where}.type`),
@@ -25,6 +25,12 @@ export function readStep(
     length: bytes === 0 ? undefined : bytes,
     digest: digest(step['digest'], `${where}.digest`, size),
   };
+}
+
+/** Reads a number of bytes. */
+export function readBytes(value: unknown, where: string): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw wrong(where);
+  return value;
 }
 
 /** Reads the SHA-256 of a file that was measured. */

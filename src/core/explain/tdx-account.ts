@@ -18,6 +18,8 @@ export interface TdxBoot {
   /** Name of what the firmware does. */
   readonly profile: string;
   readonly kernelHeader: KernelHeader;
+  /** Of the initrd; undefined without one, and where the plan does not say. */
+  readonly initrdBytes: number | undefined;
   readonly events: readonly TdxEvent[];
   /** The values of RTMR0 to RTMR2, 48 bytes in hexadecimal; undefined for one that is not predicted. */
   readonly rtmrs: readonly (string | undefined)[];

@@ -1,4 +1,5 @@
 /** @module Causes of events that differ between two plans of TDX guests: what the files and profiles that the plans name bear out. */
+import { BOOT_PROFILES } from '../rtmr/profiles.ts';
 import type { Cause, CauseName, CauseRule } from './cause.ts';
 import type { Difference } from './difference.ts';
 import type { TdxAccount, TdxBoot } from './tdx-account.ts';
@@ -56,11 +57,27 @@ const kernel: BootRule = (boots) => {
     const because = `the kernel is the same file, with its header ${other} where ${own} was expected: QEMU before 10.2 fills it in, unless the firmware takes the kernel from etc/boot/kernel`;
     return causeOf('tdx-kernel-header', explains, because, `--kernel-header ${other}`);
   }
-  if (own !== 'changed') return undefined;
-  const because =
-    'the kernel is the same file, and QEMU fills in its header otherwise: another command line, size of the initrd or size of memory';
-  return causeOf('tdx-kernel-header', explains, because, 'the same --cmdline, --initrd and --memory on both sides');
+  const parts = own === 'changed' ? headerParts(boots) : [];
+  if (parts.length === 0) return undefined;
+  const because = `the kernel is the same file, and QEMU fills in its header otherwise: ${parts.join(', ')}`;
+  return causeOf('tdx-kernel-header', explains, because, 'the same --initrd and --memory on both sides');
 };
+
+/** What of the launches QEMU writes into a header otherwise (measurement/setup-header.ts): no more than where an initrd is, and how long. */
+function headerParts(boots: Boots): readonly string[] {
+  const sides = [boots.expected, boots.found];
+  const isOneLength = sides.every(hasInitrd) && !isOtherLength(boots);
+  const parts = isOneLength || !sides.some(hasInitrd) ? [] : ['another length of the initrd'];
+  if (sides.every(hasInitrd) && boots.all.some(isEvent(0, MEMORY_LIST))) parts.push('another size of memory');
+  return parts;
+}
+
+const hasInitrd = ({ inputs }: TdxAccount) => inputs.has('initrd');
+
+function isOtherLength(boots: Boots): boolean {
+  const [own, other] = [boots.expected.boot.initrdBytes, boots.found.boot.initrdBytes];
+  return own === undefined || other === undefined ? isOther(boots, 'initrd') : own !== other;
+}
 
 /** The firmware puts initrd=initrd into the load options where there is one. */
 const cmdline: BootRule = (boots) => {
@@ -87,15 +104,25 @@ const initrd: BootRule = (boots) => {
   );
 };
 
-/** The profile says where the separator and the word initrd=initrd stand. */
+/** The profile says where the separator and the word initrd=initrd stand; a plan of another version may name one that is not known here. */
 const profile: BootRule = ({ left, expected, found }) => {
-  const [own, other] = [expected.boot.profile, found.boot.profile];
-  if (own === other) return undefined;
-  const isMoved = (one: Difference) => one.name === 'separator' && /^event-(?:missing|added)$/.test(one.kind);
-  const explains = left.filter((one) => isMoved(one) || isLoadOptions(one));
-  const because = `the firmware is one of profile ${other}, and ${own} was expected: where it puts the separator or initrd=initrd is another place`;
-  return causeOf('tdx-profile', explains, because, `--profile ${other}, or the firmware that is expected`);
+  const [own, other] = [expected, found].map(({ boot }) => BOOT_PROFILES.find(({ name }) => name === boot.profile));
+  if (own === undefined || other === undefined) return undefined;
+  const isSeparator = ({ kind, name, rtmr }: Difference) =>
+    name === 'separator' &&
+    own.separator !== other.separator &&
+    ((kind === 'event-missing' && rtmr === own.separator) || (kind === 'event-added' && rtmr === other.separator));
+  const isWord = (one: Difference) =>
+    isLoadOptions(one) && own.initrdWord !== other.initrdWord && [expected, found].every(bootsInitrd);
+  const explains = left.filter((one) => isSeparator(one) || isWord(one));
+  const what = [...(explains.some(isSeparator) ? ['the separator'] : []), ...(explains.some(isWord) ? [WORD] : [])];
+  const because = `the firmware is one of profile ${other.name}, and ${own.name} was expected: where it puts ${what.join(' and ')} is another place`;
+  return causeOf('tdx-profile', explains, because, `--profile ${other.name}, or the firmware that is expected`);
 };
+
+const WORD = 'initrd=initrd';
+const bootsInitrd = ({ boot }: Boots['expected']) =>
+  boot.events.some(({ rtmr, name }) => rtmr === 2 && name === 'initrd');
 
 /** The event of the list of memory, which is made of the size and of two kinds of the firmware's sections alone (core/rtmr/td-hob.ts). */
 export const MEMORY_LIST = 'TD HOB';

@@ -64,18 +64,16 @@ const firmware: CauseRule = (left, comparison) => {
   return tdxCause('tdx-firmware', explains, because, attempt);
 };
 
+/** Each digest tells of all that was measured before it, so of two orders none shows which page is the first that differs. */
 function whatIsOther(explains: readonly Difference[], { first, differences }: Comparison): string {
-  const isOtherOrder = differences.some(({ kind }) => kind === 'mrtd-order');
+  const build = 'another build, or a file that was changed';
+  if (differences.some(({ kind }) => kind === 'mrtd-order')) {
+    return `${build}: which of its pages differ shows only in two plans of the same order`;
+  }
   const step = explains.find(({ kind }) => kind.startsWith('step-'));
-  if (step !== undefined) {
-    // Where launches part comes of the order where that is another.
-    const { name, gpa } = (isOtherOrder ? undefined : (first?.expected ?? first?.found)) ?? step;
-    return `another build, or a file that was changed, ${name}${gpa === undefined ? '' : ` at ${hexNumber(gpa)}`} is the first that differs`;
-  }
-  if (isOtherOrder) {
-    return 'which of its pages differ shows only in two plans of the same order';
-  }
-  return `MRTD does not show it, and ${explains[0]?.name} in RTMR0 does`;
+  if (step === undefined) return `MRTD does not show it, and ${explains[0]?.name} in RTMR0 does`;
+  const { name, gpa } = first?.expected ?? first?.found ?? step;
+  return `${build}, ${name}${gpa === undefined ? '' : ` at ${hexNumber(gpa)}`} is the first that differs`;
 }
 
 /** The rules between two plans of TDX guests. */

@@ -5,7 +5,18 @@ import { MRTD_ORDERS, type MrtdStep } from '../measurement/mrtd.ts';
 import { PREDICTED_RTMRS } from '../rtmr/events.ts';
 import { KERNEL_HEADERS } from '../rtmr/profiles.ts';
 import { type LaunchAccount, NO_ACCOUNT } from './account.ts';
-import { digest, list, object, oneOf, optional, readSha256, readStep, shortText, wrong } from './plan-fields.ts';
+import {
+  digest,
+  list,
+  object,
+  oneOf,
+  optional,
+  readBytes,
+  readSha256,
+  readStep,
+  shortText,
+  wrong,
+} from './plan-fields.ts';
 import type { TdxBoot, TdxEvent } from './tdx-account.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -19,7 +30,9 @@ const MOST_EVENTS = 1024;
 /** Reads the one result of a plan with the plan's inputs; throws `format` naming the place. */
 export function readTdxPlan(result: Fields, where: string, inputs: unknown): LaunchAccount {
   const files = readInputs(inputs);
-  const boot = optional(result['events'], (events) => readBoot(result, events, where, files));
+  const boot = optional(result['events'], (events) =>
+    readBoot(result, events, where, { files, initrdBytes: initrdBytes(inputs) }),
+  );
   return {
     ...NO_ACCOUNT,
     platform: 'tdx',
@@ -49,7 +62,17 @@ function require(files: ReadonlyMap<string, string>, role: string): void {
   if (!files.has(role)) throw wrong(`plan.inputs.${role}`);
 }
 
-function readBoot(result: Fields, events: unknown, where: string, files: ReadonlyMap<string, string>): TdxBoot {
+function initrdBytes(inputs: unknown): number | undefined {
+  return optional(object(inputs, 'plan.inputs')['initrd'], (file) =>
+    optional(object(file, 'plan.inputs.initrd')['bytes'], (bytes) => readBytes(bytes, 'plan.inputs.initrd.bytes')),
+  );
+}
+
+interface BootInputs extends Pick<TdxBoot, 'initrdBytes'> {
+  readonly files: ReadonlyMap<string, string>;
+}
+
+function readBoot(result: Fields, events: unknown, where: string, { files, initrdBytes: size }: BootInputs): TdxBoot {
   require(files, 'kernel');
   require(files, 'cmdline');
   const rtmrs = list(result['rtmrs'], `${where}.rtmrs`, PREDICTED_RTMRS.length);
@@ -57,6 +80,7 @@ function readBoot(result: Fields, events: unknown, where: string, files: Readonl
   return {
     profile: shortText(result['profile'], `${where}.profile`),
     kernelHeader: oneOf(KERNEL_HEADERS, result['kernelHeader'], `${where}.kernelHeader`),
+    initrdBytes: size,
     events: list(events, `${where}.events`, MOST_EVENTS).map((event, i) => readEvent(event, `${where}.events[${i}]`)),
     rtmrs: rtmrs.map((register, i) => {
       const place = `${where}.rtmrs[${i}]`;

@@ -1026,6 +1026,101 @@ describe('causes of TDX guests', () => {
     expect(kindsOf(change(boot, step))).toEqual([['step-contents', 'BFV', undefined]]);
   });
 
+  describe('are those that the plans bear out', () => {
+    const other = 'ef'.repeat(48);
+    /** A plan in which somebody has changed one event. */
+    const edited = (recipe: TdxRecipe, name: string, edit: { name?: string; rtmr?: number; digest?: string }) => {
+      const document = JSON.parse(tdxDocument(recipe));
+      const event = document.results[0].events.findLast((one: { name: string }) => one.name === name);
+      Object.assign(event, edit);
+      return parsePlanDocument(JSON.stringify(document));
+    };
+    const both = (recipe: TdxRecipe, found: LaunchAccount) => {
+      const expected = tdxAccountOf(recipe);
+      return [explained(expected, found), explained(found, expected)];
+    };
+    const left = ({ unexplained }: ReturnType<typeof explained>) =>
+      unexplained.map(({ kind, name, rtmr }) => `${kind} ${name} ${rtmr}`);
+    const because = (name: CauseName, explanation: ReturnType<typeof explained>) =>
+      explanation.causes.find((cause) => cause.name === name)?.because;
+
+    it('the header of a kernel, by the length of the initrd and the size of memory alone', () => {
+      for (const explanation of both(old, edited(old, 'kernel', { digest: other }))) {
+        expect([explanation.names, left(explanation)]).toEqual([[], ['event-digest kernel 1']]);
+      }
+      // Of these none is in the header: another command line, another initrd of the same length, and without one the size of memory.
+      const { initrd: _initrd, ...bare } = old;
+      for (const [one, two, names] of [
+        [old, { ...old, cmdline: 'quiet\n' }, ['tdx-cmdline']],
+        [old, { ...old, initrd: 'drtini' }, ['tdx-initrd']],
+        [bare, { ...bare, memory: 2 ** 30 }, ['tdx-memory']],
+      ] as const) {
+        for (const explanation of both(one, edited(two, 'kernel', { digest: other }))) {
+          expect([explanation.names, left(explanation)]).toEqual([names, ['event-digest kernel 1']]);
+        }
+      }
+      const longer = explained(tdxAccountOf(old), tdxAccountOf({ ...old, initrd: 'a longer one' }));
+      expect([longer.names, longer.unexplained]).toEqual([['tdx-kernel-header', 'tdx-initrd'], []]);
+      expect(because('tdx-kernel-header', longer)).toMatch(/otherwise: another length of the initrd$/);
+      const added = explained(tdxAccountOf(bare), tdxAccountOf(old));
+      expect([added.names, added.unexplained]).toEqual([['tdx-kernel-header', 'tdx-initrd'], []]);
+      const less = explained(tdxAccountOf(old), tdxAccountOf({ ...old, memory: 2 ** 30 }));
+      expect(because('tdx-kernel-header', less)).toMatch(/otherwise: another size of memory$/);
+      const all = explained(tdxAccountOf(old), tdxAccountOf({ ...old, initrd: 'a longer one', memory: 2 ** 30 }));
+      expect(because('tdx-kernel-header', all)).toMatch(/: another length of the initrd, another size of memory$/);
+    });
+
+    it('a length of the initrd that a plan does not say, by its contents', () => {
+      const document = JSON.parse(tdxDocument({ ...old, initrd: 'a longer one' }));
+      delete document.inputs.initrd.bytes;
+      const { names, unexplained } = explained(tdxAccountOf(old), parsePlanDocument(JSON.stringify(document)));
+      expect([names, unexplained]).toEqual([['tdx-kernel-header', 'tdx-initrd'], []]);
+    });
+
+    it('a profile, only for what the two have otherwise', () => {
+      const older = { ...boot, kernelHeader: 'unchanged', profile: 'edk2-202411' } as const;
+      for (const explanation of both(boot, tdxAccountOf(older))) expect(explanation.differences).toEqual([]);
+      for (const explanation of both(boot, edited(older, 'load options', { digest: other }))) {
+        expect([explanation.names, left(explanation)]).toEqual([[], ['event-digest load options 2']]);
+      }
+      for (const explanation of both(boot, edited(older, 'separator', { rtmr: 2 }))) {
+        expect(explanation.names).toEqual([]);
+        expect(explanation.unexplained).toHaveLength(2);
+      }
+      // A separator in RTMR0 moves no load options, and a word that moves does so only where there is an initrd.
+      const oldest = { ...older, profile: 'edk2-202211' } as const;
+      for (const explanation of both(boot, edited(oldest, 'load options', { digest: other }))) {
+        expect([explanation.names, left(explanation)]).toEqual([['tdx-profile'], ['event-digest load options 2']]);
+        expect(because('tdx-profile', explanation)).toMatch(/puts the separator is another place$/);
+      }
+      const { initrd: _initrd, ...bare } = boot;
+      const newest = { ...bare, profile: 'edk2-202508' };
+      for (const explanation of both(bare, edited(newest, 'load options', { digest: other }))) {
+        expect([explanation.names, left(explanation)]).toEqual([[], ['event-digest load options 2']]);
+      }
+      for (const explanation of both(boot, edited({ ...boot, profile: 'edk2-202508' }, 'separator', { rtmr: 0 }))) {
+        expect(explanation.names).toEqual(['tdx-profile']);
+        expect(explanation.unexplained.map(({ name }) => name)).toEqual(['separator', 'separator']);
+        expect(because('tdx-profile', explanation)).toMatch(/puts initrd=initrd is another place$/);
+      }
+    });
+  });
+
+  it('of another build and another order leave open which page is the first', () => {
+    const open =
+      /another build, or a file that was changed: which of its pages differ shows only in two plans of the same order$/;
+    for (const [one, two] of [
+      [{}, { ...newer, order: 'two-pass' }],
+      [{ order: 'two-pass' }, newer],
+    ] as const) {
+      const { names, causes, unexplained } = explained(tdxAccountOf(one), tdxAccountOf(two));
+      expect([names, unexplained]).toEqual([['tdx-order', 'tdx-firmware'], []]);
+      expect(causes[1]?.because).toMatch(open);
+    }
+    const { causes } = explained(tdxAccountOf({ order: 'two-pass' }), tdxAccountOf({ ...newer, order: 'two-pass' }));
+    expect(causes[0]?.because).toMatch(/BFV at 0xffc84000 is the first that differs$/);
+  });
+
   it('leave out what a plan does not predict, and name it', () => {
     const bare = { kernel: linux, initrd: 'initrd' };
     const { differences, untold, unpredicted } = explained(tdxAccountOf(boot), tdxAccountOf(bare));

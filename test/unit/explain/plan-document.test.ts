@@ -173,6 +173,8 @@ describe('a plan', () => {
       ['inputs', {}, Object.fromEntries(Array.from({ length: 1025 }, (_, i) => [`${i}`, firmware]))],
       ['inputs.kernel', boot, { firmware, cmdline: firmware }],
       ['inputs.cmdline', boot, { firmware, kernel: firmware }],
+      ['inputs.initrd.bytes', boot, { ...files, initrd: { ...firmware, bytes: -1 } }],
+      ['inputs.initrd.bytes', boot, { ...files, initrd: { ...firmware, bytes: '8' } }],
       ['results[0].profile', { ...boot, profile: null }],
       ['results[0].kernelHeader', { ...boot, kernelHeader: 'odd' }],
       ['results[0].rtmrs', { ...boot, rtmrs: [none] }],
