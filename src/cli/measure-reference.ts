@@ -1,4 +1,4 @@
-/** @module `bootseal measure snp --reference`: the digests as a verifier's reference values. */
+/** @module `bootseal measure snp --reference`: the digests as a verifier's reference values; and where these go, those of TDX too. */
 import { type Command, Option } from 'commander';
 import { snpPolicyRisks } from '../core/attestation/snp-policy.ts';
 import { BootsealError } from '../core/errors.ts';
@@ -15,17 +15,22 @@ import { type AllowDebug, allowedSnpPolicy } from './snp-policy-option.ts';
 
 const FORMS = ['rvps', 'rvps-corim', 'corim', 'go-sev-guest'] as const;
 
-/** What commander makes of the options of {@link addReferenceOptions}. */
-export interface ReferenceOptions extends AllowDebug {
-  readonly reference?: (typeof FORMS)[number];
-  readonly guestPolicy?: string;
+/** What commander makes of the options of {@link addPlaceOptions}. */
+export interface PlaceOptions {
+  readonly reference?: string;
   readonly out?: string;
   readonly force?: boolean;
 }
 
+/** What commander makes of the options of {@link addReferenceOptions}. */
+export interface ReferenceOptions extends AllowDebug, PlaceOptions {
+  readonly reference?: (typeof FORMS)[number];
+  readonly guestPolicy?: string;
+}
+
 /** Adds the options to `command`. */
 export function addReferenceOptions(command: Command): Command {
-  return command
+  command
     .addOption(
       new Option(
         '--reference <form>',
@@ -38,24 +43,21 @@ export function addReferenceOptions(command: Command): Command {
       '--guest-policy <policy>',
       'with --reference go-sev-guest: the most that the guest policy may allow (default: smt)',
     )
-    .option('--insecure-allow-debug', 'with --guest-policy: one under which the host reads and changes the guest')
+    .option('--insecure-allow-debug', 'with --guest-policy: one under which the host reads and changes the guest');
+  return addPlaceOptions(command);
+}
+
+/** Adds the options that say where reference values go. */
+export function addPlaceOptions(command: Command): Command {
+  return command
     .option('--out <file>', 'with --reference: write to this new file')
     .option('--force', 'with --out: replace the file');
 }
 
 /** Throws `usage` for options that go with `--reference` only, or with a form of it. */
-export function checkReferenceOptions({
-  reference,
-  guestPolicy,
-  insecureAllowDebug,
-  out,
-  force,
-}: ReferenceOptions): void {
-  if (reference === undefined && (out !== undefined || force !== undefined)) {
-    throw new BootsealError('usage', '--out and --force go with --reference', {
-      hint: 'say which form with --reference, or send the output to a file',
-    });
-  }
+export function checkReferenceOptions(options: ReferenceOptions): void {
+  checkPlaceOptions(options);
+  const { reference, guestPolicy, insecureAllowDebug } = options;
   if (reference !== 'go-sev-guest' && (guestPolicy !== undefined || insecureAllowDebug !== undefined)) {
     const option = guestPolicy === undefined ? '--insecure-allow-debug' : '--guest-policy';
     throw new BootsealError('usage', `${option} goes with --reference go-sev-guest`, {
@@ -64,10 +66,23 @@ export function checkReferenceOptions({
   }
 }
 
+/** Throws `usage` for options that go with `--reference` only. */
+export function checkPlaceOptions({ reference, out, force }: PlaceOptions): void {
+  if (reference !== undefined || (out === undefined && force === undefined)) return;
+  throw new BootsealError('usage', '--out and --force go with --reference', {
+    hint: 'say which form with --reference, or send the output to a file',
+  });
+}
+
 /** Throws `usage` when the file that is written is one of those that are measured. */
 export async function checkReferenceFile(io: Io, options: ReferenceOptions & MeasureOptions): Promise<void> {
-  const { out, firmware, kernel, initrd, cmdlineFile, svsm, varsFile } = options;
-  if (out !== '-') await checkOutputs(io, [out], [firmware, kernel, initrd, cmdlineFile, svsm, varsFile]);
+  const { firmware, kernel, initrd, cmdlineFile, svsm, varsFile } = options;
+  await checkPlace(io, options, [firmware, kernel, initrd, cmdlineFile, svsm, varsFile]);
+}
+
+/** Throws `usage` when the file that is written is one of those that are `read`. */
+export async function checkPlace(io: Io, { out }: PlaceOptions, read: readonly (string | undefined)[]): Promise<void> {
+  if (out !== '-') await checkOutputs(io, [out], read);
 }
 
 /** Writes the digests in the form that is asked for. */
@@ -78,10 +93,17 @@ export async function writeReference(
   options: ReferenceOptions,
 ): Promise<void> {
   const digests = different(results.map(({ digest }) => digest));
-  const document = documentOf(io, form, digests, options);
-  const out = options.out ?? '-';
+  await writePlaced(io, documentOf(io, form, digests, options), options);
+}
+
+/** Writes reference values where they are to go. Throws `io`. */
+export async function writePlaced(
+  io: Io,
+  document: string | Uint8Array,
+  { out = '-', force }: PlaceOptions,
+): Promise<void> {
   if (out === '-') io.stdout.write(document);
-  else await writeNewFile(resolvePath(io, out), document, 0o644, options.force === true);
+  else await writeNewFile(resolvePath(io, out), document, 0o644, force === true);
 }
 
 function documentOf(

@@ -1,14 +1,23 @@
 /** @module `bootseal measure tdx`: MRTD, the launch measurement of a TDX guest, and the RTMRs of a direct boot. */
 import { Command, Option } from 'commander';
 import type { MrtdOrder, MrtdStep } from '../core/measurement/mrtd.ts';
-import { rvpsTdxMessage } from '../core/reference/rvps.ts';
+import { rvpsTdxMessage, type TdxReference } from '../core/reference/rvps.ts';
+import type { Rtmr } from '../core/rtmr/events.ts';
 import { type Io, remark } from './io.ts';
+import { addPlaceOptions, checkPlace, checkPlaceOptions, type PlaceOptions, writePlaced } from './measure-reference.ts';
 import { addPrintOptions, digestText, type PrintOptions, stepJson, stepLine } from './plan-text.ts';
 import { eventLine, remarkOnRtmrs, rtmrJson, rtmrLines } from './rtmr-text.ts';
-import { addTdxBootOptions, predictBoot, TDX_BOOT_HELP, type TdxBootOptions } from './tdx-boot.ts';
+import {
+  addTdxBootOptions,
+  bootFiles,
+  type PredictedBoot,
+  predictBoot,
+  TDX_BOOT_HELP,
+  type TdxBootOptions,
+} from './tdx-boot.ts';
 import { addOrderOption, measureFirmware } from './tdx-firmware.ts';
 
-interface Options extends PrintOptions, TdxBootOptions {
+interface Options extends PrintOptions, TdxBootOptions, PlaceOptions {
   readonly reference?: 'rvps';
   readonly firmware: string;
   readonly order: MrtdOrder;
@@ -19,12 +28,15 @@ export function measureTdxCommand(io: Io, examples: string): Command {
   const command = new Command('tdx')
     .description('MRTD of a TDX guest (SHA-384), and RTMR0 to RTMR2 of a direct boot')
     .requiredOption('--firmware <file>', 'the full OVMF image as the host loads it');
-  return addPrintOptions(addTdxBootOptions(addOrderOption(command)))
-    .addOption(
-      new Option('--reference <form>', "reference values instead: Trustee's message with mr_td, rtmr_1 and rtmr_2")
-        .choices(['rvps'])
-        .conflicts(['plan', 'json', 'format']),
+  addPrintOptions(addTdxBootOptions(addOrderOption(command))).addOption(
+    new Option(
+      '--reference <form>',
+      "reference values instead: Trustee's message with mr_td, and of a direct boot rtmr_1, rtmr_2, tdvfkernel and tdvfkernelparams",
     )
+      .choices(['rvps'])
+      .conflicts(['plan', 'json', 'format']),
+  );
+  return addPlaceOptions(command)
     .addHelpText('after', TDX_BOOT_HELP)
     .addHelpText('after', examples)
     .action((options: Options) => measureTdx(io, options));
@@ -32,6 +44,8 @@ export function measureTdxCommand(io: Io, examples: string): Command {
 
 async function measureTdx(io: Io, options: Options): Promise<void> {
   const { format, order } = options;
+  checkPlaceOptions(options);
+  await checkPlace(io, options, [options.firmware, ...bootFiles(options)]);
   const steps: MrtdStep[] = [];
   const trace = options.plan ? (step: MrtdStep) => void steps.push(step) : undefined;
   const { hashed, mrtd: digest, ...firmware } = await measureFirmware(io, options.firmware, order, trace);
@@ -39,8 +53,8 @@ async function measureTdx(io: Io, options: Options): Promise<void> {
   if (boot === undefined) remark(io, 'note', FIRMWARE_ONLY);
   else remarkOnRtmrs(io, boot);
   if (options.reference !== undefined) {
-    const [rtmr_1, rtmr_2] = [1, 2].map((rtmr) => boot?.rtmrs.find((one) => one.rtmr === rtmr)?.value);
-    io.stdout.write(rvpsTdxMessage({ mr_td: digest, rtmr_1, rtmr_2 }));
+    remark(io, 'note', XFAM);
+    await writePlaced(io, rvpsTdxMessage({ mr_td: digest, ...bootReference(boot) }), options);
     return;
   }
   if (options.json === true) {
@@ -63,6 +77,21 @@ async function measureTdx(io: Io, options: Options): Promise<void> {
   if (boot === undefined) io.stdout.write(`${mrtdText}\n`);
   else io.stdout.write(`${[`MRTD  ${mrtdText}`, ...rtmrLines(boot, format)].join('\n')}\n`);
 }
+
+function bootReference(boot: PredictedBoot | undefined): Omit<TdxReference, 'mr_td'> {
+  const register = (rtmr: Rtmr) => boot?.rtmrs.find((one) => one.rtmr === rtmr)?.value;
+  const event = (rtmr: Rtmr, name: string) =>
+    boot?.events.find((one) => one.rtmr === rtmr && one.name === name)?.digest;
+  return {
+    rtmr_1: register(1),
+    rtmr_2: register(2),
+    tdvfkernel: event(1, 'kernel'),
+    tdvfkernelparams: event(2, 'load options'),
+  };
+}
+
+const XFAM =
+  "Trustee's default policy also asks for xfam, the CPU features that the host gives the guest: take it from the quote of a guest that you trust";
 
 const FIRMWARE_ONLY =
   'MRTD covers the firmware only: kernel, initrd, command line and boot variables are in the RTMRs, which --kernel predicts';

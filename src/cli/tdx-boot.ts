@@ -130,6 +130,13 @@ export async function predictBoot(
   return { profile, kernelHeader, events, rtmrs: extendAll(events, nodeHashes), inputs };
 }
 
+/** Returns the files and the folder that the options name. */
+export function bootFiles(options: TdxBootOptions): readonly (string | undefined)[] {
+  const { kernel, initrd, cmdlineFile, acpiLoader, acpiRsdp, acpiTables, fwCfg, smbios, bootVariable = [] } = options;
+  const variables = bootVariable.map((text) => text.slice(text.indexOf('=') + 1));
+  return [kernel, initrd, cmdlineFile, acpiLoader, acpiRsdp, acpiTables, fwCfg, smbios, ...variables];
+}
+
 /** Kernels have some MiB. */
 const MOST_KERNEL_BYTES = 2 ** 30;
 const MOST_INITRD_BYTES = 2 ** 32 - 1;

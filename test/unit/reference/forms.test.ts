@@ -22,6 +22,12 @@ describe('reference values', () => {
       mr_td: ['1f'.repeat(48)],
       rtmr_2: ['e2'.repeat(48)],
     });
+    // Lists but for the digests of events, which the policy compares with `==`.
+    expect(payloadOf(rvpsTdxMessage({ mr_td: ONE, tdvfkernel: TWO, tdvfkernelparams: ONE }))).toEqual({
+      mr_td: ['1f'.repeat(48)],
+      tdvfkernel: 'e2'.repeat(48),
+      tdvfkernelparams: '1f'.repeat(48),
+    });
   });
 
   it('for Trustee as a CoRIM are the bytes of the one that it can read whole', () => {
