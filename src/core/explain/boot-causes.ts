@@ -6,6 +6,7 @@ import type { LaunchAccount } from './account.ts';
 import type { Cause, CauseName, CauseRule } from './cause.ts';
 import { HASH_STEPS } from './compare-launches.ts';
 import { type Difference, hexNumber } from './difference.ts';
+import { hasTable } from './kernel-table.ts';
 
 /** SHA-256 of nothing: no initrd, or an empty one. */
 const NO_INITRD = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
@@ -13,24 +14,34 @@ const NO_INITRD = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b
 const NO_CMDLINE = '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d';
 
 /** Explains differences in the hash table and in whether there is one. */
-export const bootCauses: CauseRule = (left, { expected: { cmdlineSlips, steps = [] } }) => {
+export const bootCauses: CauseRule = (left, { expected, found }) => {
   const entries = left.filter(({ kind }) => kind === 'kernel-hash');
-  // A plan with an SVSM has no sections of the firmware, of which the table is the only one that is filled.
-  const added = steps.some(({ name }) => name === 'svsm') ? [TABLE, TABLE_PAGE] : [TABLE];
-  return [...left.flatMap((one) => tableCause(one, left, added)), ...entryCauses(entries, cmdlineSlips)];
+  return [...tableCauses(left, expected, found.cut), ...entryCauses(entries, expected.cmdlineSlips)];
 };
 
-function tableCause(one: Difference, left: readonly Difference[], added: readonly string[]): readonly Cause[] {
-  const ofTable = HASH_STEPS.includes(one.name) || (one.kind === 'step-added' && added.includes(one.found ?? ''));
-  if (!ofTable || left.some((other) => isElsewhere(one, other))) return [];
-  if ((one.kind === 'step-missing' && !isZero(one.expected)) || (one.kind === 'step-type' && one.found === 'zero')) {
-    return [{ ...KERNEL_HASHES_OFF, explains: [one] }];
-  }
-  if ((one.kind === 'step-added' && !isZero(one.found)) || (one.kind === 'step-type' && one.expected === 'zero')) {
-    return [{ ...KERNEL_HASHES_ON, explains: [one] }];
-  }
-  return [];
+/** That a launch which is told from end to end has none, no-table-cause.ts has said before. */
+function tableCauses(
+  left: readonly Difference[],
+  expected: LaunchAccount,
+  cut: LaunchAccount['cut'],
+): readonly Cause[] {
+  const { steps = [] } = expected;
+  // A plan with an SVSM has no sections of the firmware, of which the table is the only one that is filled.
+  const added = steps.some(({ name }) => name === 'svsm') ? [TABLE, TABLE_PAGE] : [TABLE];
+  const isOfTable = ({ kind, name, found }: Difference) =>
+    HASH_STEPS.includes(name) || (kind === 'step-added' && added.includes(found ?? ''));
+  const ofTable = left.filter((one) => isOfTable(one) && !left.some((other) => isElsewhere(one, other)));
+  const isExpected = hasTable(expected) === true;
+  if (isExpected && cut === undefined) return [];
+  const explains = ofTable.filter(isExpected ? isOff : isOn);
+  return explains.length === 0 ? [] : [{ ...(isExpected ? KERNEL_HASHES_OFF : KERNEL_HASHES_ON), explains }];
 }
+
+const isOff = ({ kind, expected, found }: Difference) =>
+  (kind === 'step-missing' && !isZero(expected)) || (kind === 'step-type' && found === 'zero');
+
+const isOn = ({ kind, expected, found }: Difference) =>
+  (kind === 'step-added' && !isZero(found)) || (kind === 'step-type' && expected === 'zero');
 
 /** The host lets anything boot. */
 export const KERNEL_HASHES_OFF: Omit<Cause, 'explains'> = {

@@ -9,6 +9,7 @@ import type { Comparison } from './compare-launches.ts';
 import type { Difference } from './difference.ts';
 import { hostContents } from './host-contents.ts';
 import { IGVM_RULES, isOfIgvm, isOneIgvm, oneIgvm } from './igvm-causes.ts';
+import { noTableCause } from './no-table-cause.ts';
 import { pairSteps } from './pair-steps.ts';
 import { platformCause } from './platform-cause.ts';
 import { profileCause } from './profile-cause.ts';
@@ -85,6 +86,15 @@ const firmwareContents = causeOf(
   ],
 );
 
+/** Another build has other contents, so its digest is no longer the one that both have after the firmware. */
+const ofAnotherBuild =
+  (rule: CauseRule): CauseRule =>
+  (left, comparison) => {
+    const [one, other] = [comparison.expected, comparison.found].map(({ steps }) => steps?.[0]);
+    const isSame = one?.name === 'firmware' && one.digest !== undefined && one.digest.join() === other?.digest?.join();
+    return isSame ? [] : rule(left, comparison);
+  };
+
 /** edk2 moved KERNEL_HASHES to the end of the metadata (pull request 6054); QEMU adds sections in the order of the file. */
 const sectionOrder: CauseRule = (left, comparison) => (isFirmwareFirst(comparison) ? ofOrder(left, comparison) : []);
 
@@ -106,11 +116,12 @@ function isFirmwareFirst({ expected: { steps = [] }, found: { steps: found = [] 
 const SECTION_KINDS: readonly string[] = ['step-missing', 'step-added', 'step-type', 'step-length'];
 
 /** SEV and SEV-ES add no sections. */
-const isData = ({ expected, found }: Difference) => (expected ?? found ?? '').startsWith('data');
+const sections: CauseRule = (left, comparison) =>
+  comparison.expected.platform === 'snp' ? ofSections(left, comparison) : [];
 
-const sections = causeOf(
+const ofSections = causeOf(
   'sections',
-  (one) => SECTION_KINDS.includes(one.kind) && !isFirmware(one) && !isData(one),
+  (one) => SECTION_KINDS.includes(one.kind) && !isFirmware(one),
   (first, all) => [
     `${all.length === 1 ? 'a section is' : 'sections are'} not as expected, first ${first.name}: the firmware’s SEV metadata is that of another build`,
     'give --firmware the very file that the host loads; bootseal firmware inspect shows its sections',
@@ -188,6 +199,7 @@ const idBlock = causeOf(
 );
 
 const RULES: readonly CauseRule[] = [
+  noTableCause,
   platformCause,
   firmwareSize,
   firmwareContents,
@@ -195,12 +207,12 @@ const RULES: readonly CauseRule[] = [
   svsmCause,
   profileCause,
   bootCauses,
-  sectionOrder,
-  sections,
+  ofAnotherBuild(sectionOrder),
+  ofAnotherBuild(sections),
   vcpus,
   cpuModel,
   vmsaFeatures,
-  resetAddress,
+  ofAnotherBuild(resetAddress),
   fpuHalf,
   idBlock,
 ];

@@ -20,7 +20,8 @@ export const hostContents: CauseRule = (left, comparison) => {
   const explains = left.filter(isOwn);
   const first = own.find(({ gpa }) => gpa === explains[0]?.gpa);
   if (explains.length === 0 || first === undefined) return [];
-  const where = `${hexNumber(first.length ?? 0)} bytes at ${hexNumber(first.gpa ?? 0n)}${own.length > 1 ? ' and elsewhere' : ''}`;
+  const place = first.gpa === undefined ? '' : ` at ${hexNumber(first.gpa)}`;
+  const where = `${hexNumber(first.length ?? 0)} bytes${place}${own.length > 1 ? ' and elsewhere' : ''}`;
   return [
     {
       name: 'host-contents',
@@ -32,13 +33,15 @@ export const hostContents: CauseRule = (left, comparison) => {
   ];
 };
 
-function hostSteps(comparison: Comparison): readonly AccountStep[] {
+/** Returns the steps that the host fills itself; of logs and plans of one platform. */
+export function hostSteps(comparison: Comparison): readonly AccountStep[] {
   const { expected, found } = comparison;
   const [steps, others] = [expected.steps ?? [], found.steps ?? []];
   const { found: paired } = pairSteps(steps, others);
   const counterparts = new Map(paired.flatMap((index, i) => (index === undefined ? [] : [[index, steps[i]]])));
   const svsm = svsmOf(found, expected);
-  const filled = [...others.entries()].filter(([, { type, gpa }]) => type === 'normal' && gpa !== svsm?.gpa);
+  const isSvsm = ({ gpa }: AccountStep) => svsm !== undefined && gpa === svsm.gpa;
+  const filled = [...others.entries()].filter(([, step]) => step.type === 'normal' && !isSvsm(step));
   const own = filled.filter(([i, step]) => !isAsked(step, counterparts.get(i))).map(([, step]) => step);
   const hasTable = filled.some(([i, step]) => isTable(step, counterparts.get(i)));
   const [only] = own;
@@ -60,10 +63,13 @@ function isTable({ name, length }: AccountStep, expected: AccountStep | undefine
 /** In a firmware with another layout the kernel hashes stand in another page, beside its other sections. */
 function isTableElsewhere(page: AccountStep, { found: { steps = [] }, differences }: Comparison): boolean {
   const end = ({ gpa = 0n, length = 0 }: AccountStep) => gpa + BigInt(length);
-  const isBeside = steps.some((step) => end(step) === page.gpa || step.gpa === end(page));
-  const isOtherLayout = differences.some(
-    ({ kind, name, gpa }) =>
-      (kind === 'step-missing' || STRUCTURE.includes(kind)) && name !== 'firmware' && gpa !== page.gpa,
-  );
+  const isBeside = page.gpa === undefined || steps.some((step) => end(step) === page.gpa || step.gpa === end(page));
+  const isOtherLayout = differences.some((one) => isOfLayout(one) && one.gpa !== page.gpa);
   return page.length === PAGE_SIZE && isBeside && isOtherLayout;
+}
+
+/** A section for kernel hashes that is there and not filled is no other layout: so it is where none are measured. */
+function isOfLayout({ kind, name }: Difference): boolean {
+  if (name === 'firmware') return false;
+  return kind === 'step-missing' || (STRUCTURE.includes(kind) && !HASH_STEPS.includes(name));
 }
