@@ -1,7 +1,9 @@
 /** @module What a search that found nothing has looked at, in words and as JSON. */
+import type { Report } from '../core/attestation/snp-report.ts';
 import type { Coverage, Part } from '../core/identify/coverage.ts';
 import type { RuledOut } from '../core/identify/ruled-out.ts';
 import type { Wanted } from '../core/identify/wanted.ts';
+import { hostSignature } from './identify-cpus.ts';
 import { firmwareJson, firmwareText } from './identify-text.ts';
 
 const hex = (word: number | bigint) => `0x${word.toString(16)}`;
@@ -12,8 +14,8 @@ export function triedText(coverage: readonly Coverage[], stopped: boolean): stri
   return stopped ? `so far, ${sum('tried')} of at most ${sum('of')} launches tried` : `${sum('tried')} launches tried`;
 }
 
-/** Returns the lines for one platform. */
-export function coverageLines(coverage: Coverage): readonly string[] {
+/** Returns the lines for one platform; `report` is what was searched for, if it was one. */
+export function coverageLines(coverage: Coverage, report: Report | undefined): readonly string[] {
   const { platform, launches, complete, firmware, boots, profiles } = coverage;
   if (launches.tried === 0) return [`not tried  ${platform}: ${untriedText(coverage)}`];
   const label = complete ? 'covered   ' : 'part of   ';
@@ -21,7 +23,7 @@ export function coverageLines(coverage: Coverage): readonly string[] {
   const names = profiles.length === 0 ? '' : `, profiles ${profiles.join(', ')}`;
   return [
     `${label} ${platform}: ${some}${partText(firmware, 'firmware', 'firmware')}, ${partText(boots, 'way to boot', 'ways to boot')}${names}`,
-    ...(platform === 'sev' ? [] : [`${label} ${platform}: ${vcpuText(coverage)}`]),
+    ...(platform === 'sev' ? [] : [`${label} ${platform}: ${vcpuText(coverage, report)}`]),
   ];
 }
 
@@ -37,9 +39,12 @@ const partText = ({ tried, of }: Part, one: string, many: string) =>
 
 const counted = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`;
 
-function vcpuText({ mostVcpus, cpuSignatures, features }: Coverage): string {
+function vcpuText({ mostVcpus, cpuSignatures, features }: Coverage, report: Report | undefined): string {
+  const host = report === undefined ? undefined : hostSignature(report);
+  const which =
+    host !== undefined && cpuSignatures.includes(host) ? ` (${hex(host)} of the report's host among them)` : '';
   const cpus =
-    cpuSignatures.length === 0 ? '' : `, ${counted(cpuSignatures.length, 'CPU signature', 'CPU signatures')}`;
+    cpuSignatures.length === 0 ? '' : `, ${counted(cpuSignatures.length, 'CPU signature', 'CPU signatures')}${which}`;
   const count = mostVcpus === 1 ? '1 vCPU' : `1 to ${mostVcpus} vCPUs`;
   return `${count}${cpus}, features ${features.map(hex).join(', ')}`;
 }

@@ -1,5 +1,6 @@
 /** @module The options of `identify` that say what the owner believes, and how far to look around it. */
 import type { Command } from 'commander';
+import type { Report } from '../core/attestation/snp-report.ts';
 import { BootsealError } from '../core/errors.ts';
 import { MAX_FIRMWARE_BYTES } from '../core/firmware/firmware.ts';
 import { bytesToHex } from '../core/hex.ts';
@@ -7,9 +8,7 @@ import { type Boot, possibleBoots } from '../core/identify/boots.ts';
 import { type BelievedSvsm, type FirmwareCandidate, firmwareCandidates } from '../core/identify/firmware-candidates.ts';
 import { countKataLines } from '../core/identify/kata-words.ts';
 import type { VcpuScope } from '../core/identify/vcpu-candidates.ts';
-import { cpuModel, cpuSignature, knownSignatures, modelsOfSignature } from '../core/measurement/cpu-models.ts';
 import { checkFeatures } from '../core/measurement/features.ts';
-import type { Cpu } from '../core/measurement/measure.ts';
 import { findProfile, PROFILES, type Profile, SNP_MEASURE_SVSM } from '../core/measurement/profiles.ts';
 import { MAX_VCPUS } from '../core/measurement/vcpus.ts';
 import { MOST_THREADS } from '../host/identify/search-in-threads.ts';
@@ -17,20 +16,19 @@ import { nodeHashes } from '../host/node-hashes.ts';
 import { believedKernel } from './believed-kernel.ts';
 import { commandLine, hashInput } from './booted-files.ts';
 import { readFirmware } from './firmware-input.ts';
+import { type CpuOptions, chosenCpus } from './identify-cpus.ts';
 import { addKataOptions, type KataOptions, kataBelief } from './identify-kata.ts';
 import { type Io, readInput } from './io.ts';
 import { parseBigUnsigned, parseUnsigned } from './numbers.ts';
 
 /** What commander makes of the options. */
-export interface ScopeOptions extends KataOptions {
+export interface ScopeOptions extends KataOptions, CpuOptions {
   readonly firmware: readonly string[];
   readonly kernel?: readonly string[];
   readonly initrd?: readonly string[];
   readonly cmdline?: readonly string[];
   readonly cmdlineFile?: readonly string[];
   readonly vcpus: string;
-  readonly cpu?: string;
-  readonly cpuSignature?: string;
   readonly profile?: string;
   readonly svsm?: readonly string[];
   readonly varsSize?: string;
@@ -65,7 +63,10 @@ export function addScopeOptions(command: Command): Command {
     .option('--cmdline <text>', 'its command line (repeatable)', collect)
     .option('--cmdline-file <file>', 'a file that holds a command line, byte for byte (repeatable)', collect)
     .option('--vcpus <n>', 'look at guests with 1 to n vCPUs', '64')
-    .option('--cpu <names>', "QEMU's -cpu models to look at: EPYC-v4,EPYC-Milan (default: all)")
+    .option(
+      '--cpu <names>',
+      "QEMU's -cpu models to look at: EPYC-v4,EPYC-Milan (default: all, and the CPU that a report names)",
+    )
     .option('--cpu-signature <list>', 'CPUID signatures to look at instead')
     .option('--profile <names>', `profiles to look at: ${PROFILES.map(({ name }) => name).join(',')} (default: all)`)
     .option('--svsm <file>', 'COCONUT SVSM binary that may run below the firmware (repeatable)', collect)
@@ -75,11 +76,11 @@ export function addScopeOptions(command: Command): Command {
   return addKataOptions(command, collect);
 }
 
-/** Reads the files and returns where to search; throws `usage`, `io`, and `format` for firmware with broken tables. */
-export async function readScope(io: Io, options: ScopeOptions): Promise<Scope> {
+/** Reads the files and returns where to search around what is believed and `report` says; throws `usage`, `io`, and `format` for firmware with broken tables. */
+export async function readScope(io: Io, options: ScopeOptions, report?: Report): Promise<Scope> {
   const vcpus: VcpuScope = {
     profiles: chosenProfiles(options),
-    cpus: chosenCpus(options),
+    cpus: chosenCpus(options, report),
     features: once(options.vmsaFeatures?.split(',').map(parseFeatures) ?? FEATURES, String),
     mostVcpus: mostVcpus(options.vcpus),
   };
@@ -148,19 +149,6 @@ function mostVcpus(text: string): number {
   const most = parseUnsigned(text, '--vcpus', MAX_VCPUS);
   if (most > 0) return most;
   throw new BootsealError('usage', '--vcpus 0: a guest has at least one', { hint: 'leave 0 out of the list' });
-}
-
-function chosenCpus({ cpu, cpuSignature: signatures }: ScopeOptions): readonly Cpu[] {
-  if (cpu !== undefined && signatures !== undefined) {
-    throw new BootsealError('usage', '--cpu and --cpu-signature exclude each other', { hint: 'leave one of them out' });
-  }
-  if (cpu !== undefined) {
-    const named = cpu.split(',').map((name) => ({ name, signature: cpuSignature(cpuModel(name)) }));
-    return named.filter((one, i) => named.findIndex((other) => other.signature === one.signature) === i);
-  }
-  const wanted =
-    signatures?.split(',').map((word) => parseUnsigned(word, '--cpu-signature', 0xffffffff)) ?? knownSignatures();
-  return once(wanted, String).map((signature) => ({ name: modelsOfSignature(signature)[0], signature }));
 }
 
 /** Of firmware, kernel, initrd and command line: each has several neighbours, and all are held in memory. */

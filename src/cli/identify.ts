@@ -17,6 +17,7 @@ import {
   signedCovered,
   triedText,
 } from './identify-coverage.ts';
+import { hostSignature, NAMES_CPU } from './identify-cpus.ts';
 import { type Evidence, type MeasurementOptions, readEvidence } from './identify-evidence.ts';
 import { addScopeOptions, readScope, type Scope, type ScopeOptions } from './identify-scope.ts';
 import {
@@ -67,7 +68,7 @@ export function identifyCommand(io: Io): Command {
 async function run(io: Io, text: string, options: Options, budget: Budget): Promise<void> {
   const evidence = await readEvidence(io, text, options);
   try {
-    const scope = await readScope(io, options);
+    const scope = await readScope(io, options, evidence.report);
     const outcome = await withSignals(async (stop) => {
       const found = await search(io, evidence, scope, stop, budget);
       checkTried(found);
@@ -168,7 +169,7 @@ function unfound({
 }: Outcome & { evidence: Evidence }): readonly string[] {
   return [
     `no match   ${triedText(coverage, stopped)}${spent === undefined ? '' : `, then the budget of ${spent} s was used up`}`,
-    ...coverage.flatMap(coverageLines),
+    ...coverage.flatMap((one) => coverageLines(one, evidence.report)),
     ...signedCovered(evidence.wanted),
     ...answer.ruledOut.map(ruledOutLine),
   ];
@@ -177,7 +178,8 @@ function unfound({
 function reportLines({ report }: Evidence): readonly string[] {
   if (report === undefined) return [];
   const { version, policy, measurement, cpuidFamily, cpuidModel, cpuidStepping } = report;
-  const cpu = version >= 3 ? `, host CPU family ${cpuidFamily} model ${cpuidModel} stepping ${cpuidStepping}` : '';
+  const cpu =
+    version >= NAMES_CPU ? `, host CPU family ${cpuidFamily} model ${cpuidModel} stepping ${cpuidStepping}` : '';
   return [
     `report     version ${version}, policy 0x${policy.toString(16)}, VMPL ${report.vmpl}${cpu}`,
     `measured   ${bytesToHex(measurement)}`,
@@ -201,6 +203,7 @@ function toJson(
 }
 
 function reportJson(report: NonNullable<Evidence['report']>): unknown {
+  const signature = hostSignature(report);
   return {
     version: report.version,
     policy: `0x${report.policy.toString(16)}`,
@@ -209,6 +212,7 @@ function reportJson(report: NonNullable<Evidence['report']>): unknown {
     hostData: bytesToHex(report.hostData),
     idKeyDigest: bytesToHex(report.idKeyDigest),
     authorKeyDigest: bytesToHex(report.authorKeyDigest),
+    cpuSignature: signature === undefined ? null : `0x${signature.toString(16)}`,
   };
 }
 

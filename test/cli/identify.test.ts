@@ -78,6 +78,53 @@ describe('identify', () => {
     }
   });
 
+  /** A report of version 3 of a guest that was started with the host's own CPU, as `-cpu host` has it; no model of QEMU is the same. */
+  async function reportOfHostCpu(stepping = 1): Promise<void> {
+    const report = new Uint8Array(1184);
+    report[0] = 3;
+    report.set([25, 17, stepping], 0x188);
+    report.set(await measured(['snp', '--cpu-signature', '0xa10f11', '--vcpus', '2']), 0x90);
+    fs.writeFileSync(at('report'), report);
+  }
+
+  it('tries the CPU signature of the host that the report names', async () => {
+    await reportOfHostCpu();
+    const args = ['identify', 'report', '--firmware', 'fw', '--vcpus', '2'];
+    const found = await bootseal(args, folder);
+    expect(found.stdout).toContain('match      snp, profile qemu/1, 2 vCPUs, CPU signature 0xa10f11, features 0x1\n');
+    expect(found.stdout).toContain(
+      'reproduce  bootseal measure snp --firmware fw --profile qemu --vcpus 2 --cpu-signature 0xa10f11 --vmsa-features 0x1\n',
+    );
+    const without = ['--firmware', 'fw', '--vcpus', '1'];
+    const searched = await bootseal(['identify', 'report', ...without], folder);
+    const [, names] = /, ([0-9]+) CPU signatures/.exec(searched.stdout) ?? [];
+    expect(searched.stdout).toContain(
+      `, ${names} CPU signatures (0xa10f11 of the report's host among them), features `,
+    );
+    const ofDigest = await bootseal(['identify', '07'.repeat(48), ...without], folder);
+    expect(ofDigest.stdout).toContain(`, ${Number(names) - 1} CPU signatures, features `);
+    const json = await bootseal(['identify', 'report', ...without, '--json'], folder);
+    expect(JSON.parse(json.stdout)).toMatchObject({ report: { cpuSignature: '0xa10f11' } });
+    expect(JSON.parse(json.stdout).covered.platforms[0].cpuSignatures).toContain('0xa10f11');
+  });
+
+  it('tries no other CPU than those that were asked for, and none that a report cannot name', async () => {
+    await reportOfHostCpu();
+    const args = ['identify', 'report', '--firmware', 'fw', '--vcpus', '2'];
+    for (const cpu of [
+      ['--cpu', 'EPYC-v4'],
+      ['--cpu-signature', '0x800f12'],
+    ]) {
+      const asked = await bootseal([...args, ...cpu], folder);
+      expect(asked.status).toBe(1);
+      expect(asked.stdout).toContain('1 to 2 vCPUs, 1 CPU signature, features');
+    }
+    await reportOfHostCpu(16);
+    const odd = await bootseal([...args, '--json'], folder);
+    expect(odd.status).toBe(1);
+    expect(JSON.parse(odd.stdout).report.cpuSignature).toBeNull();
+  });
+
   it.each(['snp-milan-report.bin', 'snp-vlek-report.bin', 'azure-snp-milan-hcl.bin', 'azure-snp-genoa-hcl.bin'])(
     'says of the report of a real machine with other firmware what was covered, and no guess: %s',
     async (name) => {
@@ -88,7 +135,7 @@ describe('identify', () => {
       expect(ran.stdout).toMatch(/^report {5}version [23], policy 0x300[01][0f], VMPL [0-3]/);
       expect(ran.stdout).toMatch(/^no match {3}[0-9]{5,} launches tried$/m);
       expect(ran.stdout).toMatch(
-        /^covered {4}snp: 1 to 64 vCPUs, [0-9]+ CPU signatures, features 0x1, 0x21, 0x201, 0x221$/m,
+        /^covered {4}snp: 1 to 64 vCPUs, [0-9]+ CPU signatures( \(0x[0-9a-f]+ of the report's host among them\))?, features 0x1, 0x21, 0x201, 0x221$/m,
       );
       expect(ran.stdout).not.toContain('reproduce');
     },
