@@ -2,7 +2,7 @@
 import { variableStoreOf } from '../identify/firmware-candidates.ts';
 import { modelsOfSignature } from '../measurement/cpu-models.ts';
 import { featureNames } from '../measurement/features.ts';
-import { PROFILES } from '../measurement/profiles.ts';
+import { Vmsa } from '../measurement/vmsa.ts';
 import { bootCauses } from './boot-causes.ts';
 import type { Cause, CauseName, CauseRule } from './cause.ts';
 import type { Comparison } from './compare-launches.ts';
@@ -12,7 +12,7 @@ import { IGVM_RULES, isOfIgvm, isOneIgvm, oneIgvm } from './igvm-causes.ts';
 import { noTableCause } from './no-table-cause.ts';
 import { pairSteps } from './pair-steps.ts';
 import { platformCause } from './platform-cause.ts';
-import { profileCause } from './profile-cause.ts';
+import { isSignature, profileCause } from './profile-cause.ts';
 import { svsmCause } from './svsm-cause.ts';
 import { isOfTdx, isOneTdx, TDX_RULES } from './tdx-causes.ts';
 
@@ -137,20 +137,18 @@ const vcpus = causeOf(
   ],
 );
 
-/** RDX at reset is the signature of QEMU's -cpu model, and on hosts whose `cpuMatters` is false no signature at all. */
-const cpuModel: CauseRule = (left, comparison) => {
-  const { expected, found } = comparison;
-  const profiles = PROFILES.filter(({ name }) => name === expected.profile || name === found.profile);
-  return profiles.every(({ cpuMatters }) => cpuMatters) ? ofCpuModel(left, comparison) : [];
-};
-
-const ofCpuModel = causeOf('cpu-model', isField('rdx'), ({ expected, found }) => [
-  `the vCPUs are ${cpuName(found)}, and ${cpuName(expected)} was expected: it is QEMU's -cpu that counts, not the host's processor`,
-  `--cpu-signature ${found}`,
-]);
+/** RDX at reset is the signature of QEMU's -cpu model; on some hosts it is none, and then another profile or nothing that is known. */
+const cpuModel = causeOf(
+  'cpu-model',
+  (one) => isField('rdx')(one) && [one.expected, one.found].every((rdx) => isSignature(BigInt(rdx ?? 0))),
+  ({ expected, found }) => [
+    `the vCPUs are ${cpuName(found)}, and ${cpuName(expected)} was expected: it is QEMU's -cpu that counts, not the host's processor`,
+    `--cpu-signature ${found}`,
+  ],
+);
 
 function cpuName(text = '0x0'): string {
-  const models = Number(text) > 0xffffffff ? [] : modelsOfSignature(Number(text));
+  const models = modelsOfSignature(Number(text));
   return models.length === 0 ? `of signature ${text}` : `${models[0]} (${text})`;
 }
 
@@ -180,14 +178,18 @@ const resetAddress: CauseRule = (left) => {
 };
 
 /** sev-snp-measure up to 0.0.13 in its mode snp:svsm: MXCSR set, FCW lost, a state that no KVM produces. */
-const fpuHalf = causeOf(
-  'fpu-half',
-  (one) => isField('x87_fcw')(one) && one.expected === '0x37f' && one.found === '0x0',
-  () => [
-    'MXCSR is set and FCW is not, a state that no KVM produces: sev-snp-measure up to 0.0.13 makes it in its mode snp:svsm',
-    'take no reference values from that mode',
-  ],
-);
+const fpuHalf: CauseRule = (left, { found: { vmsas } }) => {
+  const isHalf = ({ vcpu }: Difference) => {
+    const page = vmsas?.pages[vcpu?.first ?? 0];
+    const { mxcsr, x87_fcw: fcw } = Vmsa.unpack(page ?? new Uint8Array(Vmsa.size));
+    return mxcsr === 0x1f80 && fcw === 0;
+  };
+  const explains = left.filter((one) => isField('mxcsr', 'x87_fcw')(one) && isHalf(one));
+  if (explains.length === 0) return [];
+  const because =
+    'MXCSR is set and FCW is not, a state that no KVM produces: sev-snp-measure up to 0.0.13 makes it in its mode snp:svsm';
+  return [{ name: 'fpu-half', because, attempt: 'take no reference values from that mode', explains }];
+};
 
 const idBlock = causeOf(
   'id-block',

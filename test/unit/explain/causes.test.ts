@@ -10,6 +10,8 @@ import { parseVmsaDump } from '../../../src/core/explain/vmsa-dump.ts';
 import { commandLineSlips } from '../../../src/core/identify/command-lines.ts';
 import { firmwareOf, type MeasureRequest } from '../../../src/core/measurement/measure.ts';
 import { findProfile, PROFILES } from '../../../src/core/measurement/profiles.ts';
+import { Vmsa } from '../../../src/core/measurement/vmsa.ts';
+import { VMSA_FIELDS, type VmsaField } from '../../../src/core/measurement/vmsa-fields.ts';
 import { nodeHashes } from '../../../src/host/node-hashes.ts';
 import {
   accountWith,
@@ -432,6 +434,92 @@ describe('causes', () => {
       names: ['fpu-half'],
       unexplained: [],
     });
+  });
+
+  it('of sev-snp-measure’s SVSM state in place of an old host’s', () => {
+    const own = accountWith(profile('qemu-legacy'));
+    const half = accountWith().vmsas?.pages.map((page) => Uint8Array.from(page).fill(0, 0x410, 0x412)) ?? [];
+    expect(explained(own, parseVmsaDump(Buffer.concat(half)).account)).toMatchObject({
+      names: ['fpu-half'],
+      unexplained: [],
+    });
+  });
+
+  describe('of a host whose vCPUs differ in something else too', () => {
+    const field = (name: string) => VMSA_FIELDS.find((one) => one.name === name) as VmsaField;
+    const withOther = (account: LaunchAccount, name: string) => {
+      const { at } = field(name);
+      const pages = account.vmsas?.pages.map((page) => page.map((byte, i) => (i === at ? byte ^ 1 : byte))) ?? [];
+      return { ...account, vmsas: { pages, told: 4096, cut: false } };
+    };
+    const OTHERS = ['xss', 'cr4', 'dr6', 'pkru', 'xcr0', 'cs.limit', 'star', 'rflags', 'tlb_id'];
+    const hosts = ['qemu-legacy', 'ec2', 'ec2-2023', 'gce-milan', 'gce-genoa', 'krun'];
+
+    it.each(hosts)('%s: the profile is named, and the other field has no cause', (name) => {
+      for (const [own, other] of [
+        [accountWith(none), accountWith({ ...none, ...profile(name) })],
+        [accountWith({ ...none, ...profile(name) }), accountWith(none)],
+      ] as const) {
+        for (const one of OTHERS) {
+          const changed = withOther(other, one);
+          for (const found of [changed, asDump(changed)]) {
+            const { names, unexplained, causes } = explained(own, found);
+            expect(names, one).toEqual(['profile']);
+            expect([...new Set(unexplained.map((difference) => difference.name))]).toEqual([one]);
+            expect(causes[0]?.because).toMatch(/^what was found is in these fields what a host of profile /);
+          }
+        }
+      }
+    });
+
+    it('and one whose fields are not all found is not named', () => {
+      const own = accountWith(none);
+      // MXCSR alone of the two that qemu-legacy has otherwise.
+      const half = own.vmsas?.pages.map((page) => Uint8Array.from(page).fill(0, 0x408, 0x40c)) ?? [];
+      const { names, unexplained } = explained(own, parseVmsaDump(Buffer.concat(half)).account);
+      expect(names).toEqual([]);
+      expect(unexplained.map(({ name }) => name)).toEqual(['mxcsr', 'mxcsr']);
+      const fcw =
+        own.vmsas?.pages.map((page) => Uint8Array.from(page).fill(0, 0x408, 0x412).fill(1, 0x408, 0x409)) ?? [];
+      expect(explained(own, parseVmsaDump(Buffer.concat(fcw)).account).names).toEqual([]);
+    });
+
+    it('and a section in another place does not hide it', () => {
+      const own = accountWith(none);
+      const last = firmware(sections(secMem, secrets, hashes, cpuid));
+      const found = accountWith({ ...none, ...last, ...profile('qemu-legacy') });
+      expect(explained(own, found)).toMatchObject({
+        names: ['firmware-contents', 'profile', 'section-order'],
+        unexplained: [],
+      });
+    });
+  });
+
+  it.each([undefined, 'qemu-next'])('of a host’s profile name it when the expected one is called %s', (name) => {
+    for (const own of PROFILES) {
+      for (const other of PROFILES) {
+        const expected = { ...accountWith({ ...none, profile: own }), profile: name };
+        const found = accountWith({ ...none, profile: other });
+        const { names, unexplained, causes } = explained(expected, found);
+        expect(names, `${own.name} ${other.name}`).toEqual(own === other ? [] : ['profile']);
+        expect(unexplained).toEqual([]);
+        if (own !== other) expect(causes[0]?.because).toContain(`, and ${own.name} was expected`);
+      }
+    }
+  });
+
+  it('are none of RDX that is no signature, or of more than 32 bits', () => {
+    const own = accountWith();
+    for (const rdx of [0n, 0x600n, 0x1_00a0_0f12n]) {
+      const pages = own.vmsas?.pages.map((page) => Vmsa.pack({ ...Vmsa.unpack(page), rdx })) ?? [];
+      const { names, unexplained } = explained(own, parseVmsaDump(Buffer.concat(pages)).account);
+      expect(names).toEqual([]);
+      expect(unexplained.map((one) => one.name)).toEqual(['rdx', 'rdx']);
+    }
+    // An EC2 that has another value there.
+    const ec2 = accountWith({ ...none, ...profile('ec2') });
+    const other = ec2.vmsas?.pages.map((page) => Vmsa.pack({ ...Vmsa.unpack(page), rdx: 0x601n })) ?? [];
+    expect(explained(ec2, parseVmsaDump(Buffer.concat(other)).account).names).toEqual([]);
   });
 
   describe('of an SVSM below the firmware', () => {
