@@ -55,13 +55,16 @@ export function igvmImage(recipe: IgvmRecipe): Uint8Array {
     pages.push(pageOf(data));
     return size + 4096 * (pages.length - 1);
   });
-  return igvmOf(headers, concat(...pages));
+  return pages.length === 0 ? igvmOf(headers) : igvmOf(headers, concat(...pages));
 }
 
-/** Returns a file of any headers and data; `fixed` changes its fixed header, whose checksum is right unless given. */
+/**
+ * Returns a file of any headers and data, of which loaders want some; `fixed` changes its fixed header, whose checksum is right unless
+ * given.
+ */
 export function igvmOf(
   headers: readonly RawHeader[],
-  data: Uint8Array = new Uint8Array(),
+  data: Uint8Array = new Uint8Array(8),
   fixed: Partial<ReturnType<typeof FixedHeader.unpack>> = {},
 ): Uint8Array {
   const variable = concat(

@@ -51,7 +51,7 @@ export function measureIgvmCommand(io: Io, examples: string): Command {
         },
         nodeHashes,
       );
-      remarkOnIgvm(io, file, measured, options.format);
+      remarkOnIgvm(io, measured, options.format);
       const read = { sha256: bytesToHex(nodeHashes.sha256(bytes)), bytes: bytes.length };
       if (options.json === true) io.stdout.write(`${JSON.stringify(toJson(file, measured, read, options), null, 2)}\n`);
       else print(io, measured, options);

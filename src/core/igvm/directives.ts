@@ -59,7 +59,7 @@ export interface VcpuDirective {
   readonly gpa: bigint;
   readonly mask: number;
   readonly vcpu: number;
-  /** For SEV-ES and SNP the VMSA, 4096 bytes; other platforms have forms of their own, which may be shorter. */
+  /** For SEV-ES and SNP the VMSA, 4096 bytes; that of VSM may be shorter. */
   readonly page: Uint8Array;
 }
 

@@ -1,7 +1,7 @@
 /** @module An IGVM file, read: the platforms that it serves, and in file order what a loader does for them. */
 import { concat } from '../bytes.ts';
 import { crc32 } from '../disk/crc32.ts';
-import { type Directive, readDirective } from './directives.ts';
+import { type Directive, readDirective, type VcpuDirective } from './directives.ts';
 import {
   FixedHeader,
   FixedHeaderTail,
@@ -9,6 +9,7 @@ import {
   isIgvm,
   LAST_KNOWN,
   OPTIONAL_BIT,
+  RESERVED_TYPE,
   SECTIONS,
   SupportedPlatform,
   TYPE,
@@ -67,6 +68,9 @@ export function parseIgvm(file: Uint8Array): IgvmFile {
   if (header.variableOffset < size || header.variableOffset % 8 !== 0 || end > file.length) {
     throw igvmRefusal(`variable headers at ${header.variableOffset} with ${header.variableSize} bytes do not fit`);
   }
+  if (end === file.length) {
+    throw igvmRefusal('the file ends with its variable headers: no loader reads one without file data');
+  }
   const variable = file.subarray(header.variableOffset, end);
   checkChecksum(file.subarray(0, size), variable, header.checksum);
   return { version: header.version, ...readVariableHeaders(file, variable, end) };
@@ -115,9 +119,7 @@ function readVariableHeaders(file: Uint8Array, variable: Uint8Array, dataStart: 
     else if (its === 2) {
       const directive = readDirective({ type, payload, index: index++, where, file, dataStart, areas });
       if (directive === undefined) continue;
-      if (directive.kind === 'vcpu' && !found.platforms.some(({ mask }) => mask === directive.mask)) {
-        throw igvmRefusal(`${where}: CPU state for mask ${hex(directive.mask)}, which is not that of one platform`);
-      }
+      if (directive.kind === 'vcpu') checkVcpu(directive, found.platforms, where);
       directives.push(directive);
     }
   }
@@ -125,10 +127,25 @@ function readVariableHeaders(file: Uint8Array, variable: Uint8Array, dataStart: 
   return { ...found, directives, types: [...types] };
 }
 
+/** As microsoft/igvm has it, which all loaders read files with (IgvmDirectiveHeader::new_from_binary_split). */
+function checkVcpu({ mask, page }: VcpuDirective, platforms: readonly IgvmPlatform[], where: string): void {
+  const type = platforms.find((one) => one.mask === mask)?.type;
+  if (type === undefined) {
+    throw igvmRefusal(`${where}: CPU state for mask ${hex(mask)}, which is not that of one platform`);
+  }
+  if (type === 'tdx' || type === 'cca') {
+    throw igvmRefusal(`${where}: CPU state for ${type}, which has none in files for x86-64`);
+  }
+  if (type !== 'vsm' && page.length < 4096) {
+    throw igvmRefusal(`${where}: ${page.length} bytes of CPU state at the end of the file, not 4096`);
+  }
+}
+
 /** Whether a loader passes over a type; throws for one that it must know and does not. */
 function skipped(type: number, where: string): boolean {
   const bare = type % OPTIONAL_BIT;
-  const known = SECTIONS.some(({ first }, i) => bare >= first && bare <= (LAST_KNOWN[i] ?? 0));
+  const known =
+    bare !== RESERVED_TYPE && SECTIONS.some(({ first }, i) => bare >= first && bare <= (LAST_KNOWN[i] ?? 0));
   if (bare === type) {
     if (!known) throw igvmRefusal(`${where}: loaders must know this type, and none is known`);
     return false;

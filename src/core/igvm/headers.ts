@@ -49,8 +49,11 @@ export const SECTIONS: readonly { readonly first: number; readonly last: number 
   { first: 0x301, last: 0x400 },
 ];
 
-/** The highest type that microsoft/igvm declares in each section. */
-export const LAST_KNOWN: readonly number[] = [0x1, 0x106, 0x313];
+/** The highest type that microsoft/igvm declares in each section for x86-64; 0x106 is a policy of AArch64. */
+export const LAST_KNOWN: readonly number[] = [0x1, 0x105, 0x313];
+
+/** RESERVED_DO_NOT_USE, once IGVM_VHT_SHARED_BOUNDARY_GPA: microsoft/igvm reads no such header. */
+export const RESERVED_TYPE = 0x306;
 
 /** IGVM_VHS_SUPPORTED_PLATFORM. */
 export const SupportedPlatform = layout('IGVM_VHS_SUPPORTED_PLATFORM', {

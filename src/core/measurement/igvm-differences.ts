@@ -1,5 +1,6 @@
 /** @module What in an IGVM file the loaders treat differently, said in words. */
 import type { Directive } from '../igvm/directives.ts';
+import { differencesOfFile } from './igvm-file-stops.ts';
 import { isSev, type Loading } from './igvm-loaders.ts';
 import { vcpusOfKvm, vcpusOfQemu } from './igvm-vcpus.ts';
 import { claimsOtherPlatform, fieldsThatQemuLoses, hasBytesBehindSaveArea, qemuStopsAtVmsa } from './igvm-vmsa.ts';
@@ -17,7 +18,7 @@ const own = ({ mask }: Directive, loading: Loading) => (mask & loading.mask) !==
 const hasVmsa = ({ mask }: Directive, { file }: Loading) =>
   file.platforms.some((one) => one.mask === mask && (one.type === 'snp' || one.type === 'sev-es'));
 
-/** Whether it is a whole VMSA for the platform of which `says` holds. */
+/** Whether it is a VMSA for the platform of which `says` holds. */
 function ownVmsa(
   one: Directive,
   loading: Loading,
@@ -25,7 +26,7 @@ function ownVmsa(
 ): boolean {
   const { platform } = loading;
   if (one.kind !== 'vcpu' || (platform !== 'snp' && platform !== 'sev-es')) return false;
-  return own(one, loading) && one.page.length === PAGE && says(platform, one.page);
+  return own(one, loading) && says(platform, one.page);
 }
 
 const SNP: readonly Difference[] = [
@@ -101,6 +102,7 @@ export function igvmDifferences(loading: Loading): readonly string[] {
   const found: string[] = [];
   // TDX has one implementation, so nothing to compare.
   if (platform === 'tdx') return found;
+  found.push(...differencesOfFile(loading));
   for (const { text, found: matches } of [...(isSev(loading) ? SEV : SNP), ...LARGE, ...VCPUS]) {
     const count = file.directives.filter((directive) => matches(directive, loading)).length;
     if (count > 0) found.push(count === 1 ? text : `${text} (${count} of them)`);
@@ -109,9 +111,6 @@ export function igvmDifferences(loading: Loading): readonly string[] {
   if (order !== undefined) found.push(order);
   const changed = kvmDifference(loading);
   if (changed !== undefined) found.push(changed);
-  if (platform === 'snp' && !file.policies.some(({ mask }) => (mask & loading.mask) !== 0)) {
-    found.push('no guest policy for SNP: microsoft/igvm stops, QEMU and igvmmeasure go on');
-  }
   return found;
 }
 
@@ -122,8 +121,7 @@ const NAMED = 12;
 function kvmDifference(loading: Loading): string | undefined {
   const { file, platform } = loading;
   if (platform !== 'snp' && platform !== 'sev-es') return undefined;
-  const isTaken = (one: Directive) =>
-    one.kind !== 'vcpu' || (one.page.length === PAGE && qemuStopsAtVmsa(platform, one.gpa, one.page) === undefined);
+  const isTaken = (one: Directive) => one.kind !== 'vcpu' || qemuStopsAtVmsa(platform, one.gpa, one.page) === undefined;
   if (!file.directives.every((one) => !own(one, loading) || isTaken(one))) return undefined;
   const vcpus = vcpusOfQemu(loading);
   if (vcpus.some(({ page }) => whatKvmRefuses(page) !== undefined)) {

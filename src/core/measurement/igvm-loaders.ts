@@ -3,7 +3,6 @@
  * with each other. Read in QEMU backends/igvm.c and target/i386/sev.c (1c980ea), COCONUT SVSM tools/igvmmeasure (f4bc4bc) and
  * microsoft/igvm igvm/src/measurement (e6c3ff1).
  */
-import type { BootsealError } from '../errors.ts';
 import type { Directive, InsertDirective, PageDirective, VcpuDirective } from '../igvm/directives.ts';
 import type { IgvmFile } from '../igvm/file.ts';
 import { igvmStop } from './igvm-stop.ts';
@@ -103,7 +102,6 @@ function insert(loader: IgvmLoader, loading: Loading, { gpa, area, size }: Inser
 function vcpu(loader: IgvmLoader, loading: Loading, directive: VcpuDirective): Piece[] {
   if (!counts(loader, loading, directive)) return [];
   const { gpa, vcpu: number, page } = directive;
-  if (page.length < PAGE) throw shortVmsa(loader, page);
   return [{ name: `vcpu ${number}`, type: 'vmsa', gpa, length: PAGE, contents: page }];
 }
 
@@ -112,13 +110,8 @@ function checkForQemu({ platform }: Loading, { gpa, vcpu: number, page }: VcpuDi
   if (platform !== 'snp' && platform !== 'sev-es') {
     throw igvmStop('qemu', `CPU state for vCPU ${number}, which plain SEV does not take`);
   }
-  if (page.length < PAGE) throw shortVmsa('qemu', page);
   const stop = qemuStopsAtVmsa(platform, gpa, page);
   if (stop !== undefined) throw igvmStop('qemu', stop);
-}
-
-function shortVmsa(loader: IgvmLoader, { length }: Uint8Array): BootsealError {
-  return igvmStop(loader, `a VMSA of ${length} bytes at the end of the file`);
 }
 
 /** microsoft/igvm makes a VMSA of the CPU state of exactly these platforms; igvmmeasure then measures each of them, whatever its mask. */

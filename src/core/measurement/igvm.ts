@@ -5,8 +5,9 @@ import type { IdBlockDirective } from '../igvm/directives.ts';
 import type { IgvmFile } from '../igvm/file.ts';
 import { igvmDifferences } from './igvm-differences.ts';
 import { digestOf, type IgvmStep } from './igvm-digest.ts';
+import { checkFile } from './igvm-file-stops.ts';
 import { type IgvmLoader, type IgvmPlatformName, LOADERS, type Loading, type Piece, piecesOf } from './igvm-loaders.ts';
-import { igvmStop, loaderName } from './igvm-stop.ts';
+import { loaderName } from './igvm-stop.ts';
 import { igvmWarnings } from './igvm-warnings.ts';
 
 /** A guest to measure. */
@@ -87,9 +88,7 @@ export function measureIgvm(request: IgvmRequest, hashes: Hashes): IgvmMeasured 
 }
 
 function checkedPieces(loader: IgvmLoader, loading: Loading): readonly Piece[] {
-  if (loader === 'microsoft' && loading.platform === 'snp' && policyOf(loading) === undefined) {
-    throw igvmStop('microsoft', 'a file without a guest policy for SNP');
-  }
+  checkFile(loader, loading);
   return piecesOf(loader, loading);
 }
 
@@ -132,9 +131,10 @@ function policyOf({ file, mask }: Loading): bigint | undefined {
   return file.policies.find((one) => (one.mask & mask) !== 0)?.policy;
 }
 
+/** The last counts for igvmmeasure (do_measure); QEMU stops where there are several. */
 function idBlockOf({ file, mask, platform }: Loading): IdBlockDirective | undefined {
   if (platform !== 'snp') return undefined;
-  return file.directives.find(
+  return file.directives.findLast(
     (directive): directive is IdBlockDirective => directive.kind === 'id-block' && (directive.mask & mask) !== 0,
   );
 }

@@ -126,7 +126,7 @@ describe('parseIgvm', () => {
     for (const fixed of [
       { variableOffset: 16, variableSize: 24 },
       { variableOffset: 28, variableSize: 16 },
-      { variableOffset: 24, variableSize: 25 },
+      { variableOffset: 24, variableSize: 33 },
       { variableOffset: 0xfffffff8, variableSize: 0xffffffff },
     ]) {
       expect(refusal(igvmOf(PLATFORM, undefined, fixed))).toBe(
@@ -159,7 +159,7 @@ describe('parseIgvm', () => {
         [20, 0],
       ] as const)
         view.setUint32(at, value, true);
-      view.setUint32(20, crc32(file), true);
+      view.setUint32(20, crc32(file.subarray(0, -8)), true);
       return file;
     };
     expect(parseIgvm(version2(0, 4096))).toMatchObject({ version: 2, platforms: [{ type: 'snp' }] });
@@ -170,10 +170,10 @@ describe('parseIgvm', () => {
   it('refuses variable headers that leave their section, or come in another order', () => {
     const file = withHeaders(page());
     const view = new DataView(file.buffer);
-    const last = file.length - 32;
+    const last = file.length - 8 - 32;
     view.setUint32(last + 4, 25, true);
     view.setUint32(20, 0, true);
-    view.setUint32(20, crc32(file), true);
+    view.setUint32(20, crc32(file.subarray(0, -8)), true);
     expect(refusal(file)).toBe('IGVM: header 1 (type 0x302): 25 bytes leave the variable headers');
     const policy = { type: 0x101, payload: GuestPolicy.pack({ policy: 0n, mask: 1 }) };
     expect(parseIgvm(withHeaders(policy, page())).policies).toHaveLength(1);
@@ -185,7 +185,7 @@ describe('parseIgvm', () => {
   it('passes over unknown types that are optional, and refuses those that are not', () => {
     const unknown = (type: number) => ({ type, payload: new Uint8Array(4) });
     expect(parseIgvm(withHeaders(unknown(0x80000399), page())).directives).toHaveLength(1);
-    for (const type of [0, 0x2, 0x107, 0x250, 0x314, 0x401, 0x7fffffff]) {
+    for (const type of [0, 0x2, 0x106, 0x107, 0x250, 0x306, 0x314, 0x401, 0x7fffffff]) {
       expect(refusal(withHeaders(unknown(type)))).toBe(
         `IGVM: header 1 (type 0x${type.toString(16)}): loaders must know this type, and none is known`,
       );
@@ -268,12 +268,35 @@ describe('parseIgvm', () => {
     );
   });
 
-  it('reads CPU state of one platform, short where the file ends', () => {
-    const file = (over: Parameters<typeof vcpu>[0], bytes: number) =>
-      igvmOf([...PLATFORM, vcpu(over)], new Uint8Array(bytes));
+  it('refuses a file without data behind its headers', () => {
+    expect(refusal(igvmOf([...PLATFORM, page()], new Uint8Array()))).toBe(
+      'IGVM: the file ends with its variable headers: no loader reads one without file data',
+    );
+  });
+
+  it('reads CPU state of one platform, a whole page but for VSM', () => {
+    const file = (over: Parameters<typeof vcpu>[0], bytes: number, type = 2) =>
+      igvmOf(
+        [...headersOf({ platforms: [{ type, mask: 1 }], directives: [] }, () => 0), vcpu(over)],
+        new Uint8Array(bytes),
+      );
     const at = 24 + 24 + 32;
     expect(parseIgvm(file({ fileOffset: at }, 4097)).directives).toMatchObject([{ page: new Uint8Array(4096) }]);
-    expect(parseIgvm(file({ fileOffset: at }, 100)).directives).toMatchObject([{ page: new Uint8Array(100) }]);
+    expect(parseIgvm(file({ fileOffset: at }, 100, 1)).directives).toMatchObject([{ page: new Uint8Array(100) }]);
+    for (const type of [0, 2, 4, 5]) {
+      expect(parseIgvm(file({ fileOffset: at }, 4096, type)).directives).toHaveLength(1);
+      expect(refusal(file({ fileOffset: at }, 4095, type))).toBe(
+        'IGVM: header 1 (type 0x304): 4095 bytes of CPU state at the end of the file, not 4096',
+      );
+    }
+    for (const [type, name] of [
+      [3, 'tdx'],
+      [6, 'cca'],
+    ] as const) {
+      expect(refusal(file({ fileOffset: at }, 4096, type))).toBe(
+        `IGVM: header 1 (type 0x304): CPU state for ${name}, which has none in files for x86-64`,
+      );
+    }
     expect(refusal(file({}, 4096))).toContain('at 0 are not within the file data');
     expect(refusal(file({ fileOffset: at + 4097 }, 4096))).toContain('are not within the file data');
     for (const mask of [0, 2, 3]) {

@@ -11,7 +11,7 @@ import { VMSA_FIELDS } from '../../../src/core/measurement/vmsa-fields.ts';
 import { nobleHashes } from '../../../src/core/noble-hashes.ts';
 import { failure } from '../../failure.ts';
 import { vectors } from '../../fixtures.ts';
-import { type IgvmRecipe, igvmImage } from '../../igvm-image.ts';
+import { headersOf, type IgvmRecipe, igvmImage, igvmOf, type RawHeader } from '../../igvm-image.ts';
 
 interface Vector extends IgvmRecipe {
   readonly name: string;
@@ -32,6 +32,8 @@ const named = (name: string) => {
   if (found === undefined) throw new Error(name);
   return found;
 };
+const PLAIN = { kind: 'page', gpa: '0x1000', mask: 1, flags: 0, type: 0, data: 1 } as const;
+const POLICIES = [{ policy: '0x30000', mask: 1 }];
 const measure = (name: string, over: Partial<Parameters<typeof measureIgvm>[0]> = {}) =>
   measureIgvm({ file: file(named(name)), ...over }, nobleHashes);
 
@@ -247,6 +249,86 @@ describe('QEMU', () => {
     expect(measuredAs('microsoft')).toEqual([]);
   });
 
+  it.each<[what: string, headers: readonly RawHeader[], stops: readonly [IgvmLoader, string, string][]]>([
+    [
+      'header types without a handler',
+      [
+        { type: 0x308, payload: new Uint8Array(8) },
+        { type: 0x30f, payload: new Uint8Array(8) },
+      ],
+      [
+        [
+          'qemu',
+          'QEMU stops at header types that it has no handler for: 0x308, 0x30f',
+          'header types that QEMU has no handler for (0x308, 0x30f): QEMU stops',
+        ],
+      ],
+    ],
+    [
+      'a CoRIM document',
+      [{ type: 0x104, payload: new Uint8Array(16) }],
+      [
+        [
+          'qemu',
+          'QEMU stops at header types that it has no handler for: 0x104',
+          'header types that QEMU has no handler for (0x104): QEMU stops',
+        ],
+        [
+          'coconut',
+          'igvmmeasure of COCONUT SVSM stops at CoRIM headers: its IGVM library is built without them',
+          'CoRIM headers: igvmmeasure stops',
+        ],
+      ],
+    ],
+    [
+      'two ID blocks',
+      headersOf(
+        {
+          platforms: [],
+          directives: ['11', '22'].map((byte) => ({ kind: 'id-block', mask: 1, digest: byte.repeat(48) }) as const),
+        },
+        () => 0,
+      ),
+      [
+        [
+          'qemu',
+          'QEMU stops at several SNP ID blocks',
+          'several SNP ID blocks: QEMU stops, igvmmeasure takes the last',
+        ],
+      ],
+    ],
+  ])('stops at %s, as do others, and all are told of it', (_what, added, stops) => {
+    const recipe: IgvmRecipe = {
+      platforms: [{ type: 2, mask: 1 }],
+      policies: POLICIES,
+      directives: [{ ...PLAIN, data: null }],
+    };
+    const [platform, policy, ...rest] = headersOf(recipe, () => 0);
+    const [initial, directives] = [added.filter(({ type }) => type < 0x200), added.filter(({ type }) => type >= 0x200)];
+    if (platform === undefined || policy === undefined) throw new Error('no headers');
+    const loaded = parseIgvm(igvmOf([platform, policy, ...initial, ...rest, ...directives]));
+    for (const [loader, message] of stops) {
+      expect(failure(() => measureIgvm({ file: loaded, loader }, nobleHashes))).toMatchObject({
+        kind: 'format',
+        message: `IGVM: ${message}`,
+      });
+    }
+    const { differences, others, idBlock } = measureIgvm({ file: loaded, loader: 'microsoft' }, nobleHashes);
+    expect(differences).toEqual(stops.map(([, , difference]) => difference));
+    expect(others).toEqual(stops.map(([loader, message]) => ({ loader, digest: undefined, stops: message })));
+    if (_what === 'two ID blocks') expect(bytesToHex(idBlock ?? new Uint8Array())).toBe('22'.repeat(48));
+  });
+
+  it('stops at a file without directives', () => {
+    const empty = file({ platforms: [{ type: 2, mask: 1 }], policies: POLICIES, directives: [] });
+    expect(failure(() => measureIgvm({ file: empty }, nobleHashes)).message).toBe(
+      'IGVM: QEMU stops at a file without directives',
+    );
+    expect(measureIgvm({ file: empty, loader: 'microsoft' }, nobleHashes).differences).toEqual([
+      'no directives: QEMU stops',
+    ]);
+  });
+
   it('leaves out what is behind the save area, also of the VMSA that it returns', () => {
     const [page] = measure('VMSA with bytes behind the save area').vmsas;
     expect(page?.subarray(0x670).every((byte) => byte === 0)).toBe(true);
@@ -259,7 +341,7 @@ describe('measureIgvm', () => {
   it('takes the first of snp, sev-es, sev that the file is for, as QEMU does', () => {
     expect(measure('all platforms').platform).toBe('snp');
     expect(measure('SEV: zeros and unmeasured pages').platform).toBe('sev-es');
-    const recipe: IgvmRecipe = { platforms: [{ type: 4, mask: 1 }], directives: [] };
+    const recipe: IgvmRecipe = { platforms: [{ type: 4, mask: 1 }], directives: [PLAIN] };
     expect(measureIgvm({ file: file(recipe) }, nobleHashes)).toMatchObject({ platform: 'sev', loader: 'qemu' });
   });
 
