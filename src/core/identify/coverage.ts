@@ -32,8 +32,6 @@ export interface UnitState {
   readonly done: boolean;
   /** Digests that were compared. */
   readonly tried: number;
-  /** Whether some of its launches could not be started. */
-  readonly ruledOut: boolean;
 }
 
 /** Adds up the units of one platform. */

@@ -25,8 +25,8 @@ export class Launches {
   readonly #hashes: Hashes;
   readonly #firmwareDigests = new Map<FirmwareCandidate, Uint8Array>();
   readonly #pageHashes = new Map<FirmwareCandidate, Map<VcpuCandidate, PageHashes>>();
-  /** By what a profile adds besides CPU state; or why there is none. */
-  #snp: { readonly guest: Guest; readonly launches: Map<string, SnpDigest | BootsealError> } | undefined;
+  /** By what a profile adds besides CPU state. */
+  #snp: { readonly guest: Guest; readonly launches: Map<string, SnpDigest> } | undefined;
   #sev: { readonly guest: Guest; readonly launch: SevLaunch } | undefined;
 
   constructor(hashes: Hashes) {
@@ -50,23 +50,14 @@ export class Launches {
     return startSevLaunch(image, tables, hashTable(boot), this.#hashes);
   }
 
-  /** Returns the launch under a profile, or why there is none: what one profile cannot start, another may. */
-  snp(guest: Guest, profile: Profile): SnpDigest | BootsealError {
+  /** Returns the launch under a profile. Throws `format` when there is none. */
+  snp(guest: Guest, profile: Profile): SnpDigest {
     if (this.#snp?.guest !== guest) this.#snp = { guest, launches: new Map() };
     const { launches } = this.#snp;
     const plan = `${profile.secMem} ${profile.cpuidLast} ${profile.pcMemory}`;
-    const launch = launches.get(plan) ?? this.#tryStartSnp(guest, profile);
+    const launch = launches.get(plan) ?? this.#startSnp(guest, profile);
     launches.set(plan, launch);
     return launch;
-  }
-
-  #tryStartSnp(guest: Guest, profile: Profile): SnpDigest | BootsealError {
-    try {
-      return this.#startSnp(guest, profile);
-    } catch (error) {
-      if (error instanceof BootsealError) return error;
-      throw error;
-    }
   }
 
   #startSnp({ firmware, boot }: Guest, profile: Profile): SnpDigest {

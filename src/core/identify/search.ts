@@ -1,27 +1,24 @@
 /** @module The work of a search: the launches of one unit after the other, sharing what they have in common. */
-import { BootsealError } from '../errors.ts';
 import type { Hashes } from '../hash.ts';
 import type { Platform } from '../measurement/measure.ts';
 import type { Profile } from '../measurement/profiles.ts';
 import { sevDigest, sevEsDigests } from '../measurement/sev.ts';
 import type { SnpDigest } from '../measurement/snp.ts';
 import { vcpuPages } from '../measurement/vcpus.ts';
-import type { Boot } from './boots.ts';
 import { type Coverage, PlatformCoverage, type UnitState } from './coverage.ts';
 import type { FirmwareCandidate } from './firmware-candidates.ts';
 import type { FoundLaunch, Question } from './identify.ts';
 import { Launches, type PageHashes } from './launches.ts';
-import { type BootKind, Failures, type RuledOut, type Ways } from './ruled-out.ts';
-import { type Guest, launchesOf, mostVcpusOf, type Part, type Unit, type Units, unitsOf } from './units.ts';
-import { type VcpuCandidate, vcpuCandidates } from './vcpu-candidates.ts';
+import { type Failure, Failures, type RuledOut, type Ways } from './ruled-out.ts';
+import { type Guest, launchesOf, mostVcpusOf, type Unit, type Units, unitsOf } from './units.ts';
+import { kindOf, Unstartable } from './unstartable.ts';
+import type { VcpuCandidate } from './vcpu-candidates.ts';
 
 /** What trying one unit gave. */
 export interface UnitOutcome {
   readonly finding: FoundLaunch | undefined;
   /** Digests that were compared. */
   readonly tried: number;
-  /** Whether some of its launches could not be started. */
-  readonly ruledOut: boolean;
 }
 
 /** A search; units may be tried in any order, and are quickest in theirs. */
@@ -29,15 +26,17 @@ export class Search {
   readonly #question: Question;
   readonly #units: Units;
   readonly #launches: Launches;
+  readonly #unstartable: Unstartable;
   readonly #failures = new Failures();
+  /** The first units in which these were seen. */
+  readonly #seen = new Map<readonly Failure[], number>();
   #tried = 0;
   #matched = new Uint8Array();
-  /** In the unit at hand. */
-  #failed = false;
 
   constructor(question: Question, hashes: Hashes) {
     this.#question = question;
     this.#launches = new Launches(hashes);
+    this.#unstartable = new Unstartable(question.vcpus);
     this.#units = unitsOf(question);
   }
 
@@ -56,16 +55,17 @@ export class Search {
     return sum;
   }
 
-  /** Returns what could not be tried in the units up to `last`, as far as they were tried or explained, each once and in their order. */
+  /** Returns what cannot be started of what the units up to `last` were to start, as far as they were tried or explained, each once and in their order. */
   ruledOutUpTo(last: number): readonly RuledOut[] {
     return this.#failures.upTo(last, ({ firmware, platform }) => this.#waysOf(firmware, platform));
   }
 
   #waysOf({ svsm }: FirmwareCandidate, platform: Platform): Ways {
-    const { boots, vcpus } = this.#question;
-    const kinds = new Set(boots.map(kindOf).filter((kind) => svsm === undefined || kind === 'without-kernel'));
-    const candidates = platform === 'sev' ? [] : vcpuCandidates(platform, vcpus, svsm !== undefined);
-    return { boots: [...kinds], profiles: [...new Set(candidates.map(({ profile }) => profile.name))] };
+    const kinds = new Set(
+      this.#question.boots.map(kindOf).filter((kind) => svsm === undefined || kind === 'without-kernel'),
+    );
+    const profiles = platform === 'sev' ? [] : this.#unstartable.profiles(platform, svsm !== undefined);
+    return { boots: [...kinds], profiles: profiles.map(({ name }) => name) };
   }
 
   /** Returns what was tried on each platform that was asked for, when the units ended as `stateOf` tells. */
@@ -75,63 +75,46 @@ export class Search {
     let index = 0;
     for (const guest of this.#units.guests) {
       for (const part of this.#units.partsOf(guest)) {
-        const state = stateOf(index++);
-        const tried = state.ruledOut && state.tried > 0 ? this.#possible(guest, part) : part.candidates;
-        sums.get(part.platform)?.add(guest, part, state, tried);
+        const candidates = this.#unstartable.startable(guest, part) ?? [];
+        sums.get(part.platform)?.add(guest, part, stateOf(index++), candidates);
       }
     }
     return [...sums.values()].map((sum) => sum.value());
   }
 
-  /** Returns the candidates of a unit that could be tried. */
-  #possible(guest: Guest, { platform, candidates }: Part): readonly VcpuCandidate[] {
-    if (platform !== 'snp') return candidates;
-    return candidates.filter(({ profile }) => !(this.#launches.snp(guest, profile) instanceof BootsealError));
-  }
-
   /** Tries the launches of a unit up to the first that matches. Throws what `matches` throws. */
   tryUnit(index: number): UnitOutcome {
     this.#tried = 0;
-    this.#failed = false;
-    const finding = this.#inUnit(index, (unit) => this.#try(unit, index));
-    return { finding, tried: this.#tried, ruledOut: this.#failed };
-  }
-
-  /** Starts the launches of a unit and tries none, to learn which cannot be started and why. */
-  explainUnit(index: number): void {
-    this.#inUnit(index, (unit) => {
-      if (unit.platform !== 'snp') this.#launches.sev(unit.guest, unit.platform);
-      else for (const { profile } of unit.candidates) this.#launchOf(unit, index, profile);
-      return undefined;
-    });
-  }
-
-  #inUnit(index: number, work: (unit: Unit) => FoundLaunch | undefined): FoundLaunch | undefined {
     const unit = this.#units.at(index);
-    if (unit === undefined) return undefined;
-    try {
-      return work(unit);
-    } catch (error) {
-      return this.#ruleOut(unit, index, error);
-    }
+    return { finding: unit === undefined ? undefined : this.#try(unit, index), tried: this.#tried };
   }
 
   #try(unit: Unit, index: number): FoundLaunch | undefined {
-    if (unit.platform === 'snp') return this.#trySnp(unit, index);
-    return unit.platform === 'sev' ? this.#trySev(unit.guest) : this.#trySevEs(unit);
+    const { guest, platform } = unit;
+    this.#explain(index, guest, platform);
+    const candidates = this.#unstartable.startable(guest, unit);
+    if (candidates === undefined) return undefined;
+    if (platform === 'sev') return this.#trySev(guest);
+    return platform === 'snp' ? this.#trySnp(guest, candidates) : this.#trySevEs({ ...unit, candidates });
   }
 
-  /** Remembers why a firmware cannot have started so; throws what says something else. */
-  #ruleOut({ guest: { firmware, boot }, platform }: Unit, unit: number, error: unknown, profile?: Profile): undefined {
-    if (!(error instanceof BootsealError) || error.kind !== 'format') throw error;
-    this.#failed = true;
-    this.#failures.add(unit, {
-      firmware,
-      platform,
-      reason: error.message,
-      boots: kindOf(boot),
-      profile: profile?.name,
-    });
+  /** Remembers what cannot be started of the units up to `last`, as far as they were tried as `stateOf` tells, as if this search had tried them. */
+  explain(last: number, stateOf: (unit: number) => UnitState): void {
+    let index = 0;
+    for (const guest of this.#units.guests) {
+      for (const { platform } of this.#units.partsOf(guest)) {
+        if (index > last) return;
+        if (stateOf(index).done) this.#explain(index, guest, platform);
+        index++;
+      }
+    }
+  }
+
+  #explain(unit: number, guest: Guest, platform: Platform): void {
+    const failures = this.#unstartable.failures(guest, platform);
+    if (failures.length === 0 || (this.#seen.get(failures) ?? Number.POSITIVE_INFINITY) <= unit) return;
+    this.#seen.set(failures, unit);
+    for (const failure of failures) this.#failures.add(unit, failure);
   }
 
   #matches(digest: Uint8Array, platform: Platform): boolean {
@@ -164,11 +147,9 @@ export class Search {
     return undefined;
   }
 
-  #trySnp(unit: Unit, index: number): FoundLaunch | undefined {
-    const { guest, candidates } = unit;
+  #trySnp(guest: Guest, candidates: readonly VcpuCandidate[]): FoundLaunch | undefined {
     for (const candidate of candidates) {
-      const launch = this.#launchOf(unit, index, candidate.profile);
-      if (launch === undefined) continue;
+      const launch = this.#launches.snp(guest, candidate.profile);
       const count = this.#tryVcpus(guest, launch, candidate.profile, this.#launches.pages(guest.firmware, candidate));
       if (count === undefined) continue;
       return { platform: 'snp', digest: this.#matched, ...guest, vcpu: { ...candidate, count } };
@@ -191,14 +172,7 @@ export class Search {
     digest.addAlike('vmsa', vmsaGpa, ap, (guest.boot.vcpus ?? this.#question.vcpus.mostVcpus) - 1, seen);
     return found;
   }
-
-  #launchOf(unit: Unit, index: number, profile: Profile): SnpDigest | undefined {
-    const launch = this.#launches.snp(unit.guest, profile);
-    return launch instanceof BootsealError ? this.#ruleOut(unit, index, launch, profile) : launch;
-  }
 }
-
-const kindOf = ({ hashes }: Boot): BootKind => (hashes === undefined ? 'without-kernel' : 'with-kernel');
 
 /** What is booted may tell with how many vCPUs. */
 const isPossible = ({ boot }: Guest, count: number): boolean => boot.vcpus === undefined || boot.vcpus === count;

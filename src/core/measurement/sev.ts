@@ -22,13 +22,14 @@ export function startSevLaunch(
   hashes: Hashes,
   trace?: Trace,
 ): SevLaunch {
+  const table = hashTable === undefined ? undefined : { at: usableHashArea(firmware).base, bytes: hashTable };
   const hash = hashes.startSha256();
   const step = (name: string, gpa: number, bytes: Uint8Array) => {
     hash.update(bytes);
     trace?.({ name, type: 'data', gpa: BigInt(gpa), length: bytes.length, digest: hash.copy().digest() });
   };
   step('firmware', firmware.gpa, image);
-  if (hashTable !== undefined) step('kernel hashes', usableHashArea(firmware).base, hashTable);
+  if (table !== undefined) step('kernel hashes', table.at, table.bytes);
   return { hash };
 }
 

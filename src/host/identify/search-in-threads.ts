@@ -10,8 +10,8 @@ import {
   firstMatch,
   halt,
   newSharedSearch,
-  ruledOutUnits,
   stateOf,
+  takenCount,
   takeUnit,
   triedUpTo,
   tryTaken,
@@ -89,7 +89,7 @@ function startThreads(question: PlainQuestion, shared: Int32Array, count: number
 /** The threads tell numbers only: what was found, and why something could not be tried, is worked out here once more. */
 function answerOf(search: Search, shared: Int32Array): SearchOutcome {
   const last = firstMatch(shared);
-  for (const unit of ruledOutUnits(shared, last - 1)) search.explainUnit(unit);
+  search.explain(Math.min(last, takenCount(shared)) - 1, (unit) => stateOf(shared, unit));
   const { finding } = search.tryUnit(last);
   return { finding, tried: triedUpTo(shared, last), ruledOut: search.ruledOutUpTo(last) };
 }

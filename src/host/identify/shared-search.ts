@@ -7,10 +7,8 @@ import { SHARED } from '../image/worker-data.ts';
 const FIRST_MATCH = 3;
 const COUNTS = 4;
 
-/** Set in a unit's number when some of its launches could not be started, and when it is done; the rest of it counts launches. */
-const RULED_OUT = 1 << 30;
-const DONE = 1 << 29;
-const FLAGS = RULED_OUT | DONE;
+/** Set in a unit's number when it is done; the rest of it counts launches. */
+const DONE = 1 << 30;
 
 /** Returns the numbers for a search of so many units. */
 export function newSharedSearch(units: number): Int32Array {
@@ -19,8 +17,9 @@ export function newSharedSearch(units: number): Int32Array {
   return shared;
 }
 
-/** So many units were taken, at most: behind them nothing was done. */
-const takenCount = (shared: Int32Array): number => Math.min(shared.length - COUNTS, Atomics.load(shared, SHARED.next));
+/** Returns how many units were taken, at most: behind them nothing was done. */
+export const takenCount = (shared: Int32Array): number =>
+  Math.min(shared.length - COUNTS, Atomics.load(shared, SHARED.next));
 
 /** Tells all threads to end after the units at hand. */
 export function halt(shared: Int32Array): void {
@@ -36,8 +35,8 @@ export function takeUnit(shared: Int32Array): number | undefined {
 
 /** Tries a unit that was taken, and tells the others. */
 export function tryTaken(search: Search, unit: number, shared: Int32Array): void {
-  const { finding, tried, ruledOut } = search.tryUnit(unit);
-  Atomics.store(shared, COUNTS + unit, tried | DONE | (ruledOut ? RULED_OUT : 0));
+  const { finding, tried } = search.tryUnit(unit);
+  Atomics.store(shared, COUNTS + unit, tried | DONE);
   if (finding === undefined) return;
   for (let first = firstMatch(shared); unit < first; first = firstMatch(shared)) {
     Atomics.compareExchange(shared, FIRST_MATCH, first, unit);
@@ -52,20 +51,11 @@ export function firstMatch(shared: Int32Array): number {
 /** Returns how many launches were tried in the units up to `last`. */
 export function triedUpTo(shared: Int32Array, last = takenCount(shared)): number {
   const counts = shared.subarray(COUNTS, COUNTS + last + 1);
-  return counts.reduce((sum, count) => sum + (count & ~FLAGS), 0);
+  return counts.reduce((sum, count) => sum + (count & ~DONE), 0);
 }
 
 /** Returns how a unit ended. */
 export function stateOf(shared: Int32Array, unit: number): UnitState {
   const count = Atomics.load(shared, COUNTS + unit);
-  return { done: (count & DONE) !== 0, tried: count & ~FLAGS, ruledOut: (count & RULED_OUT) !== 0 };
-}
-
-/** Returns the units up to `last` of which some launches could not be started. */
-export function ruledOutUnits(shared: Int32Array, last: number): readonly number[] {
-  const end = Math.min(last + 1, takenCount(shared));
-  const units = Array.from(shared.subarray(COUNTS, COUNTS + end), (count, unit) =>
-    (count & RULED_OUT) === 0 ? [] : [unit],
-  );
-  return units.flat();
+  return { done: (count & DONE) !== 0, tried: count & ~DONE };
 }
