@@ -8,6 +8,7 @@ import { BootsealError } from '../errors.ts';
 import type { Platform } from '../measurement/measure.ts';
 import type { StepType } from '../measurement/plan.ts';
 import { type AccountStep, type LaunchAccount, NO_ACCOUNT, splitSteps } from './account.ts';
+import { type LastLaunch, lastLaunchOf, type TraceEvent } from './trace-launches.ts';
 
 /** What the lines say. */
 export interface TraceLog {
@@ -33,15 +34,7 @@ const UPDATE_DATA = /^addr (?:0x[0-9a-f]+|\(nil\)) len 0x([0-9a-f]{1,16})$/;
 
 const TYPES: readonly StepType[] = ['normal', 'vmsa', 'zero', 'unmeasured', 'secrets', 'cpuid'];
 
-interface Event {
-  readonly name: string;
-  readonly text: string;
-  readonly snp: boolean;
-  readonly line: number;
-  readonly process: string | undefined;
-}
-
-/** Reads a log; throws `format` when it tells of no launch, of several programs at once, or what no QEMU prints. */
+/** Reads a log; throws `format` when it tells of no launch, of several programs at once, each line twice, or what no QEMU prints. */
 export function parseTraceLog(text: string): TraceLog {
   const { events, unended } = readEvents(text);
   const [first] = events;
@@ -56,13 +49,12 @@ export function parseTraceLog(text: string): TraceLog {
       hint: `give those of one: grep '${one}@' LOG`,
     });
   }
-  const starts = events.flatMap(({ name }, i) => (name === 'start' ? [i] : []));
-  return lastLaunch(events.slice(starts.at(-1) ?? 0), Math.max(1, starts.length), unended);
+  return readLaunch(lastLaunchOf(events), unended);
 }
 
 /** The events, and whether the text ends in the middle of one. */
-function readEvents(text: string): { readonly events: readonly Event[]; readonly unended: boolean } {
-  const events: Event[] = [];
+function readEvents(text: string): { readonly events: readonly TraceEvent[]; readonly unended: boolean } {
+  const events: TraceEvent[] = [];
   let lines = 0;
   for (const line of linesOf(text)) {
     lines++;
@@ -99,9 +91,9 @@ function tooLong(what: string): BootsealError {
   });
 }
 
-const isWhole = ({ snp, text }: Event) => (snp ? UPDATE : UPDATE_DATA).test(text);
+const isWhole = ({ snp, text }: TraceEvent) => (snp ? UPDATE : UPDATE_DATA).test(text);
 
-function lastLaunch(events: readonly Event[], launches: number, unended: boolean): TraceLog {
+function readLaunch({ events, launches }: LastLaunch, unended: boolean): TraceLog {
   const updates = events.filter(({ name }) => name.startsWith('update'));
   const steps = folded(updates.map(readUpdate));
   if (steps.length > MOST_STEPS) throw tooLong(`${steps.length} regions`);
@@ -135,14 +127,14 @@ function cutOf(start: boolean, end: boolean): LaunchAccount['cut'] {
 }
 
 /** Bit 2 of a SEV guest's policy is ES (AMD SEV API 55766, section 2.3). */
-function platformOf(events: readonly Event[], start: Event | undefined): Platform | undefined {
+function platformOf(events: readonly TraceEvent[], start: TraceEvent | undefined): Platform | undefined {
   if (events.some(({ snp }) => snp)) return 'snp';
   const policy = /^policy 0x([0-9a-f]{1,8})\b/.exec(start?.text ?? '')?.[1];
   if (policy === undefined) return undefined;
   return (Number.parseInt(policy, 16) & 4) === 0 ? 'sev' : 'sev-es';
 }
 
-function readUpdate(event: Event): AccountStep {
+function readUpdate(event: TraceEvent): AccountStep {
   const found = event.snp ? UPDATE.exec(event.text) : UPDATE_DATA.exec(event.text);
   if (found === null) throw unknownForm(event);
   const [gpa, digits = '', name, number] = event.snp ? found.slice(1) : [undefined, found[1]];
@@ -164,7 +156,7 @@ function dataLength(digits: string): number {
   return !isPlain && Number.isSafeInteger(decimal) ? decimal : hexadecimal;
 }
 
-function unknownForm({ name, snp, line }: Event): BootsealError {
+function unknownForm({ name, snp, line }: TraceEvent): BootsealError {
   return new BootsealError(
     'format',
     `line ${line}: kvm_sev_${snp ? 'snp_' : ''}launch_${name} in a form that no QEMU prints`,
@@ -192,7 +184,7 @@ function continues(whole: AccountStep, rest: AccountStep): boolean {
 }
 
 /** An ID block begins with the digest that the launch must have (AMD SEV-SNP ABI 56860, table 75). */
-function idBlockDigest(finish: Event | undefined): Uint8Array | undefined {
+function idBlockDigest(finish: TraceEvent | undefined): Uint8Array | undefined {
   const text = /^id_block ([A-Za-z0-9+/=]+)\b/.exec(finish?.text ?? '')?.[1];
   if (text?.length !== 128) return undefined;
   try {

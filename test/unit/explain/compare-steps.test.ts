@@ -66,6 +66,19 @@ describe('steps', () => {
     expect(compared('abcd', 'ab', 'start')).toEqual(['missing c', 'missing d']);
   });
 
+  it('are not missing where a log has no step that was expected', () => {
+    for (const cut of ['start', 'end', 'both'] as const) expect(compared('abcd', '', cut)).toEqual([]);
+    expect(compared('abcd', 'xy', 'start')).toEqual(['added x', 'added y']);
+    expect(compared('ab', '')).toEqual(['missing a', 'missing b']);
+  });
+
+  it('without addresses are any where the start of a log is missing', () => {
+    for (const cut of ['start', 'both'] as const) expect(compared('abcd', '??', cut)).toEqual([]);
+    const zeros = steps('AB').map((step) => ({ ...step, gpa: undefined }));
+    expect(compareSteps(steps('abcd'), zeros, 'start')).toEqual([]);
+    expect(compareSteps(steps('abcd'), zeros, 'end').map(({ kind }) => kind)).toEqual(['step-type', 'step-type']);
+  });
+
   it('part at the first that is not alike', () => {
     const first = (expected: string, found: string, cut?: 'start' | 'end' | 'both') =>
       firstDivergence(steps(expected), steps(found), cut)?.step;
@@ -74,6 +87,7 @@ describe('steps', () => {
     expect(first('abc', 'ab')).toBe(2);
     expect(first('ab', 'abc')).toBe(2);
     expect(first('abc', 'ab', 'end')).toBeUndefined();
+    expect(first('ab', 'abc', 'end')).toBe(2);
     expect(first('abc', 'bc', 'start')).toBeUndefined();
     expect(first('abc', 'xyz', 'both')).toBeUndefined();
     expect(first('ab', '??')).toBeUndefined();

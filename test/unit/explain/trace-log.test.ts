@@ -89,6 +89,66 @@ describe('trace lines', () => {
     expect(steps(text)).toEqual(steps(AMDSEV_195));
   });
 
+  describe('behind the end of a launch', () => {
+    const [sev, snp] = (['sev', 'snp'] as const).map((platform) => traceOf(accountWith({ platform }))) as [
+      string,
+      string,
+    ];
+    const headless = (text: string) => text.slice(text.indexOf('\n') + 1);
+    const measured = sev.replace(/^kvm_sev_launch_finish/m, 'kvm_sev_launch_measurement data AAAA\n$&');
+
+    it.each([
+      ['SNP', `${snp}${headless(snp)}`, headless(snp), 'start'],
+      ['SEV', `${sev}${headless(sev)}`, headless(sev), 'start'],
+      ['SEV with a measurement', `${measured}${headless(measured)}`, headless(measured), 'start'],
+      [
+        'SEV that ended at its measurement',
+        `${measured.replace(/.*finish.*\n/, '')}${headless(sev)}`,
+        headless(sev),
+        'start',
+      ],
+      ['which has no end either', `${sev}${headless(sev).replace(/.*finish.*\n/, '')}`, headless(sev), 'both'],
+      ['its end alone', `${snp}kvm_sev_snp_launch_finish id_block (null)\n`, 'kvm_sev_snp_launch_finish', 'start'],
+    ])('are another’s, of which the start is missing: %s', (_name, text, last, cut) => {
+      const { account, launches } = parseTraceLog(text);
+      expect(launches).toBe(2);
+      expect(account.cut).toBe(cut);
+      expect(account.steps).toEqual(parseTraceLog(last).account.steps);
+    });
+
+    it('count as a launch before the last as well', () => {
+      expect(parseTraceLog(`${headless(snp)}${snp}`)).toMatchObject({ launches: 2, account: { cut: undefined } });
+      expect(parseTraceLog(`${snp}${headless(snp)}${snp}`)).toMatchObject({ launches: 3, account: { cut: undefined } });
+    });
+  });
+
+  it('that each stand twice are refused', () => {
+    const twice = (text: string) => text.replace(/^.*\n/gm, '$&$&');
+    for (const platform of ['sev', 'sev-es', 'snp'] as const) {
+      const text = traceOf(accountWith({ platform }));
+      const started = text.replace(/.*finish.*\n/, '');
+      for (const log of [
+        twice(text),
+        `hello\n${twice(text)}`,
+        twice(started),
+        `${twice(started)}${text.split('\n').at(-2)}`,
+      ]) {
+        expect(failure(() => parseTraceLog(log))).toEqual({
+          kind: 'format',
+          message: 'the log has each of QEMU’s lines twice',
+          hint: expect.stringContaining('each line stands twice'),
+        });
+      }
+    }
+    const time = (text: string) => text.replace(/^kvm/gm, () => `7@1.${String(++n).padStart(6, '0')}:kvm`);
+    let n = 0;
+    expect(failure(() => parseTraceLog(time(twice(traceOf(accountWith()))))).message).toContain('twice');
+    // A region that KVM takes in turns, and VMSAs, may stand twice.
+    const vmsa = 'kvm_sev_snp_launch_update src 0x7f00 gpa 0xfffffffff000 len 0x1000 (Vmsa page)\n';
+    expect(parseTraceLog(twice(vmsa)).account.vcpus).toBe(2);
+    expect(steps(traceOf(accountWith()).replace(/^.*update.*\n/gm, '$&$&'))).toEqual(steps(traceOf(accountWith())));
+  });
+
   it('of an IGVM file have VMSAs', () => {
     const vmsa = 'kvm_sev_snp_launch_update src 0x7f00 gpa 0xfffffffff000 len 0x1000 (Vmsa page)';
     const { account } = parseTraceLog([vmsa, vmsa].join('\n'));
