@@ -18,7 +18,9 @@ export function remarkOnRtmrs(io: Io, { profile, kernelHeader, rtmrs }: Predicte
     `RTMRs of profile=${profile.name}/${profile.version} kernel-header=${kernelHeader}; RTMR2 as Linux 6.9 and later extend it`,
   );
   for (const { rtmr, missing } of rtmrs) {
-    for (const what of missing) remark(io, 'note', `RTMR${rtmr} is not predicted: ${what}`);
+    // An input makes the others known; nothing makes this one known.
+    const level = rtmr === 2 ? 'warning' : 'note';
+    for (const what of missing) remark(io, level, `RTMR${rtmr} is not predicted: ${what}`);
   }
 }
 

@@ -8,6 +8,7 @@ import { nodeHashes } from '../../src/host/node-hashes.ts';
 import { ccelEvent, ccelHeader } from '../ccel-log.ts';
 import { join } from '../firmware-image.ts';
 import { fixture } from '../fixtures.ts';
+import { linuxKernel } from '../linux-kernel.ts';
 import { bootseal, scratch } from './script.ts';
 
 /** One event of a log: register from 1, digest in hexadecimal. */
@@ -34,7 +35,7 @@ const RTMR0 = ['--memory', '2G', '--acpi-loader', 'loader', '--acpi-rsdp', 'rsdp
 
 interface Predicted {
   readonly digest: string;
-  readonly events: readonly { readonly rtmr: number; readonly type: string; readonly digest: string }[];
+  readonly events: readonly { readonly rtmr: number; readonly type: string; readonly digest: string | null }[];
 }
 
 describe('a log against a prediction', () => {
@@ -56,7 +57,7 @@ describe('a log against a prediction', () => {
   });
 
   const logged = (): Logged[] =>
-    predicted.events.map(({ rtmr, type, digest }) => [rtmr + 1, TYPE[type] ?? 0, digest] as const);
+    predicted.events.map(({ rtmr, type, digest }) => [rtmr + 1, TYPE[type] ?? 0, digest ?? ''] as const);
 
   /** Writes a log and the quote of a guest with it, and verifies. */
   async function verify(
@@ -170,6 +171,31 @@ describe('a log against a prediction', () => {
     expect(wrong).toMatchObject({ status: 1, stdout: '' });
     expect(wrong.stderr).toContain(`MRTD: the quote has ${other}, expected was ${predicted.digest}`);
     expect(await verify(logged(), ['--firmware', 'full', '--order', 'two-pass'])).toMatchObject({ status: 1 });
+  });
+
+  it('does not vouch for RTMR2 of a kernel whose stub extends nothing', async () => {
+    fs.writeFileSync(path.join(folder, 'old'), linuxKernel({ release: '6.1.0-50-amd64' }));
+    const boot = [...BOOT.map((word) => (word === 'linux' ? 'old' : word)), ...RTMR0];
+    const measured = await bootseal(['measure', 'tdx', ...boot, '--reference', 'rvps'], folder);
+    expect(measured.stderr).toContain(
+      'warning: RTMR2 is not predicted: the kernel is Linux 6.1.0-50-amd64, whose EFI stub extends nothing',
+    );
+    const payload: string = JSON.parse(measured.stdout).payload;
+    expect(Object.keys(JSON.parse(Buffer.from(payload, 'base64').toString()))).toEqual([
+      'mr_td',
+      'rtmr_1',
+      'tdvfkernel',
+    ]);
+    const { stdout } = await bootseal(['measure', 'tdx', ...boot, '--json'], folder);
+    const { events } = (JSON.parse(stdout) as { readonly results: readonly [Predicted] }).results[0];
+    const log = events.flatMap(({ rtmr, type, digest }): Logged[] =>
+      digest === null ? [] : [[rtmr + 1, TYPE[type] ?? 0, digest]],
+    );
+    const verified = await verify(log, boot);
+    expect(verified.status).toBe(0);
+    expect(verified.stderr).toContain(
+      'warning: not all events of RTMR2 are known, so it proves nothing: the kernel is',
+    );
   });
 
   const zeros = '00'.repeat(48);

@@ -1,8 +1,7 @@
 /**
  * @module What OVMF and Linux extend into the RTMRs of a TDX guest that QEMU boots directly, in the order of a log (edk2
- * OvmfPkg/Tcg/TdTcg2Dxe; Linux drivers/firmware/efi/libstub, since 6.9; confirmed by logs of real machines: test/unit/rtmr).
+ * OvmfPkg/Tcg/TdTcg2Dxe; for Linux efi-stub.ts; confirmed by logs of real machines: test/unit/rtmr).
  */
-import { concat } from '../bytes.ts';
 import { BootsealError } from '../errors.ts';
 import type { Hashes } from '../hash.ts';
 import { checkMemory } from '../measurement/machine-memory.ts';
@@ -12,6 +11,7 @@ import { unifiedKernelParts } from '../measurement/unified-kernel.ts';
 import { encodeUtf8 } from '../utf8.ts';
 import { authenticode } from './authenticode.ts';
 import { type BootVariables, bootVariableEvents } from './boot-variables.ts';
+import { stubEvents } from './efi-stub.ts';
 import { EV, type PredictedEvent, type Rtmr } from './events.ts';
 import { checkMeasures, type FirmwareBuild } from './firmware-build.ts';
 import { type FwCfgItems, fwCfgEvents } from './fw-cfg.ts';
@@ -178,25 +178,4 @@ function kernelDigest(boot: DirectBoot, hashes: Sha384): Uint8Array {
   const initrdSize = boot.initrd?.bytes;
   const seen = kernelHeader === 'changed' ? withQemuHeader(kernel, { cmdline, initrdSize, memory }) : kernel;
   return authenticode(seen, hashes.startSha384);
-}
-
-const INITRD_WORD = 'initrd=initrd';
-
-/** Linux' EFI stub: the options that the firmware gives it, in UTF-16 with a NUL, and the initrd. */
-function stubEvents({ cmdline, initrd, profile }: DirectBoot, { sha384 }: Sha384): readonly PredictedEvent[] {
-  const booted = initrd === undefined || initrd.bytes === 0 ? undefined : initrd;
-  const word = booted === undefined ? '' : profile.initrdWord === 'first' ? `${INITRD_WORD} ` : ` ${INITRD_WORD}`;
-  const line = profile.initrdWord === 'first' ? concat(encodeUtf8(word), cmdline) : concat(cmdline, encodeUtf8(word));
-  const type = EV.eventTag;
-  return [
-    ...(line.length === 0 ? [] : [event(2, type, 'load options', sha384(loadOptions(line)))]),
-    ...(booted === undefined ? [] : [event(2, type, 'initrd', booted.sha384)]),
-  ];
-}
-
-/** OVMF makes each byte of the command line one character. */
-function loadOptions(line: Uint8Array): Uint8Array {
-  const out = new Uint8Array(2 * line.length + 2);
-  for (const [i, byte] of line.entries()) out[2 * i] = byte;
-  return out;
 }
