@@ -17,8 +17,9 @@ import {
 } from '../core/rtmr/profiles.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { type BootedOptions, commandLine, type HashedFile } from './booted-files.ts';
-import { addFwCfgOptions, type FwCfgOptions, fwCfgOf } from './fw-cfg.ts';
+import { addFwCfgOptions, type FwCfgOptions, fwCfgOf, idleItems } from './fw-cfg.ts';
 import { type Io, readInput, remark, streamInput } from './io.ts';
+import { kernelHeaderOf } from './kernel-header.ts';
 import { parseSize } from './size.ts';
 
 /** What commander makes of the options of `addTdxBootOptions`. */
@@ -88,7 +89,7 @@ export async function predictBoot(
     checkIdle(options);
     return undefined;
   }
-  const named = options.profile === undefined ? undefined : findBootProfile(options.profile);
+  const givenProfile = options.profile === undefined ? undefined : findBootProfile(options.profile);
   const memory = options.memory === undefined ? undefined : parseSize(options.memory, '--memory');
   const inputs: Record<string, HashedFile> = {};
   const read = async (role: string, file: string, limit: number) => {
@@ -101,7 +102,7 @@ export async function predictBoot(
   const initrd = options.initrd === undefined ? undefined : await hashInitrd(io, options.initrd);
   if (initrd !== undefined) inputs['initrd'] = { sha256: initrd.sha256, bytes: initrd.bytes };
   inputs['cmdline'] = { sha256: hexOf(nodeHashes.sha256(cmdline)), bytes: cmdline.length };
-  const { acpi, fwCfg } = await fwCfgOf(options, read, (file, limit) => readInput(io, file, limit));
+  const { acpi, fwCfg, named } = await fwCfgOf(io, options, read);
   const smbios = options.smbios === undefined ? undefined : await read('smbios', options.smbios, MOST_SMBIOS_BYTES);
   const bootVariables = await namedFiles(options.bootVariable ?? [], read);
   const sections = usableTdxSections(firmware);
@@ -109,8 +110,11 @@ export async function predictBoot(
   // Before the profile: a build without measured boot tells none.
   checkMeasures(build);
   if (smbios !== undefined && !build.smbios) remark(io, 'note', 'this firmware measures no SMBIOS tables');
-  const profile = chosenProfile(io, build, named);
-  const kernelHeader = options.kernelHeader ?? profile.kernelHeader;
+  const idle = fwCfg === undefined || build.fwCfg ? [] : idleItems(fwCfg);
+  if (idle.length > 0)
+    remark(io, 'note', `of fw_cfg this firmware measures the ACPI files alone, not ${idle.join(', ')}`);
+  const profile = chosenProfile(io, build, givenProfile);
+  const kernelHeader = kernelHeaderOf(io, profile, options.kernelHeader, named);
   const launch = {
     image,
     sections,
