@@ -14,3 +14,15 @@ export function parseSize(text: string, option: string): number {
     { hint: 'for instance 512M or 2G' },
   );
 }
+
+/** Fewer bytes are no guest's memory, and as many MiB (64T) are no machine's. */
+const LEAST_MEMORY = 2 ** 26;
+
+/** Reads the size of a guest's memory; throws `usage` for what is not that of one, such as MiB without a unit, which QEMU's -m takes. */
+export function parseMemory(text: string): number {
+  const size = parseSize(text, '--memory');
+  if (size >= LEAST_MEMORY || !/^[0-9]+$/.test(text)) return size;
+  throw new BootsealError('usage', `--memory ${size} are bytes, too few for a guest`, {
+    hint: `name the unit: what QEMU gets as -m ${size} is --memory ${size}M`,
+  });
+}

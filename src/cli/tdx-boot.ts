@@ -20,7 +20,7 @@ import { type BootedOptions, commandLine, type HashedFile } from './booted-files
 import { addFwCfgOptions, type FwCfgOptions, fwCfgOf, idleItems } from './fw-cfg.ts';
 import { type Io, readInput, remark, streamInput } from './io.ts';
 import { kernelHeaderOf } from './kernel-header.ts';
-import { parseSize } from './size.ts';
+import { parseMemory } from './size.ts';
 
 /** What commander makes of the options of `addTdxBootOptions`. */
 export interface TdxBootOptions extends BootedOptions, FwCfgOptions {
@@ -50,7 +50,7 @@ export function addTdxBootOptions(command: Command): Command {
     .option('--cmdline <text>', 'its command line, byte for byte')
     .option('--cmdline-file <file>', 'a file that holds the command line, byte for byte')
     .option('--strip-newline', 'leave out one newline at the end of --cmdline-file')
-    .option('--memory <size>', 'memory as QEMU gets it with -m, such as 2G; for RTMR0');
+    .option('--memory <size>', 'memory that QEMU gets with -m, with its unit, such as 2048M or 2G; for RTMR0');
   return addFwCfgOptions(boot)
     .option('--smbios <file>', "a guest's SMBIOS tables; for RTMR0")
     .option(
@@ -90,7 +90,7 @@ export async function predictBoot(
     return undefined;
   }
   const givenProfile = options.profile === undefined ? undefined : findBootProfile(options.profile);
-  const memory = options.memory === undefined ? undefined : parseSize(options.memory, '--memory');
+  const memory = options.memory === undefined ? undefined : parseMemory(options.memory);
   const inputs: Record<string, HashedFile> = {};
   const read = async (role: string, file: string, limit: number) => {
     const bytes = await readInput(io, file, limit);

@@ -20,6 +20,6 @@ export function memoryBelow4GiB(memory: number): number {
 export function checkMemory(memory: number): void {
   if (Number.isInteger(memory) && memory > 0 && memory % MEMORY_UNIT === 0 && memory <= MOST_MEMORY) return;
   throw new BootsealError('usage', `${memory} bytes of memory are not a multiple of ${MEMORY_UNIT} up to 64T`, {
-    hint: 'give the size that QEMU gets as -m, such as 2G',
+    hint: 'QEMU rounds what it gets as -m: give the size that the guest has, such as 2048M or 2G',
   });
 }

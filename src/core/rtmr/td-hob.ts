@@ -94,7 +94,7 @@ function memoryMap(memory: number, added: readonly UsableTdxSection[]): readonly
         'usage',
         `${below} bytes of memory end before the firmware's ${name} at 0x${gpa.toString(16)}`,
         {
-          hint: 'give the size that QEMU gets as -m, such as 2G',
+          hint: 'QEMU starts no such guest: give its memory with the unit, such as 2048M or 2G',
         },
       );
     }
