@@ -9,7 +9,7 @@ import type { Platform } from '../core/measurement/measure.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { type FoundOptions, readFound, readPlan } from './explain-input.ts';
 import { explanationJson, explanationLines } from './explain-text.ts';
-import { type Io, remark } from './io.ts';
+import { type Io, printableLines, remark } from './io.ts';
 import { addMeasureOptions, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 
 interface PrintOptions {
@@ -90,7 +90,7 @@ function conclude(io: Io, expected: LaunchAccount, found: LaunchAccount, { json 
   }
   if (isCut) remark(io, 'warning', 'the log is cut: more may differ than what is shown');
   if (json === true) io.stdout.write(`${JSON.stringify(explanationJson(explanation), null, 2)}\n`);
-  else io.stdout.write(`${explanationLines(explanation).join('\n')}\n`);
+  else io.stdout.write(printableLines(explanationLines(explanation)));
   if (differences.length > 0) {
     throw new BootsealError('mismatch', 'the launch is not the one that is expected', {
       hint: 'believe the host only as far as you have other reason to: measure again with what you find right',

@@ -9,7 +9,7 @@ import type { Guid } from '../core/guid.ts';
 import { SECRET_NAMES, secretGuid } from '../core/secret/names.ts';
 import { writeNewFile } from '../host/new-file.ts';
 import { type SourceOptions, withSecret, withSource } from './guest-source.ts';
-import { type Io, readInput, resolvePath } from './io.ts';
+import { type Io, printableLines, readInput, resolvePath } from './io.ts';
 import { checkOutputs } from './outputs.ts';
 import { secretFile } from './secret-file.ts';
 
@@ -124,7 +124,9 @@ async function offlineFs(io: Io, options: OfflineFsOptions): Promise<void> {
   }
   const resources = [...all.keys()].sort();
   io.stdout.write(
-    options.json === true ? `${JSON.stringify({ out, resources })}\n` : `${out}: ${resources.join(', ')}\n`,
+    options.json === true
+      ? `${JSON.stringify({ out, resources })}\n`
+      : printableLines([`${out}: ${resources.join(', ')}`]),
   );
 }
 

@@ -5,7 +5,7 @@ import type { Guid } from '../core/guid.ts';
 import { secretGuid } from '../core/secret/names.ts';
 import { SHOWN_BY_LIST } from '../guest/source.ts';
 import { findFor, type SourceOptions, shownName, withSource } from './guest-source.ts';
-import type { Io } from './io.ts';
+import { type Io, printableLines } from './io.ts';
 
 interface Options extends SourceOptions {
   readonly all?: true;
@@ -49,6 +49,8 @@ async function erase(io: Io, guids: readonly Guid[], options: Options): Promise<
   const from = { kind: source.kind, place: source.place };
   const names = all ? `${erased} secrets` : guids.map(shownName).join(', ');
   io.stdout.write(
-    options.json === true ? `${JSON.stringify({ source: from, erased })}\n` : `erased from ${source.place}: ${names}\n`,
+    options.json === true
+      ? `${JSON.stringify({ source: from, erased })}\n`
+      : printableLines([`erased from ${source.place}: ${names}`]),
   );
 }

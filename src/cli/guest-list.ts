@@ -5,7 +5,7 @@ import { guidWarning, secretName } from '../core/secret/names.ts';
 import type { TableEntry } from '../core/secret/table.ts';
 import type { Found } from '../guest/find-secrets.ts';
 import { findFor, type SourceOptions, wipeFound, withSource } from './guest-source.ts';
-import { type Io, remark } from './io.ts';
+import { type Io, printableLines, remark } from './io.ts';
 
 interface Options extends SourceOptions {
   readonly salvage?: true;
@@ -90,7 +90,7 @@ function printText({ source, passed }: Found, entries: readonly TableEntry[], ta
       ),
     ...(entries.length === 0 ? [whyNone(table)] : []),
   ];
-  return `${lines.join('\n')}\n`;
+  return printableLines(lines);
 }
 
 function whyNone(table: GuestTable | undefined): string {

@@ -5,7 +5,7 @@ import type { Guid } from '../core/guid.ts';
 import { secretGuid } from '../core/secret/names.ts';
 import { writeNewFile } from '../host/new-file.ts';
 import { type SourceOptions, shownName, withSecret, withSource } from './guest-source.ts';
-import { type Io, resolvePath } from './io.ts';
+import { type Io, printableLines, resolvePath } from './io.ts';
 import { checkOutputs } from './outputs.ts';
 
 interface Options extends SourceOptions {
@@ -61,7 +61,9 @@ async function read(io: Io, guid: Guid, options: Options): Promise<void> {
     await writeNewFile(resolvePath(io, out), value, 0o600, force === true);
     const done = { guid, out, bytes: value.length, source: source.kind };
     io.stdout.write(
-      json === true ? `${JSON.stringify(done)}\n` : `${shownName(guid)}  ${out}, ${value.length} bytes\n`,
+      json === true
+        ? `${JSON.stringify(done)}\n`
+        : printableLines([`${shownName(guid)}  ${out}, ${value.length} bytes`]),
     );
   });
 }

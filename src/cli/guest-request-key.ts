@@ -6,7 +6,7 @@ import { readSmallFile } from '../host/files.ts';
 import { PERM_HELP, parsePermissions, parseTimeout, TIMEOUT_HELP } from './guest-keyring.ts';
 import { STRIP_NUL_HELP } from './guest-read.ts';
 import { guestOf, type SourceOptions, withSecret, withSource } from './guest-source.ts';
-import type { Io } from './io.ts';
+import { type Io, printableLines } from './io.ts';
 import { parseUnsigned } from './numbers.ts';
 
 interface Options extends SourceOptions {
@@ -74,7 +74,7 @@ async function requestKey(io: Io, options: Options): Promise<void> {
   io.stdout.write(
     options.json === true
       ? `${JSON.stringify({ key: Number(key), uid, source })}\n`
-      : `key ${key} made from ${source}\n`,
+      : printableLines([`key ${key} made from ${source}`]),
   );
 }
 

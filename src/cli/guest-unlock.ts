@@ -8,7 +8,7 @@ import { findKeyringToken, type KeySource, openWithToken } from '../guest/unlock
 import { withDisk } from '../host/disk.ts';
 import { STRIP_NUL_HELP } from './guest-read.ts';
 import { guestOf, type SourceOptions, withSecret, withSource } from './guest-source.ts';
-import { type Io, resolvePath } from './io.ts';
+import { type Io, printableLines, resolvePath } from './io.ts';
 import { parseUnsigned } from './numbers.ts';
 
 interface Options extends SourceOptions {
@@ -95,7 +95,7 @@ async function unlock(io: Io, device: string, name: string | undefined, options:
       : await open(io, device, name, options, { callout: request });
   const done = { device, name: name ?? null, keyDescription: description, erased: options.erase === true };
   const what = name === undefined ? 'the key opens it' : `open as /dev/mapper/${name}`;
-  io.stdout.write(json === true ? `${JSON.stringify(done)}\n` : `${device}: ${what}\n`);
+  io.stdout.write(json === true ? `${JSON.stringify(done)}\n` : printableLines([`${device}: ${what}`]));
 }
 
 /** Returns the description of the key that was used. */

@@ -11,6 +11,7 @@ import { modelsOfSignature } from '../core/measurement/cpu-models.ts';
 import { featureNames } from '../core/measurement/features.ts';
 import { SNP_MEASURE_SVSM } from '../core/measurement/profiles.ts';
 import { describePolicy } from '../core/session/policy.ts';
+import { printfBytes, printfText, shellWord } from './shell-words.ts';
 
 /** Returns each difference from what the owner believes, one sentence each. */
 export function differences({ firmware, boot, vcpu }: FoundLaunch): readonly string[] {
@@ -66,11 +67,11 @@ export function reproduction(
   const preparation: Preparation = { lines: [], free };
   const words = ['bootseal', 'measure', platform, '--firmware', firmwareFile(firmware, preparation)];
   if (firmware.svsm !== undefined) {
-    words.push('--svsm', asFile(firmware.svsm.name), '--vars-size', `${firmware.svsm.varsSize}`);
+    words.push('--svsm', fileWord(firmware.svsm.name, preparation), '--vars-size', `${firmware.svsm.varsSize}`);
   }
   if (platform === 'snp' && hasUnknownSections(firmware)) words.push('--unknown-sections', 'zero');
   if (boot.kernel !== undefined) words.push('--kernel', kernelFile(boot.kernel, boot.kernelChange, preparation));
-  if (boot.initrd !== undefined) words.push('--initrd', asFile(boot.initrd));
+  if (boot.initrd !== undefined) words.push('--initrd', fileWord(boot.initrd, preparation));
   if (boot.cmdline !== undefined && boot.cmdline.length > 0) words.push(...cmdlineWords(boot.cmdline, preparation));
   if (vcpu !== undefined) {
     const { profile, cpu, features, count } = vcpu;
@@ -80,7 +81,7 @@ export function reproduction(
     words.push('--vmsa-features', hex(features));
   }
   // What follows a line that failed would measure something else.
-  return [...preparation.lines.map((line) => `${line} &&`), words.map(quoted).join(' ')];
+  return [...preparation.lines.map((line) => `${line} &&`), words.join(' ')];
 }
 
 /** Tells whether the lines read standard input. */
@@ -99,13 +100,20 @@ const inputsOf = ({ firmware, boot }: FoundLaunch): readonly string[] =>
 const STDIN = '-';
 
 /** No name is taken for an option. */
-const asFile = (name: string): string => (name.startsWith('-') && name !== STDIN ? `./${name}` : name);
+function fileWord(name: string, { lines }: Preparation): string {
+  const file = name.startsWith('-') && name !== STDIN ? `./${name}` : name;
+  if (!file.endsWith('\n')) return shellWord(file);
+  const variable = `name${lines.length}`;
+  // $(…) takes newlines off the end.
+  lines.push(`${variable}=$(printf '${printfText(file)}.') && ${variable}=\${${variable}%.}`);
+  return `"$${variable}"`;
+}
 
-const copy = (name: string, file: string): string =>
-  name === STDIN ? `cat > ${file}` : `cp ${quoted(asFile(name))} ${file}`;
+const copy = (name: string, file: string, preparation: Preparation): string =>
+  name === STDIN ? `cat > ${file}` : `cp ${fileWord(name, preparation)} ${file}`;
 
-function copyBehind(name: string, bytes: number, file: string): string {
-  const from = name === STDIN ? '' : ` ${quoted(asFile(name))}`;
+function copyBehind(name: string, bytes: number, file: string, preparation: Preparation): string {
+  const from = name === STDIN ? '' : ` ${fileWord(name, preparation)}`;
   return `tail -c +${bytes + 1}${from} > ${file}`;
 }
 
@@ -116,10 +124,11 @@ function hasUnknownSections({ measured, svsm }: FirmwareCandidate): boolean {
 }
 
 /** What is measured of the file goes into a new one first: without the variable store, or with the metadata in the other order. */
-function firmwareFile({ name, leftOut, reordering }: FirmwareCandidate, { lines, free }: Preparation): string {
-  if (leftOut === 0 && reordering === undefined) return asFile(name);
+function firmwareFile({ name, leftOut, reordering }: FirmwareCandidate, preparation: Preparation): string {
+  const { lines, free } = preparation;
+  if (leftOut === 0 && reordering === undefined) return fileWord(name, preparation);
   const file = free(leftOut === 0 ? 'reordered.fd' : 'code.fd');
-  lines.push(leftOut === 0 ? copy(name, file) : copyBehind(name, leftOut, file));
+  lines.push(leftOut === 0 ? copy(name, file, preparation) : copyBehind(name, leftOut, file, preparation));
   if (reordering !== undefined) {
     const { at, bytes } = reordering;
     lines.push(writeAt(file, at, bytes));
@@ -127,30 +136,23 @@ function firmwareFile({ name, leftOut, reordering }: FirmwareCandidate, { lines,
   return file;
 }
 
-function kernelFile(name: string, change: HeaderChange | undefined, { lines, free }: Preparation): string {
-  if (change === undefined) return asFile(name);
-  const file = free('kernel.changed');
-  lines.push(copy(name, file), writeAt(file, change.at, change.bytes));
+function kernelFile(name: string, change: HeaderChange | undefined, preparation: Preparation): string {
+  if (change === undefined) return fileWord(name, preparation);
+  const file = preparation.free('kernel.changed');
+  preparation.lines.push(copy(name, file, preparation), writeAt(file, change.at, change.bytes));
   return file;
 }
 
 const writeAt = (file: string, at: number, bytes: Uint8Array): string =>
-  `printf '${escaped(bytes)}' | dd of=${file} bs=1 seek=${at} conv=notrunc 2>/dev/null`;
-
-/** For printf, which POSIX gives no hexadecimal digits. */
-const escaped = (bytes: Uint8Array) => Array.from(bytes, (byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
+  `printf '${printfBytes(bytes)}' | dd of=${file} bs=1 seek=${at} conv=notrunc 2>/dev/null`;
 
 /** What a shell cannot be given readably in a word goes through a file. */
 function cmdlineWords(cmdline: Uint8Array, { lines, free }: Preparation): readonly string[] {
   const plain = cmdline.every((byte) => byte >= 0x20 && byte <= 0x7e);
-  if (plain) return ['--cmdline', Buffer.from(cmdline).toString('latin1')];
+  if (plain) return ['--cmdline', shellWord(Buffer.from(cmdline).toString('latin1'))];
   const file = free('cmdline.bin');
-  lines.push(`printf '${escaped(cmdline)}' > ${file}`);
+  lines.push(`printf '${printfBytes(cmdline)}' > ${file}`);
   return ['--cmdline-file', file];
-}
-
-function quoted(word: string): string {
-  return /^[A-Za-z0-9_./:=,+@%-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 const hex = (value: number | bigint) => `0x${value.toString(16)}`;

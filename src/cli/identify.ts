@@ -29,7 +29,7 @@ import {
   signedLines,
   spentInputs,
 } from './identify-text.ts';
-import { type Io, remark } from './io.ts';
+import { type Io, printableLines, remark } from './io.ts';
 import { ERASE } from './progress.ts';
 
 interface Options extends ScopeOptions, MeasurementOptions {
@@ -123,7 +123,7 @@ function print(io: Io, outcome: Outcome & { evidence: Evidence }, inputs: readon
   if (json === true) io.stdout.write(`${JSON.stringify(toJson(outcome, lines), null, 2)}\n`);
   else {
     const result = finding === undefined ? unfound(outcome) : found(finding, evidence.wanted, lines ?? []);
-    io.stdout.write(`${[...reportLines(evidence), ...result].join('\n')}\n`);
+    io.stdout.write(printableLines([...reportLines(evidence), ...result]));
   }
   if (finding !== undefined) remarkInputs(io, finding);
   if (evidence.report !== undefined) remark(io, 'note', REPORT_UNCHECKED);

@@ -11,7 +11,7 @@ import { type ImageNames, imageNames, type NameOptions } from './image-names.ts'
 import { seededBySource, seededIo } from './image-seed.ts';
 import { gptOptions, partitionLines, type ShapeOptions } from './image-shape.ts';
 import { remarkUnknown, type SourceOptions, withImageSource } from './image-source.ts';
-import type { Io } from './io.ts';
+import { type Io, printableLines } from './io.ts';
 import { progressOf } from './progress.ts';
 
 /** Options that go together with --verity. */
@@ -125,5 +125,5 @@ function report(io: Io, options: VerityOptions, manifest: VerityManifest): void 
     ['manifest', `${options.out}.json`],
     ...(manifest.testOnly ? [['TEST ONLY', 'made from --seed']] : []),
   ];
-  io.stdout.write(lines.map(([name = '', text]) => `${name.padEnd(10)}${text}\n`).join(''));
+  io.stdout.write(printableLines(lines.map(([name = '', text]) => `${name.padEnd(10)}${text}`)));
 }

@@ -13,7 +13,7 @@ import { nodeLuksCrypto } from '../host/node-luks.ts';
 import { withSignals } from '../host/signals.ts';
 import { HEADER_HELP, PARTITION_HELP, parsePartition } from './image-input.ts';
 import { hashHeader, type Pinned, pinAnew, readPinned, replaceManifest } from './image-pinned.ts';
-import { type Io, remark, resolvePath } from './io.ts';
+import { type Io, printableLines, remark, resolvePath } from './io.ts';
 
 /** Options of every such command. */
 export interface ChangeOptions {
@@ -228,7 +228,7 @@ export function reportChange(io: Io, options: ChangeOptions, lines: readonly str
     `header: sha256 ${header.sha256}${isNew ? '' : ', as before'}`,
     ...(manifest === null ? [] : [`manifest: ${manifest}`]),
   ];
-  io.stdout.write(all.map((line) => `${line}\n`).join(''));
+  io.stdout.write(printableLines(all));
   if (isNew)
     remark(
       io,

@@ -1,4 +1,5 @@
 /** @module What `bootseal image verify` found of an encrypted image, for people. */
+import { printableLines } from './io.ts';
 
 /** What was found; a problem is one sentence without a full stop. */
 export interface Verdict extends Contents {
@@ -43,7 +44,7 @@ export function verdictText(verdict: Verdict): string {
     ...remarks.map((remark) => `remark: ${remark}`),
     ...(problems.length === 0 ? [`verdict: ${rightText(verdict)}`] : problems.map((problem) => `problem: ${problem}`)),
   ];
-  return `${lines.join('\n')}\n`;
+  return printableLines(lines);
 }
 
 /** Says no more than was seen. */

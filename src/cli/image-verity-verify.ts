@@ -12,7 +12,7 @@ import {
   wantedRootHash,
   withVerity,
 } from './image-verity-input.ts';
-import type { Io } from './io.ts';
+import { type Io, printableLines } from './io.ts';
 
 interface Options extends VerityInputOptions {
   readonly json?: true;
@@ -93,5 +93,5 @@ function verdictText({ rootHash, dataBytes, blockBytes, filesystem, problems }: 
       ? ['verdict: every block is that of the root hash']
       : problems.map((problem) => `problem: ${problem}`)),
   ];
-  return `${lines.join('\n')}\n`;
+  return printableLines(lines);
 }

@@ -6,7 +6,7 @@ import { type Added, type AddedFile, addSegment } from '../host/initrd/add-segme
 import { isElf } from '../host/initrd/elf.ts';
 import { ADDITIONS, type Addition, additionFiles } from '../host/initrd/templates.ts';
 import { devmemFile, devmemOption } from './devmem-file.ts';
-import { type Io, printable, remark, resolvePath } from './io.ts';
+import { type Io, printableLines, remark, resolvePath } from './io.ts';
 import { checkOutputs } from './outputs.ts';
 
 interface Options {
@@ -128,5 +128,5 @@ function printText(out: string, { bytes, sha256, segment, files }: Added): strin
     `${out}: ${bytes} bytes, of which ${segment.bytes} from byte ${segment.offset} are new`,
     `sha256 ${sha256}`,
   ];
-  return `${lines.map(printable).join('\n')}\n`;
+  return printableLines(lines);
 }

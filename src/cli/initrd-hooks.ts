@@ -6,8 +6,9 @@ import { hookFiles, MAKERS, type Maker } from '../host/initrd/templates.ts';
 import { ioError } from '../host/io-error.ts';
 import { type NewFile, writeNewFolder } from '../host/new-folder.ts';
 import { devmemFile, devmemOption } from './devmem-file.ts';
-import { type Io, remark } from './io.ts';
+import { type Io, printableLines, remark } from './io.ts';
 import { outFolder } from './out-folder.ts';
+import { shellWord } from './shell-words.ts';
 
 interface Options {
   readonly for: Maker;
@@ -113,13 +114,12 @@ async function hooks(io: Io, options: Options): Promise<void> {
     'what to do next:',
     ...next.map((step, i) => `  ${i + 1}. ${step}`),
   ];
-  io.stdout.write(`${lines.join('\n')}\n`);
+  io.stdout.write(printableLines(lines));
 }
 
 /** Returns a path as one word of a shell's command that is no option. */
 function forShell(path: string): string {
-  const file = path.startsWith('-') ? `./${path}` : path;
-  return /^[\w./+,:@%-]+$/.test(file) ? file : `'${file.replaceAll("'", "'\\''")}'`;
+  return shellWord(path.startsWith('-') ? `./${path}` : path);
 }
 
 async function readFile({ name, from, mode = 0o644 }: AddedFile): Promise<NewFile> {

@@ -4,7 +4,7 @@ import { BootsealError } from '../core/errors.ts';
 import { quoted } from '../core/luks/quote.ts';
 import { withDisk } from '../host/disk.ts';
 import { type ReadSegment, readInitrd } from '../host/initrd/read-initrd.ts';
-import { type Io, printable, resolvePath } from './io.ts';
+import { type Io, printableLines, resolvePath } from './io.ts';
 
 interface Options {
   readonly json?: true;
@@ -61,7 +61,7 @@ function printText(bytes: number, segments: readonly ReadSegment[], ours: readon
     ...ours.map((name) => `bootseal: ${quoted(name)}`),
     ...(ours.length > 0 ? [] : [`bootseal: no files of it${isComplete ? '' : ' in what could be read'}`]),
   ];
-  return `${lines.map(printable).join('\n')}\n`;
+  return printableLines(lines);
 }
 
 function segmentText({ offset, size, compression, endKnown, content, why }: ReadSegment): string {

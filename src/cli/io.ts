@@ -130,5 +130,10 @@ export function printable(text: string): string {
   return text.replace(CONTROL, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
+/** Returns lines for people, each {@link printable} and with a newline behind it: what is in a name makes no line of its own. */
+export function printableLines(lines: readonly string[]): string {
+  return lines.map((line) => `${printable(line)}\n`).join('');
+}
+
 /** Unicode's categories Cc, Zl and Zp, and the marks that change the direction of text. */
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;

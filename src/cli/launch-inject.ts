@@ -4,7 +4,7 @@ import { Command, Option } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import type { LaunchHost } from '../host/launch-host.ts';
 import { type Injected, injectSecrets } from './inject-secrets.ts';
-import { type Io, resolvePath } from './io.ts';
+import { type Io, printableLines, resolvePath } from './io.ts';
 import { parseSecretArgument, type SecretArgument } from './secret-argument.ts';
 import { printLaunch } from './verified-launch.ts';
 
@@ -63,7 +63,7 @@ async function inject(io: Io, options: Options): Promise<void> {
     io.stdout.write(`${JSON.stringify({ launch, secrets, again, sent, resumed })}\n`);
     return;
   }
-  io.stdout.write(`${lines(injected, options).join('\n')}\n`);
+  io.stdout.write(printableLines(lines(injected, options)));
 }
 
 async function host(io: Io, { qmp, virsh, connect }: Options): Promise<() => Promise<LaunchHost>> {

@@ -15,7 +15,7 @@ import { type LaunchRecord, printConfiguration } from '../core/session/record.ts
 import { ioError } from '../host/io-error.ts';
 import { type NewFile, writeNewFolder } from '../host/new-folder.ts';
 import { MAX_SOCKET_PATH, socketPathSize } from '../host/socket-path.ts';
-import { type Io, remark, resolvePath } from './io.ts';
+import { type Io, printableLines, remark, resolvePath } from './io.ts';
 import { describedCmdline, type ReadDescription, readDescription, sessionOptions } from './launch-description.ts';
 import { outFolder } from './out-folder.ts';
 import { parseSecretArgument } from './secret-argument.ts';
@@ -217,5 +217,5 @@ function text({ out }: PrepareOptions, record: LaunchRecord, cmdline: string, se
     'Then verify, seal, inject and resume in one step:',
     `  bootseal launch inject --record ${path.join(out, 'record.json')} --qmp ${path.join(out, 'qmp.sock')}${secrets.map(() => ' --secret NAME=FILE').join('')}`,
   ];
-  return `${lines.join('\n')}\n`;
+  return printableLines(lines);
 }

@@ -14,7 +14,7 @@ import type { LaunchRecord } from '../core/session/record.ts';
 import { type NewFile, rehearseNewFolder, writeNewFolder } from '../host/new-folder.ts';
 import { orSpent, readRecord, useRecord } from '../host/record.ts';
 import { type ApiOptions, addApiOptions, apiFromOptions } from './api-options.ts';
-import { type Io, remark, resolvePath } from './io.ts';
+import { type Io, printableLines, remark, resolvePath } from './io.ts';
 import { MEASUREMENT_HELP, printMeasurement, readMeasurement } from './measurement-input.ts';
 
 import { outFolder } from './out-folder.ts';
@@ -155,5 +155,5 @@ function report(
   const lines = written.map(
     ({ guid, name, form, bytes }) => `secret         ${guid} ${name ?? '-'}, ${bytes} bytes ${form}`,
   );
-  io.stdout.write(`${[...printLaunch(launch), ...lines, `packet         ${options.out}`].join('\n')}\n`);
+  io.stdout.write(printableLines([...printLaunch(launch), ...lines, `packet         ${options.out}`]));
 }

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { writeNewFile } from '../host/new-file.ts';
-import { type Io, resolvePath } from './io.ts';
+import { type Io, printableLines, resolvePath } from './io.ts';
 import { MEASUREMENT_HELP } from './measurement-input.ts';
 import { checkOutputs } from './outputs.ts';
 import { LEGACY_HELP, type OpeningOptions, openFolder, packetInputs } from './packet-folder.ts';
@@ -46,5 +46,7 @@ async function open(io: Io, folder: string, options: Options): Promise<void> {
   } finally {
     wipe(table);
   }
-  io.stdout.write(options.json === true ? `${JSON.stringify({ out, bytes })}\n` : `table  ${out}, ${bytes} bytes\n`);
+  io.stdout.write(
+    options.json === true ? `${JSON.stringify({ out, bytes })}\n` : printableLines([`table  ${out}, ${bytes} bytes`]),
+  );
 }

@@ -3,6 +3,7 @@ import * as path from 'node:path';
 import { printApi } from '../core/measurement/api-version.ts';
 import { describePolicy } from '../core/session/policy.ts';
 import { type LaunchRecord, printConfiguration } from '../core/session/record.ts';
+import { printableLines } from './io.ts';
 
 const FILES = ['record.json', 'tk', 'godh', 'session'] as const;
 
@@ -21,7 +22,7 @@ export function sessionJson(folder: string, record: LaunchRecord): string {
 /** Returns the text for people. */
 export function sessionText(folder: string, record: LaunchRecord): string {
   const lines = [...made(folder, record), '', ...hostLines(record), '', ...nextLines(folder)];
-  return `${lines.join('\n')}\n`;
+  return printableLines(lines);
 }
 
 function made(folder: string, record: LaunchRecord): string[] {

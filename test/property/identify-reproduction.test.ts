@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readScope, type ScopeOptions } from '../../src/cli/identify-scope.ts';
 import { reproduction } from '../../src/cli/identify-text.ts';
+import { printable } from '../../src/cli/io.ts';
 import type { FoundLaunch } from '../../src/core/identify/identify.ts';
 import { Search } from '../../src/core/identify/search.ts';
 import { nodeHashes } from '../../src/host/node-hashes.ts';
@@ -36,17 +37,22 @@ function wholeImage(end: Uint8Array): Uint8Array {
   return image;
 }
 
+/** What a name may hold that would be a line, a colour, a word of printf's or a shell's, or another direction of text. */
+const ODD = 'k\x1b[31m\nmatch  %s %% \\n \'"$(x)`\u009b\u202eé';
+
 const OTHERS: readonly Partial<ScopeOptions>[] = [
   {},
   { kernel: ['kernel'], initrd: ['initrd'], cmdline: ['console=ttyS0 x\n'] },
   { kernel: ['-k l'], initrd: ['-i'], cmdlineFile: ["l'ine"], cmdline: ['--', '-x'] },
   { svsm: ['svsm.bin'], varsSize: '0' },
+  { kernel: [ODD], initrd: ['line\n', '-\x1b\n'], cmdline: ["50% of '\\n'"] },
 ];
 
 /** What chance may leave out: the first and the last launch of each firmware. */
 const EXAMPLES = Object.keys(FIRMWARE).flatMap((name): [string, Partial<ScopeOptions>, number, number][] => [
   [name, OTHERS[0] ?? {}, 0, 0],
   [name, OTHERS[1] ?? {}, 0.99, 0.99],
+  [name, OTHERS[4] ?? {}, 0.3, 0.5],
 ]);
 
 /** A launch of that search, as if its digest had been asked for: that part of the way through its units, and through the launches of one. */
@@ -77,6 +83,9 @@ beforeAll(() => {
   fs.writeFileSync(path.join(folder, 'initrd'), 'initrd');
   fs.writeFileSync(path.join(folder, '-k l'), linuxKernel({ rest: 7 }));
   fs.writeFileSync(path.join(folder, '-i'), 'another initrd');
+  fs.writeFileSync(path.join(folder, ODD), linuxKernel({ rest: 9 }));
+  fs.writeFileSync(path.join(folder, 'line\n'), 'a third initrd');
+  fs.writeFileSync(path.join(folder, '-\x1b\n'), 'a fourth initrd');
   fs.writeFileSync(path.join(folder, "l'ine"), 'caf\xe9\tx  ', 'latin1');
 });
 afterAll(remove);
@@ -84,6 +93,7 @@ afterAll(remove);
 describe('the lines of identify', () => {
   it('are taken by measure, which gives the digest', { timeout: 120_000 }, async () => {
     let found = 0;
+    const odd = { kernel: 0, initrd: 0 };
     const part = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
     await fc.assert(
       fc.asyncProperty(
@@ -97,6 +107,9 @@ describe('the lines of identify', () => {
           if (finding === undefined) return;
           const lines = reproduction(finding, (name) => `made-${found}-${name}`);
           found++;
+          if (finding.boot.kernel === ODD) odd.kernel++;
+          if (finding.boot.initrd?.endsWith('\n') === true) odd.initrd++;
+          expect(lines.filter((line) => printable(line) !== line)).toEqual([]);
           const ran = await bootseal(wordsOf(lines), folder);
           expect(ran, lines.join('\n')).toMatchObject({ status: 0 });
           expect(ran.stdout.trim(), lines.join('\n')).toBe(Buffer.from(finding.digest).toString('hex'));
@@ -105,5 +118,7 @@ describe('the lines of identify', () => {
       { numRuns: 150, examples: EXAMPLES },
     );
     expect(found).toBeGreaterThan(50);
+    expect(odd.kernel).toBeGreaterThan(3);
+    expect(odd.initrd).toBeGreaterThan(3);
   });
 });
