@@ -1,6 +1,6 @@
 /** @module What a search has looked at on each platform, as its units tell. */
 import type { Platform } from '../measurement/measure.ts';
-import { type Guest, launchesOf, mostVcpusOf, type Part as UnitPart } from './units.ts';
+import { countsOf, type Guest, launchesOf, type Part as UnitPart } from './units.ts';
 import type { VcpuCandidate, VcpuScope } from './vcpu-candidates.ts';
 
 /** What was tried of that which was to be tried. */
@@ -27,8 +27,9 @@ export interface Coverage {
   readonly mostVcpus: number;
 }
 
-/** How a unit ended. */
+/** How far a unit is. */
 export interface UnitState {
+  /** Whether nothing is left to do in it. */
   readonly done: boolean;
   /** Digests that were compared. */
   readonly tried: number;
@@ -51,7 +52,7 @@ export class PlatformCoverage {
     this.#vcpus = vcpus;
   }
 
-  /** Adds a unit of this platform; `candidates` are those of it that could be tried. */
+  /** Adds a unit of this platform; `candidates` are those of it that can be started. */
   add(guest: Guest, part: UnitPart, { done, tried }: UnitState, candidates: readonly VcpuCandidate[]): void {
     const { firmware, boot } = guest;
     this.#launches.of += launchesOf(guest, part, this.#vcpus);
@@ -65,11 +66,12 @@ export class PlatformCoverage {
     this.#launches.tried += tried;
     this.#tried.firmware.add(firmware);
     this.#tried.boots.add(boot);
-    this.#groups.add(candidates);
-    if (part.platform !== 'sev') {
-      const most = Math.min(part.counts.to, mostVcpusOf(firmware, this.#vcpus));
-      this.#mostVcpus = Math.max(this.#mostVcpus, boot.vcpus ?? most);
-    }
+    const counts = part.platform === 'sev' ? undefined : countsOf(guest, part, this.#vcpus);
+    if (counts === undefined) return;
+    // In the order in which they are tried: each candidate with all numbers of vCPUs.
+    const each = counts.to - counts.from + 1;
+    this.#groups.add(done ? candidates : candidates.slice(0, Math.ceil(tried / each)));
+    this.#mostVcpus = Math.max(this.#mostVcpus, counts.from + Math.min(tried, each) - 1);
   }
 
   /** Returns what the units that were added come to. */

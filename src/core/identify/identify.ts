@@ -44,13 +44,17 @@ export interface SearchOutcome {
  */
 export function* identify(question: Question, hashes: Hashes): Generator<SearchOutcome, SearchOutcome> {
   const search = new Search(question, hashes);
-  let tried = 0;
-  const answer = (unit: number, finding?: FoundLaunch) => ({ finding, tried, ruledOut: search.ruledOutUpTo(unit) });
+  let before = 0;
   for (let unit = 0; unit < search.units; unit++) {
-    const outcome = search.tryUnit(unit);
-    tried += outcome.tried;
-    if (outcome.finding !== undefined) return answer(unit, outcome.finding);
-    yield answer(unit);
+    let tried = before;
+    for (const outcome of search.steps(unit)) {
+      tried = before + outcome.tried;
+      const { finding } = outcome;
+      const answer = { finding, tried, ruledOut: search.ruledOutUpTo(unit) };
+      if (finding !== undefined) return answer;
+      yield answer;
+    }
+    before = tried;
   }
-  return answer(search.units);
+  return { finding: undefined, tried: before, ruledOut: search.ruledOutUpTo(search.units) };
 }

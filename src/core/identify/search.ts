@@ -1,24 +1,22 @@
 /** @module The work of a search: the launches of one unit after the other, sharing what they have in common. */
 import type { Hashes } from '../hash.ts';
 import type { Platform } from '../measurement/measure.ts';
-import type { Profile } from '../measurement/profiles.ts';
-import { sevDigest, sevEsDigests } from '../measurement/sev.ts';
-import type { SnpDigest } from '../measurement/snp.ts';
-import { vcpuPages } from '../measurement/vcpus.ts';
 import { type Coverage, PlatformCoverage, type UnitState } from './coverage.ts';
 import type { FirmwareCandidate } from './firmware-candidates.ts';
 import type { FoundLaunch, Question } from './identify.ts';
-import { Launches, type PageHashes } from './launches.ts';
+import { Launches } from './launches.ts';
 import { type Failure, Failures, type RuledOut, type Ways } from './ruled-out.ts';
-import { type Guest, launchesOf, mostVcpusOf, type Unit, type Units, unitsOf } from './units.ts';
+import { Comparison, tryLaunches } from './trial.ts';
+import { type Guest, launchesOf, type Units, unitsOf } from './units.ts';
 import { kindOf, Unstartable } from './unstartable.ts';
-import type { VcpuCandidate } from './vcpu-candidates.ts';
 
 /** What trying one unit gave. */
 export interface UnitOutcome {
   readonly finding: FoundLaunch | undefined;
   /** Digests that were compared. */
   readonly tried: number;
+  /** Whether nothing is left to do in it. */
+  readonly done: boolean;
 }
 
 /** A search; units may be tried in any order, and are quickest in theirs. */
@@ -30,14 +28,13 @@ export class Search {
   readonly #failures = new Failures();
   /** The first units in which these were seen. */
   readonly #seen = new Map<readonly Failure[], number>();
-  #tried = 0;
-  #matched = new Uint8Array();
 
-  constructor(question: Question, hashes: Hashes) {
+  /** `mostUnits` has a default with which a search ends quickly. */
+  constructor(question: Question, hashes: Hashes, mostUnits?: number) {
     this.#question = question;
     this.#launches = new Launches(hashes);
     this.#unstartable = new Unstartable(question.vcpus);
-    this.#units = unitsOf(question);
+    this.#units = unitsOf(question, mostUnits);
   }
 
   /** How many units there are. */
@@ -75,27 +72,43 @@ export class Search {
     let index = 0;
     for (const guest of this.#units.guests) {
       for (const part of this.#units.partsOf(guest)) {
-        const candidates = this.#unstartable.startable(guest, part) ?? [];
-        sums.get(part.platform)?.add(guest, part, stateOf(index++), candidates);
+        const state = stateOf(index++);
+        // What was not tried is not asked for: that takes time.
+        const candidates = state.tried === 0 ? [] : this.#unstartable.startable(guest, part);
+        sums.get(part.platform)?.add(guest, part, state, candidates ?? []);
       }
     }
     return [...sums.values()].map((sum) => sum.value());
   }
 
-  /** Tries the launches of a unit up to the first that matches. Throws what `matches` throws. */
-  tryUnit(index: number): UnitOutcome {
-    this.#tried = 0;
-    const unit = this.#units.at(index);
-    return { finding: unit === undefined ? undefined : this.#try(unit, index), tried: this.#tried };
+  /** Does what `steps` does, to its end. */
+  tryUnit(index: number, known = 0): UnitOutcome {
+    let outcome: UnitOutcome = { finding: undefined, tried: 0, done: false };
+    for (const step of this.steps(index, known)) outcome = step;
+    return outcome;
   }
 
-  #try(unit: Unit, index: number): FoundLaunch | undefined {
-    const { guest, platform } = unit;
-    this.#explain(index, guest, platform);
-    const candidates = this.#unstartable.startable(guest, unit);
+  /**
+   * Tries the launches of a unit up to the first that matches, of which it is known that it is none of the first `known - 1`. Yields
+   * how far it is every few milliseconds, at last with `done`. Throws what `matches` throws.
+   */
+  *steps(index: number, known = 0): Generator<UnitOutcome, void> {
+    const comparison = new Comparison(this.#question, known);
+    const work = this.#try(index, comparison);
+    for (;;) {
+      const { value: finding, done = false } = work.next();
+      yield { finding, tried: comparison.tried, done };
+      if (done) return;
+    }
+  }
+
+  *#try(index: number, comparison: Comparison): Generator<undefined, FoundLaunch | undefined> {
+    const unit = this.#units.at(index);
+    if (unit === undefined) return undefined;
+    this.#explain(index, unit.guest, unit.platform);
+    const candidates = this.#unstartable.startable(unit.guest, unit);
     if (candidates === undefined) return undefined;
-    if (platform === 'sev') return this.#trySev(guest);
-    return platform === 'snp' ? this.#trySnp(guest, candidates) : this.#trySevEs({ ...unit, candidates });
+    return yield* tryLaunches({ ...unit, candidates }, this.#question, this.#launches, comparison);
   }
 
   /** Remembers what cannot be started of the units up to `last`, as far as they were tried as `stateOf` tells, as if this search had tried them. */
@@ -104,7 +117,8 @@ export class Search {
     for (const guest of this.#units.guests) {
       for (const { platform } of this.#units.partsOf(guest)) {
         if (index > last) return;
-        if (stateOf(index).done) this.#explain(index, guest, platform);
+        const { done, tried } = stateOf(index);
+        if (done || tried > 0) this.#explain(index, guest, platform);
         index++;
       }
     }
@@ -116,63 +130,4 @@ export class Search {
     this.#seen.set(failures, unit);
     for (const failure of failures) this.#failures.add(unit, failure);
   }
-
-  #matches(digest: Uint8Array, platform: Platform): boolean {
-    this.#tried++;
-    const matches = this.#question.matches(digest, platform);
-    if (matches) this.#matched = new Uint8Array(digest);
-    return matches;
-  }
-
-  #trySev(guest: Guest): FoundLaunch | undefined {
-    const digest = sevDigest(this.#launches.sev(guest, 'sev'));
-    if (!this.#matches(digest, 'sev')) return undefined;
-    return { platform: 'sev', digest: this.#matched, ...guest, vcpu: undefined };
-  }
-
-  #trySevEs({ guest, candidates, counts: { from, to } }: Unit): FoundLaunch | undefined {
-    const launch = this.#launches.sev(guest, 'sev-es');
-    const { resetAddress } = guest.firmware.measured.firmware;
-    const most = mostVcpusOf(guest.firmware, this.#question.vcpus);
-    const length = Math.max(0, Math.min(to, most) - from + 1);
-    const counts = Array.from({ length }, (_, i) => from + i).filter((count) => isPossible(guest, count));
-    if (counts.length === 0) return undefined;
-    for (const candidate of candidates) {
-      const pages = vcpuPages(candidate.profile, candidate.cpu?.signature ?? 0, candidate.features, resetAddress);
-      const digests = sevEsDigests(launch, pages, counts);
-      const index = digests.findIndex((digest) => this.#matches(digest, 'sev-es'));
-      if (index < 0) continue;
-      return { platform: 'sev-es', digest: this.#matched, ...guest, vcpu: { ...candidate, count: counts[index] ?? 1 } };
-    }
-    return undefined;
-  }
-
-  #trySnp(guest: Guest, candidates: readonly VcpuCandidate[]): FoundLaunch | undefined {
-    for (const candidate of candidates) {
-      const launch = this.#launches.snp(guest, candidate.profile);
-      const count = this.#tryVcpus(guest, launch, candidate.profile, this.#launches.pages(guest.firmware, candidate));
-      if (count === undefined) continue;
-      return { platform: 'snp', digest: this.#matched, ...guest, vcpu: { ...candidate, count } };
-    }
-    return undefined;
-  }
-
-  /** Returns the number of vCPUs with which the launch matches. */
-  #tryVcpus(guest: Guest, launch: SnpDigest, { vmsaGpa }: Profile, { bsp, ap }: PageHashes): number | undefined {
-    const digest = launch.fork();
-    let found: number | undefined;
-    let count = 0;
-    const seen = (value: Uint8Array) => {
-      count++;
-      if (isPossible(guest, count) && this.#matches(value, 'snp')) found = count;
-      return found !== undefined;
-    };
-    digest.addAlike('vmsa', vmsaGpa, bsp, 1, seen);
-    if (found !== undefined || ap === undefined) return found;
-    digest.addAlike('vmsa', vmsaGpa, ap, (guest.boot.vcpus ?? this.#question.vcpus.mostVcpus) - 1, seen);
-    return found;
-  }
 }
-
-/** What is booted may tell with how many vCPUs. */
-const isPossible = ({ boot }: Guest, count: number): boolean => boot.vcpus === undefined || boot.vcpus === count;

@@ -27,14 +27,14 @@ export interface Counts {
   readonly to: number;
 }
 
-/** Launches of a unit, about: a few milliseconds of work. */
-const LAUNCHES = 2048;
+/** Launches of a unit, about, and between two breaks of a longer one: a few milliseconds of work. */
+export const LAUNCHES = 2048;
 
 /** With fewer in a unit, hashing the CPU states of those before them would take longer than the search. */
 const LEAST_COUNTS = 8;
 
-/** Each takes 4 bytes as long as the search lasts; units are larger before there are so many. */
-const MANY_UNITS = 2 ** 24;
+/** What a search looks through when it ends, in less than a second; units are larger before there are so many. */
+const MANY_UNITS = 2 ** 20;
 
 /** The units of a search; each is made when it is asked for, since there may be millions. */
 export interface Units {
@@ -49,16 +49,17 @@ export interface Units {
 /** A unit of any guest: guests share them. */
 export type Part = Omit<Unit, 'guest'>;
 
-/** Returns the units of a search, guests with fewer slips first. */
-export function unitsOf(question: Question): Units {
-  const guestCount = question.boots.length * question.firmware.length;
+/** Returns the units of a search, guests with fewer slips first; about `most` at the most, unless there are more guests. */
+export function unitsOf(question: Question, most = MANY_UNITS): Units {
+  const all = question.boots.flatMap((boot) => question.firmware.map((firmware) => ({ boot, firmware })));
+  const guests = all.filter(isPossible);
+  const parts = Math.max(1, Math.floor(most / (guests.length * question.platforms.length)));
   const chunk = (withSvsm: boolean) =>
-    question.platforms.flatMap((platform) => chunks(platform, question, guestCount, withSvsm));
+    question.platforms.flatMap((platform) => chunks(platform, question, parts, withSvsm));
   const states = { plain: chunk(false), svsm: chunk(true) };
-  const guests = question.boots.flatMap((boot) => question.firmware.map((firmware) => ({ boot, firmware })));
   const slips = ({ boot, firmware }: Guest) => boot.slips.length + firmwareSlips(firmware).length;
-  const sorted = guests.filter(isPossible).sort((a, b) => slips(a) - slips(b));
-  return unitsOfGuests(sorted, ({ firmware }) => (firmware.svsm === undefined ? states.plain : states.svsm));
+  guests.sort((a, b) => slips(a) - slips(b));
+  return unitsOfGuests(guests, ({ firmware }) => (firmware.svsm === undefined ? states.plain : states.svsm));
 }
 
 function unitsOfGuests(guests: readonly Guest[], partsOf: Units['partsOf']): Units {
@@ -98,35 +99,38 @@ export function mostVcpusOf({ svsm, measured }: FirmwareCandidate, { mostVcpus }
   return (svsm?.entry ?? measured.firmware.resetAddress) === undefined ? 1 : mostVcpus;
 }
 
+/** Returns the numbers of vCPUs that the guest may have in a unit; undefined for none. */
+export function countsOf({ firmware, boot }: Guest, { counts }: Part, vcpus: VcpuScope): Counts | undefined {
+  const from = Math.max(counts.from, boot.vcpus ?? 1);
+  const to = Math.min(counts.to, boot.vcpus ?? counts.to, mostVcpusOf(firmware, vcpus));
+  return from <= to ? { from, to } : undefined;
+}
+
 /** Returns how many launches a unit has, when all can be started. */
-export function launchesOf(
-  { firmware, boot }: Guest,
-  { platform, candidates, counts }: Part,
-  vcpus: VcpuScope,
-): number {
-  if (platform === 'sev') return 1;
-  const to = Math.min(counts.to, mostVcpusOf(firmware, vcpus));
-  if (boot.vcpus === undefined) return candidates.length * Math.max(0, to - counts.from + 1);
-  return counts.from <= boot.vcpus && boot.vcpus <= to ? candidates.length : 0;
+export function launchesOf(guest: Guest, part: Part, vcpus: VcpuScope): number {
+  if (part.platform === 'sev') return 1;
+  const counts = countsOf(guest, part, vcpus);
+  return counts === undefined ? 0 : part.candidates.length * (counts.to - counts.from + 1);
 }
 
 const isPossible = ({ firmware, boot }: Guest) => isBootOf(boot, firmware.svsm !== undefined);
 
+/** Cuts the launches of one guest into at most `most` parts. */
 function chunks(
   platform: Platform,
-  { vcpus, effort = 1 }: Question,
-  guests: number,
+  { vcpus: scope, effort = 1 }: Question,
+  most: number,
   withSvsm: boolean,
 ): readonly Part[] {
   if (withSvsm && platform !== 'snp') return [];
   if (platform === 'sev') return [{ platform, candidates: [], counts: { from: 1, to: 1 } }];
-  const { mostVcpus } = vcpus;
-  const all = vcpuCandidates(platform, vcpus, withSvsm);
-  const few = Math.ceil((guests * all.length * mostVcpus) / MANY_UNITS);
-  const most = platform === 'snp' ? mostVcpus : Math.max(LEAST_COUNTS, Math.floor(LAUNCHES / effort), few);
-  const size = Math.max(1, Math.floor(LAUNCHES / (mostVcpus * effort)));
+  const { mostVcpus } = scope;
+  const all = vcpuCandidates(platform, scope, withSvsm);
+  const size = Math.max(1, Math.floor(LAUNCHES / (mostVcpus * effort)), Math.ceil(all.length / most));
   const groups = Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size));
-  return groups.flatMap((candidates) => ranges(mostVcpus, most).map((counts) => ({ platform, candidates, counts })));
+  const few = Math.ceil(mostVcpus / Math.floor(most / groups.length));
+  const length = platform === 'snp' ? mostVcpus : Math.max(LEAST_COUNTS, Math.floor(LAUNCHES / effort), few);
+  return groups.flatMap((candidates) => ranges(mostVcpus, length).map((counts) => ({ platform, candidates, counts })));
 }
 
 /** Cuts the numbers from 1 to `last` into runs of at most `size`. */

@@ -6,16 +6,7 @@ import type { SearchOutcome } from '../../core/identify/identify.ts';
 import { Search } from '../../core/identify/search.ts';
 import { runThread } from '../image/threads.ts';
 import { nodeHashes } from '../node-hashes.ts';
-import {
-  firstMatch,
-  halt,
-  newSharedSearch,
-  stateOf,
-  takenCount,
-  takeUnit,
-  triedUpTo,
-  tryTaken,
-} from './shared-search.ts';
+import { firstMatch, halt, newSharedSearch, stateOf, takenCount, triedUpTo, tryUnits } from './shared-search.ts';
 import { type PlainQuestion, questionOf, workerData } from './worker-data.ts';
 
 /** The most threads that a search takes: each has memory of its own. */
@@ -58,8 +49,7 @@ export async function searchInThreads(question: PlainQuestion, options: SearchOp
   let others: Promise<readonly PromiseSettledResult<void>[]> | undefined;
   let turn = performance.now();
   try {
-    for (let unit = takeUnit(shared); unit !== undefined; unit = takeUnit(shared)) {
-      tryTaken(search, unit, shared);
+    for (const unit of tryUnits(search, shared)) {
       if (performance.now() - turn < TURN) continue;
       others ??= Promise.allSettled(startThreads(question, shared, helpers(options, search.units - unit)));
       options.onProgress?.(triedUpTo(shared), most);
@@ -90,6 +80,6 @@ function startThreads(question: PlainQuestion, shared: Int32Array, count: number
 function answerOf(search: Search, shared: Int32Array): SearchOutcome {
   const last = firstMatch(shared);
   search.explain(Math.min(last, takenCount(shared)) - 1, (unit) => stateOf(shared, unit));
-  const { finding } = search.tryUnit(last);
+  const { finding } = search.tryUnit(last, last < search.units ? stateOf(shared, last).tried : 0);
   return { finding, tried: triedUpTo(shared, last), ruledOut: search.ruledOutUpTo(last) };
 }

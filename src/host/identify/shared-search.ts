@@ -1,6 +1,6 @@
 /** @module What the threads of one search share: the next unit, the first that matched, and how many launches were tried in each. */
 import type { UnitState } from '../../core/identify/coverage.ts';
-import type { Search } from '../../core/identify/search.ts';
+import type { Search, UnitOutcome } from '../../core/identify/search.ts';
 import { SHARED } from '../image/worker-data.ts';
 
 /** The first unit that has matched; behind it, one number for each unit. */
@@ -21,22 +21,34 @@ export function newSharedSearch(units: number): Int32Array {
 export const takenCount = (shared: Int32Array): number =>
   Math.min(shared.length - COUNTS, Atomics.load(shared, SHARED.next));
 
-/** Tells all threads to end after the units at hand. */
+/** Tells all threads to end, within a few milliseconds. */
 export function halt(shared: Int32Array): void {
   Atomics.store(shared, SHARED.stop, 1);
 }
 
 /** Returns a unit that nobody has taken; none when all are, when one before them matched, or when the threads are to end. */
-export function takeUnit(shared: Int32Array): number | undefined {
+function takeUnit(shared: Int32Array): number | undefined {
   if (Atomics.load(shared, SHARED.stop) !== 0) return undefined;
   const unit = Atomics.add(shared, SHARED.next, 1);
-  return unit < Atomics.load(shared, FIRST_MATCH) ? unit : undefined;
+  return unit < firstMatch(shared) ? unit : undefined;
 }
 
-/** Tries a unit that was taken, and tells the others. */
-export function tryTaken(search: Search, unit: number, shared: Int32Array): void {
-  const { finding, tried } = search.tryUnit(unit);
-  Atomics.store(shared, COUNTS + unit, tried | DONE);
+/**
+ * Tries units that nobody has taken, and tells the others, until nothing is left to do. Yields the unit at hand every few milliseconds;
+ * a unit is left where it is when one before it matched, or when the threads are to end.
+ */
+export function* tryUnits(search: Search, shared: Int32Array): Generator<number, void> {
+  for (let unit = takeUnit(shared); unit !== undefined; unit = takeUnit(shared)) {
+    for (const outcome of search.steps(unit)) {
+      tell(shared, unit, outcome);
+      yield unit;
+      if (Atomics.load(shared, SHARED.stop) !== 0 || firstMatch(shared) < unit) break;
+    }
+  }
+}
+
+function tell(shared: Int32Array, unit: number, { finding, tried, done }: UnitOutcome): void {
+  Atomics.store(shared, COUNTS + unit, tried | (done ? DONE : 0));
   if (finding === undefined) return;
   for (let first = firstMatch(shared); unit < first; first = firstMatch(shared)) {
     Atomics.compareExchange(shared, FIRST_MATCH, first, unit);
@@ -49,12 +61,14 @@ export function firstMatch(shared: Int32Array): number {
 }
 
 /** Returns how many launches were tried in the units up to `last`. */
-export function triedUpTo(shared: Int32Array, last = takenCount(shared)): number {
-  const counts = shared.subarray(COUNTS, COUNTS + last + 1);
-  return counts.reduce((sum, count) => sum + (count & ~DONE), 0);
+export function triedUpTo(shared: Int32Array, last = takenCount(shared) - 1): number {
+  const end = Math.min(shared.length, COUNTS + last + 1);
+  let sum = 0;
+  for (let at = COUNTS; at < end; at++) sum += (shared[at] ?? 0) & ~DONE;
+  return sum;
 }
 
-/** Returns how a unit ended. */
+/** Returns how far a unit is. */
 export function stateOf(shared: Int32Array, unit: number): UnitState {
   const count = Atomics.load(shared, COUNTS + unit);
   return { done: (count & DONE) !== 0, tried: count & ~DONE };

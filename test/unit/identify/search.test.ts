@@ -42,6 +42,8 @@ function counting() {
   return { hashes, count };
 }
 
+const AMDSEV = 'sev-snp-measure/ovmf_AmdSev_suffix.bin';
+
 /** It has no place for kernel hashes. */
 const PLAIN = 'sev-snp-measure/ovmf_OvmfX64_suffix.bin';
 
@@ -82,5 +84,77 @@ describe('a firmware that cannot be started', () => {
       { launches: { tried: 0 } },
     ]);
     expect(count.begun).toBe(0);
+  });
+});
+
+describe('a unit with much to do', () => {
+  const cpus = Array.from({ length: 6 }, (_, signature) => ({ signature }));
+  const scope = { ...vcpus, cpus, mostVcpus: 500 };
+
+  it.each([
+    ['sev-es', 100, 20],
+    ['snp', 1, 2048],
+  ] as const)('of %s has a break every few milliseconds', (platform, effort, between) => {
+    const search = new Search({ ...questionOf(AMDSEV, [platform]), vcpus: scope, effort }, nodeHashes, 1);
+    const steps = [...search.steps(0)];
+    const tried = steps.map((step) => step.tried);
+    expect(steps.map(({ done }) => done)).toEqual([...steps.slice(1).map(() => false), true]);
+    expect(tried.at(-1)).toBe({ 'sev-es': 6, snp: 7 }[platform] * 500);
+    for (const [i, now] of tried.entries()) expect(now - (tried[i - 1] ?? 0)).toBeLessThan(between + 2048 / effort);
+    expect(search.tryUnit(1)).toEqual({ finding: undefined, tried: tried.at(-1), done: true });
+  });
+
+  it('has breaks between vCPUs that are not compared', () => {
+    const [boot] = boots.filter(({ hashes }) => hashes !== undefined) as [(typeof boots)[0]];
+    const kata = [{ ...boot, vcpus: 400 }];
+    for (const platform of ['sev-es', 'snp'] as const) {
+      const search = new Search({ ...questionOf(AMDSEV, [platform]), boots: kata, vcpus: scope }, nodeHashes, 1);
+      const steps = [...search.steps(0)];
+      expect(steps.at(-1)).toMatchObject({ done: true, tried: { 'sev-es': 6, snp: 7 }[platform] });
+      expect(steps.length).toBeGreaterThan(1);
+    }
+  });
+
+  it.each(['sev-es', 'snp'] as const)('of %s that was left is covered as far as it was tried', (platform) => {
+    const search = new Search({ ...questionOf(AMDSEV, [platform]), vcpus: scope }, nodeHashes, 1);
+    const covered = (tried: number) => search.coverage((unit) => ({ done: false, tried: unit === 0 ? tried : 0 }))[0];
+    expect(covered(0)).toMatchObject({ complete: false, launches: { tried: 0 }, cpuSignatures: [], mostVcpus: 0 });
+    const part = { tried: 1, of: 2 };
+    expect(covered(499)).toMatchObject({ complete: false, cpuSignatures: [0], mostVcpus: 499, firmware: part });
+    expect(covered(501)).toMatchObject({ complete: false, cpuSignatures: [0, 1], mostVcpus: 500, profiles: ['qemu'] });
+    expect(covered(501)?.launches.tried).toBe(501);
+  });
+
+  it('finds again what is known to be in it without comparing what is before it', () => {
+    let compared = 0;
+    const matches = () => ++compared === 700;
+    const question = { ...questionOf(AMDSEV, ['snp']), matches, vcpus: scope };
+    const { finding, tried } = new Search(question, nodeHashes, 1).tryUnit(0);
+    expect([tried, finding?.vcpu?.count]).toEqual([700, 200]);
+    compared = 699;
+    expect(new Search(question, nodeHashes, 1).tryUnit(0, 700)).toEqual({
+      finding,
+      tried,
+      done: true,
+    });
+    expect(compared).toBe(700);
+  });
+});
+
+describe('what was not tried', () => {
+  it('is not started when a search ends', () => {
+    const question = questionOf(AMDSEV, ['snp']);
+    const firmware = question.firmware.map((one) => ({
+      ...one,
+      measured: {
+        ...one.measured,
+        get firmware(): never {
+          throw new Error('was looked at');
+        },
+      },
+    }));
+    const search = new Search({ ...question, vcpus: { ...vcpus, mostVcpus: 1 }, firmware }, nodeHashes);
+    search.explain(search.units - 1, () => ({ done: false, tried: 0 }));
+    expect(search.ruledOutUpTo(search.units)).toEqual([]);
   });
 });

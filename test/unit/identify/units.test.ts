@@ -71,13 +71,26 @@ describe('the units of a search', () => {
     expect(all.slice(0, 3).map((unit) => launchesOf(kata, unit, vcpus))).toEqual([0, 1, 0]);
   });
 
-  it('are no more than memory has room for, with thousands of guests', () => {
-    const platforms = ['sev-es'] as const;
-    const boots = Array.from({ length: 20_000 }, () => question.boots[0] as (typeof question.boots)[0]);
-    const vcpus = { ...question.vcpus, mostVcpus: 4096 };
-    const { length } = unitsOf({ ...question, platforms, effort: 6144, boots, vcpus });
-    expect(length).toBeGreaterThan(2 ** 22);
-    expect(length).toBeLessThan(2 ** 25);
+  it.each(['sev-es', 'snp'] as const)(
+    'are no more than can be looked through at the end, with thousands of guests of %s',
+    (platform) => {
+      const boots = Array.from({ length: 20_000 }, () => question.boots[0] as (typeof question.boots)[0]);
+      const cpus = Array.from({ length: 60 }, (_, signature) => ({ signature }));
+      const vcpus = { ...question.vcpus, cpus, mostVcpus: 4096 };
+      const firmware = question.firmware.filter(({ svsm: one }) => one === undefined);
+      const units = unitsOf({ ...question, platforms: [platform], firmware, effort: 6144, boots, vcpus });
+      expect(units.length).toBeGreaterThan(2 ** 19);
+      expect(units.length).toBeLessThanOrEqual(2 ** 20);
+      const [guest] = units.guests as [Unit['guest']];
+      const all = units.partsOf(guest).reduce((sum, part) => sum + launchesOf(guest, part, vcpus), 0);
+      // One profile of them takes no CPU, and serves SNP only.
+      expect(all).toBe({ 'sev-es': 60, snp: 61 }[platform] * 4096);
+    },
+  );
+
+  it('are at least one for each guest and platform, however many', () => {
+    const { guests, length } = unitsOf(question, 10);
+    expect(length).toBe(guests.filter(({ firmware }) => firmware.svsm === undefined).length * 3 + 2);
   });
 
   it('end', () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { possibleBoots } from '../../../../src/core/identify/boots.ts';
 import { firmwareCandidates } from '../../../../src/core/identify/firmware-candidates.ts';
 import { identify, type SearchOutcome } from '../../../../src/core/identify/identify.ts';
+import { Search } from '../../../../src/core/identify/search.ts';
 import { computeLaunchMeasurement } from '../../../../src/core/measurement/launch-measurement.ts';
 import { firmwareOf, measure, type Platform } from '../../../../src/core/measurement/measure.ts';
 import { findProfile, PROFILES } from '../../../../src/core/measurement/profiles.ts';
@@ -139,6 +140,34 @@ describe('a search on several threads', () => {
       expect(shown[1]).toBeGreaterThan(shown[0] ?? 0);
       expect(answer.tried).toBeGreaterThanOrEqual(shown[1] ?? 0);
       expect(answer.tried).toBeLessThan(all);
+    }
+  });
+
+  it('ends within a unit that takes half a minute, and counts what was tried of it', async () => {
+    const signed = {
+      policies: [1, 5],
+      majors: [1],
+      minors: Array.from({ length: 24 }, (_, i) => 40 + i),
+      builds: Array.from({ length: 256 }, (_, i) => i),
+    };
+    const key = { tik: new Uint8Array(16), nonce: new Uint8Array(16), measure: new Uint8Array(32) };
+    const [boot] = boots as [(typeof boots)[0]];
+    const few = question(['sev-es'], { kind: 'measurement', ...key, signed });
+    const long = { ...few, boots: Array.from({ length: 2 ** 17 }, () => boot), firmware: few.firmware.slice(1, 2) };
+    const search = new Search(questionOf(long), nodeHashes);
+    expect(search.launches() / search.units).toBeGreaterThanOrEqual(1024);
+    for (const threads of [1, 2]) {
+      const stop = new AbortController();
+      const { answer, stopped, coverage } = await searchInThreads(long, {
+        threads,
+        onProgress: () => stop.abort(),
+        stop: stop.signal,
+      });
+      expect(stopped).toBe(true);
+      expect(answer.tried).toBeGreaterThan(0);
+      expect(answer.tried).toBeLessThan(1000);
+      expect(coverage).toMatchObject([{ complete: false, launches: { tried: answer.tried } }]);
+      expect(coverage?.[0]?.mostVcpus).toBeLessThanOrEqual(answer.tried);
     }
   });
 });
