@@ -59,8 +59,9 @@ export function measureIgvmCommand(io: Io, examples: string): Command {
 }
 
 function print(io: Io, measured: IgvmMeasured, { format }: PrintOptions): void {
-  const { platform, loader, vmsas, plan } = measured;
-  const description = `platform=${platform} as=${loader}${hasVcpus(platform) ? ` vcpus=${vmsas.length}` : ''}`;
+  const { platform, loader, vmsas, policy, plan } = measured;
+  const vcpus = hasVcpus(platform) ? ` vcpus=${vmsas.length}` : '';
+  const description = `platform=${platform} as=${loader}${vcpus}${policy === undefined ? '' : ` policy=${policyText(policy)}`}`;
   if (plan !== undefined) {
     io.stdout.write(`# ${description}\n`);
     for (const step of plan) io.stdout.write(`${stepLine(step, format)}\n`);
@@ -68,6 +69,8 @@ function print(io: Io, measured: IgvmMeasured, { format }: PrintOptions): void {
   remark(io, 'note', description);
   io.stdout.write(`${digestText(measured.digest, format)}\n`);
 }
+
+const policyText = (policy: bigint) => `0x${policy.toString(16)}`;
 
 /** Whether the digest of a platform has the state of vCPUs. */
 const hasVcpus = (platform: IgvmPlatformName) => platform === 'snp' || platform === 'sev-es';
@@ -88,7 +91,7 @@ function toJson(file: IgvmFile, measured: IgvmMeasured, read: HashedFile, { form
         cpuSignature: null,
         vmsaFeatures: features === undefined ? null : `0x${features.toString(16)}`,
         digest: digestText(digest, format),
-        guestPolicy: policy === undefined ? null : `0x${policy.toString(16)}`,
+        guestPolicy: policy === undefined ? null : policyText(policy),
         idBlock:
           idBlock === undefined
             ? null

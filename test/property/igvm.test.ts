@@ -67,7 +67,8 @@ function sealed(bytes: Uint8Array): Uint8Array {
   return file;
 }
 
-const address = fc.integer({ min: 0, max: 7 }).map((n) => `0x${(n * 4096).toString(16)}`);
+/** Pages behind the one before; -2 goes back, and may be a page that is there. */
+const gap = fc.constantFrom(0, 0, 0, 1, 1, -2).map((pages) => `${pages}`);
 const mask = fc.constantFrom(1, 2, 3);
 /** XCR0, sev_features, RIP, EFER, CR4, and now and then CPL, which QEMU does not take, or a byte behind the save area. */
 const vmsa = fc
@@ -93,13 +94,13 @@ const vmsa = fc
 const directive: fc.Arbitrary<DirectiveRecipe> = fc.oneof(
   fc.record({
     kind: fc.constant('page' as const),
-    gpa: address,
+    gpa: gap,
     mask,
     flags: fc.constantFrom(0, 0, 0, 2, 4, 6),
     type: fc.constantFrom(0, 0, 0, 1, 2),
     data: fc.option(fc.nat(255)),
   }),
-  fc.record({ kind: fc.constant('insert' as const), gpa: address, mask, index: fc.nat(0) }),
+  fc.record({ kind: fc.constant('insert' as const), gpa: gap, mask, index: fc.nat(0) }),
   fc.record({
     kind: fc.constant('vcpu' as const),
     gpa: fc.constantFrom('0xfffffffff000', '0x1000'),
@@ -120,16 +121,23 @@ const recipe = fc
   })
   .map(({ directives, size, ...rest }): IgvmRecipe => {
     let areas = 0;
+    let next = 0x10;
+    const place = (pages: string, count: number) => {
+      const page = next + Number(pages);
+      next = page + count;
+      return `0x${(page * 4096).toString(16)}`;
+    };
     return {
       ...rest,
-      directives: directives.flatMap((one): DirectiveRecipe[] =>
-        one.kind === 'insert'
-          ? [
-              { kind: 'area', index: areas, size },
-              { ...one, index: areas++ },
-            ]
-          : [one],
-      ),
+      directives: directives.flatMap((one): DirectiveRecipe[] => {
+        if (one.kind === 'page') return [{ ...one, gpa: place(one.gpa, 1) }];
+        if (one.kind !== 'insert') return [one];
+        const gpa = place(one.gpa, size / 4096);
+        return [
+          { kind: 'area', index: areas, size },
+          { ...one, gpa, index: areas++ },
+        ];
+      }),
     };
   });
 

@@ -2,6 +2,7 @@
 import type { Directive } from '../igvm/directives.ts';
 import { differencesOfFile } from './igvm-file-stops.ts';
 import { isSev, type Loading } from './igvm-loaders.ts';
+import { policyDifference } from './igvm-policy.ts';
 import { vcpusOfKvm, vcpusOfQemu } from './igvm-vcpus.ts';
 import { claimsOtherPlatform, fieldsThatQemuLoses, hasBytesBehindSaveArea, qemuStopsAtVmsa } from './igvm-vmsa.ts';
 import { changesOfKvm, whatKvmRefuses } from './kvm-vmsa.ts';
@@ -103,6 +104,8 @@ export function igvmDifferences(loading: Loading): readonly string[] {
   // TDX has one implementation, so nothing to compare.
   if (platform === 'tdx') return found;
   found.push(...differencesOfFile(loading));
+  const policy = policyDifference(loading);
+  if (policy !== undefined) found.push(policy);
   for (const { text, found: matches } of [...(isSev(loading) ? SEV : SNP), ...LARGE, ...VCPUS]) {
     const count = file.directives.filter((directive) => matches(directive, loading)).length;
     if (count > 0) found.push(count === 1 ? text : `${text} (${count} of them)`);

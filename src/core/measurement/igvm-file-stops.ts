@@ -1,6 +1,7 @@
 /** @module At what of a whole IGVM file loaders stop, whatever its pages and VMSAs are. */
 import type { IgvmLoader, Loading } from './igvm-loaders.ts';
 import { igvmStop } from './igvm-stop.ts';
+import { pageAddedTwice } from './igvm-twice.ts';
 
 /** One reason. */
 interface FileStop {
@@ -55,6 +56,18 @@ const STOPS: readonly FileStop[] = [
       types.some((type) => type >= FIRST_DIRECTIVE)
         ? undefined
         : { what: 'a file without directives', difference: 'no directives: QEMU stops' },
+  },
+  {
+    // sev_gmem_post_populate (Linux arch/x86/kvm/svm/sev.c). SEV and SEV-ES measure such a page each time.
+    loader: 'qemu',
+    find(loading) {
+      const address = loading.platform === 'snp' ? pageAddedTwice(loading) : undefined;
+      if (address === undefined) return undefined;
+      return {
+        what: `the page at 0x${address.toString(16)}, which is added twice: KVM refuses it`,
+        difference: 'page added twice: QEMU stops, since KVM refuses it, the others count it each time',
+      };
+    },
   },
   {
     loader: 'microsoft',

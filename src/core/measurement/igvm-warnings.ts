@@ -1,6 +1,8 @@
 /** @module What makes a host report another digest than the one measured, though the file does not say so. */
 import { equalInConstantTime } from '../bytes.ts';
 import type { IgvmLoader, Loading } from './igvm-loaders.ts';
+import { policyWarnings } from './igvm-policy.ts';
+import { pageAddedTwice } from './igvm-twice.ts';
 import { vcpusOfQemu } from './igvm-vcpus.ts';
 import { Vmsa, type VmsaFields } from './vmsa.ts';
 
@@ -11,11 +13,24 @@ interface Measured {
   readonly vmsas: readonly Uint8Array[];
   /** The digest that the SNP ID block demands. */
   readonly idBlock: Uint8Array | undefined;
+  readonly policy: bigint | undefined;
 }
 
 /** Returns the warnings for a digest; empty where there is nothing to say. */
 export function igvmWarnings(loading: Loading, measured: Measured): readonly string[] {
-  return [...ofIdBlock(measured), ...ofVcpus(loading, measured)];
+  return [
+    ...ofIdBlock(measured),
+    ...policyWarnings(measured.loader, loading, measured.policy),
+    ...ofTd(loading),
+    ...ofVcpus(loading, measured),
+  ];
+}
+
+/** TDH.MEM.PAGE.ADD wants an entry of the secure EPT that is free. */
+function ofTd(loading: Loading): readonly string[] {
+  const address = loading.platform === 'tdx' ? pageAddedTwice(loading) : undefined;
+  if (address === undefined) return [];
+  return [`the page at ${hex(address)} is added twice, which the TDX module refuses: no guest starts from this file`];
 }
 
 function ofIdBlock({ idBlock, digest }: Measured): readonly string[] {

@@ -7,6 +7,7 @@ import { igvmDifferences } from './igvm-differences.ts';
 import { digestOf, type IgvmStep } from './igvm-digest.ts';
 import { checkFile } from './igvm-file-stops.ts';
 import { type IgvmLoader, type IgvmPlatformName, LOADERS, type Loading, type Piece, piecesOf } from './igvm-loaders.ts';
+import { policyOf } from './igvm-policy.ts';
 import { loaderName } from './igvm-stop.ts';
 import { igvmWarnings } from './igvm-warnings.ts';
 
@@ -39,7 +40,7 @@ export interface IgvmMeasured {
   readonly digest: Uint8Array;
   /** Present when the request asks for the plan. */
   readonly plan: readonly IgvmStep[] | undefined;
-  /** The policy that the file asks for, where it does. */
+  /** The policy that the file asks for, where it does: of several the one that the loader has. */
   readonly policy: bigint | undefined;
   /** The VMSAs that are in the digest, 4096 bytes each, in its order: with `qemu` as KVM has them. */
   readonly vmsas: readonly Uint8Array[];
@@ -73,17 +74,18 @@ export function measureIgvm(request: IgvmRequest, hashes: Hashes): IgvmMeasured 
   const differences = igvmDifferences(loading);
   const vmsas = pieces.flatMap(({ type, contents }) => (type === 'vmsa' && contents !== undefined ? [contents] : []));
   const idBlock = idBlockOf(loading)?.block.digest;
+  const policy = policyOf(loader, loading);
   return {
     platform,
     loader,
     digest,
     plan: request.plan === true ? steps : undefined,
-    policy: policyOf(loading),
+    policy,
     vmsas,
     idBlock,
     differences,
     others: differences.length === 0 ? [] : otherLoaders({ loader, pieces, digest }, loading, hashes),
-    warnings: igvmWarnings(loading, { loader, digest, vmsas, idBlock }),
+    warnings: igvmWarnings(loading, { loader, digest, vmsas, idBlock, policy }),
   };
 }
 
@@ -125,10 +127,6 @@ function alike(some: readonly Piece[], others: readonly Piece[]): boolean {
 
 function samePiece({ type, gpa, length, contents }: Piece, other: Piece | undefined): boolean {
   return type === other?.type && gpa === other.gpa && length === other.length && contents === other.contents;
-}
-
-function policyOf({ file, mask }: Loading): bigint | undefined {
-  return file.policies.find((one) => (one.mask & mask) !== 0)?.policy;
 }
 
 /** The last counts for igvmmeasure (do_measure); QEMU stops where there are several. */

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { concat } from '../../../src/core/bytes.ts';
 import type { Hashes, RunningHash } from '../../../src/core/hash.ts';
 import { bytesToHex } from '../../../src/core/hex.ts';
-import { parseIgvm } from '../../../src/core/igvm/file.ts';
+import { type IgvmFile, parseIgvm } from '../../../src/core/igvm/file.ts';
 import { measureIgvm } from '../../../src/core/measurement/igvm.ts';
 import type { IgvmLoader, IgvmPlatformName } from '../../../src/core/measurement/igvm-loaders.ts';
 import { SnpDigest } from '../../../src/core/measurement/snp.ts';
@@ -11,7 +12,15 @@ import { VMSA_FIELDS } from '../../../src/core/measurement/vmsa-fields.ts';
 import { nobleHashes } from '../../../src/core/noble-hashes.ts';
 import { failure } from '../../failure.ts';
 import { vectors } from '../../fixtures.ts';
-import { headersOf, type IgvmRecipe, igvmImage, igvmOf, type RawHeader } from '../../igvm-image.ts';
+import {
+  type DirectiveRecipe,
+  headersOf,
+  type IgvmRecipe,
+  igvmImage,
+  igvmOf,
+  pageOf,
+  type RawHeader,
+} from '../../igvm-image.ts';
 
 interface Vector extends IgvmRecipe {
   readonly name: string;
@@ -329,6 +338,51 @@ describe('QEMU', () => {
     ]);
   });
 
+  it('stops at a page that is added twice, which KVM refuses for SNP', () => {
+    const twice = (type: number, ...more: readonly DirectiveRecipe[]) =>
+      file({ platforms: [{ type, mask: 1 }], policies: POLICIES, directives: [PLAIN, ...more] });
+    const large = { ...PLAIN, gpa: '0x0', flags: 1, data: null };
+    const parameters: readonly DirectiveRecipe[] = [
+      { kind: 'area', index: 0, size: 0x2000 },
+      { kind: 'insert', gpa: '0x0', mask: 1, index: 0 },
+    ];
+    for (const more of [
+      [{ ...PLAIN, data: 2 }],
+      [large],
+      parameters,
+      [
+        { ...PLAIN, gpa: '0x0' },
+        { ...PLAIN, flags: 4 },
+      ],
+    ]) {
+      const made = twice(2, ...more);
+      expect(failure(() => measureIgvm({ file: made }, nobleHashes)).message).toBe(
+        'IGVM: QEMU stops at the page at 0x1000, which is added twice: KVM refuses it',
+      );
+      const { differences, others } = measureIgvm({ file: made, loader: 'microsoft' }, nobleHashes);
+      expect(differences[0]).toBe('page added twice: QEMU stops, since KVM refuses it, the others count it each time');
+      expect(others[0]).toMatchObject({ loader: 'qemu', digest: undefined });
+    }
+    // Another platform's page, and neighbours, are none.
+    const apart = twice(
+      2,
+      { ...PLAIN, mask: 2 },
+      { ...PLAIN, gpa: '0x2000' },
+      { ...PLAIN, gpa: '0x0' },
+      { ...large, gpa: '0x200000' },
+    );
+    expect(measureIgvm({ file: apart }, nobleHashes).digest).toHaveLength(48);
+    // SEV encrypts and measures it again.
+    const sev = measureIgvm({ file: twice(4, PLAIN) }, nobleHashes);
+    expect(sev.digest).toEqual(nobleHashes.sha256(concat(pageOf(1), pageOf(1))));
+    expect(sev.differences).toEqual([]);
+    const tdx = measureIgvm({ file: twice(3, { ...PLAIN, data: 2 }) }, nobleHashes);
+    expect(tdx.warnings).toEqual([
+      'the page at 0x1000 is added twice, which the TDX module refuses: no guest starts from this file',
+    ]);
+    expect(measureIgvm({ file: twice(3, { ...PLAIN, flags: 4 }) }, nobleHashes).warnings).toEqual([]);
+  });
+
   it('leaves out what is behind the save area, also of the VMSA that it returns', () => {
     const [page] = measure('VMSA with bytes behind the save area').vmsas;
     expect(page?.subarray(0x670).every((byte) => byte === 0)).toBe(true);
@@ -435,6 +489,51 @@ describe('measureIgvm', () => {
     expect(plain.idBlock).toBeUndefined();
   });
 
+  describe('the guest policy', () => {
+    const withPolicies = (type: number, ...policies: readonly string[]) =>
+      file({
+        platforms: [{ type, mask: 1 }],
+        policies: [...policies.map((policy) => ({ policy, mask: 1 })), { policy: '0x80000', mask: 2 }],
+        directives: [PLAIN],
+      });
+    const NO_VMSA = expect.stringContaining('has no VMSA');
+    const of = (loaded: IgvmFile, loader?: IgvmLoader) => {
+      const { policy, differences, others, warnings } = measureIgvm({ file: loaded, loader }, nobleHashes);
+      return { policy, differences, others: others.length, warnings };
+    };
+
+    it('is the last of several for QEMU and the first for the others, which is a difference without another digest', () => {
+      const several = withPolicies(2, '0xb0000', '0x20000', '0x30000');
+      const differences = ['several guest policies: QEMU has the last, 0x30000, the others the first, 0xb0000'];
+      expect(of(several)).toEqual({ policy: 0x30000n, differences, others: 0, warnings: [NO_VMSA] });
+      const debug = 'the guest policy 0xb0000 lets the host debug the guest: it reads and changes all memory';
+      for (const loader of ['coconut', 'microsoft'] as const) {
+        expect(of(several, loader)).toEqual({ policy: 0xb0000n, differences, others: 0, warnings: [debug, NO_VMSA] });
+      }
+      expect(of(withPolicies(2, '0x30000', '0x30000')).differences).toEqual([]);
+    });
+
+    it.each([
+      ['snp', 2, 'qemu', '0x30000', []],
+      ['snp', 2, 'microsoft', '0xb0000', ['the guest policy 0xb0000 lets the host debug the guest']],
+      [
+        'snp',
+        2,
+        'qemu',
+        '0x130000',
+        ['QEMU begins the launch before it reads the guest policy of the file: give policy=0x130000'],
+      ],
+      ['snp', 2, 'microsoft', '0x10000', ['the guest policy 0x10000 is none that SNP starts a guest with: bit 17']],
+      ['sev', 4, 'qemu', '0x1', []],
+      ['sev', 4, 'qemu', '0x2', ['the guest policy 0x2 lets the host debug the guest']],
+      ['tdx', 3, 'microsoft', '0x2', []],
+      ['tdx', 3, 'microsoft', '0x1', ['the guest policy 0x1 lets the host debug the guest']],
+    ] as const)('is warned of: %s %i as %s, %s', (_name, type, loader, policy, warnings) => {
+      const told = of(withPolicies(type, policy), loader).warnings.filter((one) => !one.includes('has no VMSA'));
+      expect(told).toEqual(warnings.map((one) => expect.stringContaining(one)));
+    });
+  });
+
   describe('of few bytes that stand for many pages', () => {
     const zeros = (type: number, count: number): IgvmRecipe => ({
       platforms: [{ type, mask: 1 }],
@@ -491,7 +590,7 @@ describe('measureIgvm', () => {
         { kind: 'insert', gpa: '0x0', mask: 1, index: 0 },
         ...Array.from(
           { length: count },
-          () => ({ kind: 'page', gpa: '0x0', mask: 1, flags: 0, type: 0, data: null }) as const,
+          (_, i) => ({ kind: 'page', gpa: `0x4000${i}000`, mask: 1, flags: 0, type: 0, data: null }) as const,
         ),
       ],
     });
