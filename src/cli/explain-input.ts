@@ -50,8 +50,12 @@ async function readTrace(io: Io, file: string): Promise<LaunchAccount> {
 async function readDump(io: Io, file: string): Promise<LaunchAccount> {
   const { account, launches } = parseVmsaDump(await readInput(io, file, LIMIT));
   remarkLaunches(io, launches);
+  if (account.vcpus === undefined && account.vmsas?.cut === false) remark(io, 'note', MIXED);
   return account;
 }
+
+const MIXED =
+  'the log does not tell how many vCPUs the last launch has: another is within 5 seconds of it, or the log has no times';
 
 function remarkLaunches(io: Io, launches: number): void {
   if (launches > 1) remark(io, 'note', `the log has ${launches} launches: the last is compared`);

@@ -1,7 +1,7 @@
 /** @module What QEMU and what KVM printed of one launch, as one account; logs that contradict each other are of two. */
 import { BootsealError } from '../errors.ts';
 import { Vmsa } from '../measurement/vmsa.ts';
-import type { AccountStep, LaunchAccount } from './account.ts';
+import type { AccountStep, LaunchAccount, VmsaAccount } from './account.ts';
 import { hexNumber } from './difference.ts';
 import { svsmOf } from './svsm-cause.ts';
 
@@ -48,11 +48,13 @@ interface Count {
 function refuseOtherCount(trace: LaunchAccount, { vcpus, vmsas }: LaunchAccount): void {
   if (trace.vcpus === undefined || vmsas === undefined) return;
   const one = { vmsas: trace.vcpus, more: trace.cut !== undefined };
-  // The last one of a dump that is cut is there in part.
-  const other = vcpus === undefined ? { vmsas: vmsas.pages.length + 1, more: true } : { vmsas: vcpus, more: false };
+  const other = vcpus === undefined ? { vmsas: atLeast(vmsas), more: true } : { vmsas: vcpus, more: false };
   if (isWithin(one, other) && isWithin(other, one)) return;
   throw ofTwo(`the trace has ${countText(one)} and the dump has ${countText(other)} of the VMSAs`);
 }
+
+/** The last one of a dump that is cut is there in part; of one that may be of several guests the first alone is of this one. */
+const atLeast = ({ pages, cut }: VmsaAccount) => (cut ? pages.length + 1 : 1);
 
 const isWithin = (one: Count, other: Count) => other.more || one.vmsas <= other.vmsas;
 const countText = ({ vmsas, more }: Count) => `${more ? 'at least ' : ''}${vmsas}`;

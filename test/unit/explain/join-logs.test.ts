@@ -85,6 +85,14 @@ describe('a trace and a dump', () => {
     expect(joinLogs(trace(withVmsas(2)), dump(snp)).vcpus).toBe(2);
   });
 
+  it('of which the dump may have vCPUs of another guest have as many as the trace shows', () => {
+    const pages = snp.vmsas?.pages ?? [];
+    const mixed = parseVmsaDump(Buffer.from(dmesgOf([...pages, ...pages, ...pages.slice(1)]))).account;
+    expect(mixed).toMatchObject({ vcpus: undefined, vmsas: { pages: { length: 3 } } });
+    expect(joinLogs(trace(withVmsas(2)), mixed).vcpus).toBe(2);
+    expect(joinLogs(trace(unfinished(withVmsas(2))), mixed).vcpus).toBeUndefined();
+  });
+
   it('of which one is cut have at least the vCPUs that it shows', () => {
     expect(joinLogs(trace(unfinished(withVmsas(1))), dump(snp)).vcpus).toBe(2);
     expect(failure(() => joinLogs(trace(unfinished(withVmsas(3))), dump(snp))).message).toContain(

@@ -63,25 +63,114 @@ describe('a dump of VMSAs', () => {
     expect(cut).toMatchObject({ vcpus: undefined, vmsas: { pages: [bsp], told: 0x670, cut: true } });
   });
 
-  it('has several launches: a boot processor begins another, and the last one counts', () => {
+  describe('of several launches', () => {
     const other = Uint8Array.from(bsp);
     other[0x3b0] = 0x20;
     const launches = (text: string) => parseVmsaDump(Buffer.from(text));
-    expect(launches(dmesgOf([bsp, ap, ap, bsp, ap, other, ap, ap]))).toMatchObject({
-      launches: 3,
-      account: { vcpus: 3, vmsas: { pages: [other, ap, ap], cut: false } },
+    /** What is printed at these times, in seconds. */
+    const at = (...all: readonly (readonly [seconds: number, pages: readonly Uint8Array[]])[]) =>
+      all.map(([seconds, pages]) => dmesgOf(pages, 0x670, `[${seconds.toFixed(6).padStart(12)}] `)).join('');
+
+    it('has the last one: a boot processor begins another', () => {
+      expect(launches(at([1, [bsp, ap, ap]], [10, [bsp, ap]], [20, [other, ap, ap]]))).toMatchObject({
+        launches: 3,
+        account: { vcpus: 3, vmsas: { pages: [other, ap, ap], cut: false } },
+      });
+      expect(launches(dmesgOf([bsp, ap, ap])).launches).toBe(1);
+      // The log has lost the start of the first one.
+      expect(launches(at([1, [ap, ap]], [7, [bsp, ap]]))).toMatchObject({ launches: 2, account: { vcpus: 2 } });
+      const journal = (clock: string, pages: readonly Uint8Array[]) =>
+        dmesgOf(pages, 0x670, `Nov 28 ${clock} be00 kernel: `);
+      for (const [one, two, vcpus] of [
+        ['17:00:00', '17:00:06', 2],
+        ['17:00:00', '17:00:05', undefined],
+        ['23:59:58', '00:00:01', undefined],
+        ['10:00:00', '09:59:00', 2],
+      ] as const) {
+        const { account } = launches(journal(one, [bsp, ap]) + journal(two, [bsp, ap]));
+        expect(account.vcpus, `${one} ${two}`).toBe(vcpus);
+      }
+      // Another start of the machine, whose times begin again.
+      expect(launches(at([1000, [bsp, ap]], [20, [bsp, ap]])).account.vcpus).toBe(2);
     });
-    expect(launches(dmesgOf([bsp, ap, ap])).launches).toBe(1);
-    // The log has lost the start of the first one.
-    expect(launches(dmesgOf([ap, ap, bsp, ap]))).toMatchObject({ launches: 2, account: { vcpus: 2 } });
-    expect(launches(dmesgOf([ap, ap]))).toMatchObject({ launches: 1, account: { vcpus: 2 } });
+
+    it('does not say how many vCPUs the last has, when two guests were started at the same time', () => {
+      const mixed = launches(at([1, [bsp]], [1.5, [other, ap, ap]]));
+      expect(mixed).toMatchObject({ launches: 2, account: { vmsas: { pages: [other, ap, ap], cut: false } } });
+      expect(mixed.account.vcpus).toBeUndefined();
+      // No times at all.
+      expect(launches(dmesgOf([bsp, bsp, ap, ap], 0x670, '')).account.vcpus).toBeUndefined();
+      expect(launches(dmesgOf([bsp, ap, ap], 0x670, '')).account.vcpus).toBe(3);
+      // Nothing that could be of another.
+      expect(launches(dmesgOf([bsp, bsp], 0x670, ''))).toMatchObject({ launches: 2, account: { vcpus: 1 } });
+    });
+
+    it('tells those whose vCPUs start all alike apart by their times alone', () => {
+      const svsm = Uint8Array.from(bsp);
+      // CR0.PE.
+      svsm[0x158] = 0x11;
+      expect(launches(at([1, [svsm, svsm]], [60, [svsm, svsm]]))).toMatchObject({
+        launches: 2,
+        account: { vcpus: 2 },
+      });
+      expect(launches(at([1, [svsm, svsm]]))).toMatchObject({ launches: 1, account: { vcpus: 2 } });
+      expect(launches(dmesgOf([svsm, svsm], 0x670, '')).account.vcpus).toBeUndefined();
+      expect(launches(dmesgOf([svsm], 0x670, '')).account.vcpus).toBe(1);
+      // After another guest, and from an IGVM file, whose other vCPUs are at the reset vector.
+      expect(launches(at([1, [bsp, ap]], [60, [svsm, svsm]]))).toMatchObject({ launches: 2, account: { vcpus: 2 } });
+      expect(launches(at([1, [bsp, ap, svsm, svsm]]))).toMatchObject({
+        launches: 2,
+        account: { vmsas: { pages: [svsm, svsm] } },
+      });
+      expect(launches(at([1, [svsm, bsp, bsp]]))).toMatchObject({ launches: 1, account: { vcpus: 3 } });
+      expect(launches(at([1, [svsm]], [60, [bsp, ap]]))).toMatchObject({ launches: 2, account: { vcpus: 2 } });
+    });
+
+    it('may have more VMSAs in all than a guest can have', () => {
+      const many = 'Virtual Machine Save Area (VMSA):\n'.repeat(5000);
+      expect(launches(many + at([60, [bsp, ap]])).launches).toBe(2);
+    });
+  });
+
+  it('is refused when the start of its launch is lost', () => {
+    const lines = dmesgOf([bsp, ap, ap]).split('\n');
+    const lost = (from: number) => failure(() => read(lines.slice(from).join('\n')));
+    for (const from of [40, 105]) {
+      expect(lost(from)).toEqual({
+        kind: 'format',
+        message: 'VMSA 0 of the log, the first of its launch, is that of no boot processor',
+        hint: HINT,
+      });
+    }
+    const svsm = Uint8Array.from(bsp).fill(0x11, 0x158, 0x159);
+    const alike = dmesgOf([svsm, svsm, svsm]).split('\n');
+    expect(failure(() => read(alike.slice(40).join('\n')))).toEqual({
+      kind: 'format',
+      message: 'the log begins within a VMSA: how many are lost before it is not known',
+      hint: HINT,
+    });
+    // Bytes of something else.
+    const bytes = Array.from({ length: 16 }, () => '41').join(' ');
+    const oops = `[    1.000000] Code: ${bytes} ${bytes}\n[    1.000000] 00000010: ${bytes}\n`;
+    expect(read(oops + alike.join('\n')).vcpus).toBe(3);
+    // The launch before has lost it.
+    expect(read(`[    1.000000] ${bytes}\n${dmesgOf([bsp, ap])}`).vcpus).toBe(2);
+  });
+
+  it('is read from a log with NULs, whatever its length', () => {
+    const log = Buffer.from(dmesgOf([bsp, ap]));
+    const padded = Buffer.concat([log, Buffer.alloc(4 * 4096 - log.length)]);
+    const line = Buffer.from(dmesgOf([bsp, ap]).replaceAll('\n', '\0\n'));
+    for (const one of [padded, Buffer.concat([Buffer.alloc(600), log]), line]) {
+      expect(parseVmsaDump(one).account).toEqual(read(dmesgOf([bsp, ap])));
+    }
   });
 
   it('has lines missing in a launch before the last, which do not matter', () => {
     const missing = dmesgOf([bsp, ap])
       .split('\n')
       .filter((_, i) => i !== 40);
-    expect(read(`${missing.join('\n')}${dmesgOf([bsp, ap, ap])}`).vcpus).toBe(3);
+    expect(read(`${missing.join('\n')}${dmesgOf([bsp, ap, ap], 0x670, '[  200.000000] ')}`).vcpus).toBe(3);
     const end = dmesgOf([bsp, ap]).split('\n').slice(0, 60).join('\n');
     expect(failure(() => read(`${dmesgOf([bsp, ap])}${end}`))).toMatchObject({
       kind: 'format',
@@ -102,7 +191,7 @@ describe('a dump of VMSAs', () => {
     });
     expect(failure(() => read('Virtual Machine Save Area (VMSA):\n'.repeat(5000)))).toMatchObject({
       kind: 'format',
-      message: '4097 VMSAs, and a guest has at most 4096 vCPUs',
+      message: '5000 VMSAs, and a guest has at most 4096 vCPUs',
     });
     expect(failure(() => read('nothing of that kind\n'))).toMatchObject({
       kind: 'format',

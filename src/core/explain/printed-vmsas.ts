@@ -1,0 +1,88 @@
+/**
+ * @module VMSAs in a kernel's log, as KVM prints them in sev_es_sync_vmsa when dynamic debugging is on (Linux arch/x86/kvm/svm/sev.c,
+ * print_hex_dump_debug without offsets).
+ */
+import { Vmsa } from '../measurement/vmsa.ts';
+
+/** The line before the bytes of each. */
+export const HEADING = 'Virtual Machine Save Area (VMSA):';
+
+/** When a line was printed, in seconds: since the machine started, or since midnight. */
+export interface LogTime {
+  readonly since: 'boot' | 'midnight';
+  readonly seconds: number;
+}
+
+/** One of them. */
+export interface PrintedVmsa {
+  /** Counts all of the log, from 0. */
+  readonly index: number;
+  /** 4096 bytes, zero behind those that were printed. */
+  readonly page: Uint8Array;
+  /** Bytes that were printed. */
+  readonly length: number;
+  /** Undefined where the log has no times. */
+  readonly time: LogTime | undefined;
+  /** Whether lines of bytes stand before it that no heading in the log has. */
+  readonly isBehindLost: boolean;
+}
+
+/** Bytes in a line. */
+const LINE = 16;
+
+/** sizeof(struct sev_es_save_area): 0x408 bytes before its floating-point registers were declared in Linux, 0x670 since. */
+export const PRINTED_SIZES: readonly number[] = [0x408, 0x670];
+
+/**
+ * As many bytes at the end of a line as a line has, or as the last line of the smaller structure has; more of them, as in the `Code:`
+ * of an oops, and those behind an offset are of something else.
+ */
+const BYTES =
+  /(?<!\b[0-9a-f]{2}|\b[0-9a-f]{4,16}:)(?:^|[\s:\]])((?:[0-9a-f]{2} ){15}[0-9a-f]{2}|(?:[0-9a-f]{2} ){7}[0-9a-f]{2})$/;
+
+/** Yields the VMSAs of a log. Other lines between theirs are left out: no other has as many bytes. */
+export function* printedVmsas(log: Uint8Array): Generator<PrintedVmsa> {
+  let isBehindLost = false;
+  let one: (PrintedVmsa & { length: number }) | undefined;
+  for (const line of linesOf(log)) {
+    if (line.endsWith(HEADING)) {
+      if (one !== undefined) yield one;
+      const index = one === undefined ? 0 : one.index + 1;
+      one = { index, page: new Uint8Array(Vmsa.size), length: 0, time: timeOf(line), isBehindLost };
+    } else if (one === undefined) {
+      isBehindLost ||= digitsOf(line).length === LINE;
+    } else if (one.length < Vmsa.size) {
+      const digits = digitsOf(line);
+      if (digits.length !== LINE && one.length + digits.length !== PRINTED_SIZES[0]) continue;
+      for (const two of digits) one.page[one.length++] = Number.parseInt(two, 16);
+    }
+  }
+  if (one !== undefined) yield one;
+}
+
+const digitsOf = (line: string): readonly string[] => BYTES.exec(line)?.[1]?.split(' ') ?? [];
+
+/** `[  123.456789]` of dmesg, or the time of day of a journal and of dmesg --ctime. */
+function timeOf(line: string): LogTime | undefined {
+  const [, boot] = /\[ *(\d+\.\d+)/.exec(line) ?? [];
+  if (boot !== undefined) return { since: 'boot', seconds: Number(boot) };
+  const [, hours, minutes, seconds] = /(?:^|[\sT])(\d\d):(\d\d):(\d\d)(?!\d)/.exec(line) ?? [];
+  if (hours === undefined) return undefined;
+  return { since: 'midnight', seconds: 3600 * Number(hours) + 60 * Number(minutes) + Number(seconds) };
+}
+
+/** Of longer lines only the end can be of a dump; shorter ones than half a line of bytes hold nothing. */
+const LONGEST_LINE = 512;
+const SHORTEST_LINE = 3 * 8 - 1;
+
+function* linesOf(bytes: Uint8Array): Generator<string> {
+  let start = 0;
+  while (start < bytes.length) {
+    const newline = bytes.indexOf(0x0a, start);
+    const end = newline === -1 ? bytes.length : newline;
+    if (end - start >= SHORTEST_LINE) {
+      yield String.fromCharCode(...bytes.subarray(Math.max(start, end - LONGEST_LINE), end)).trimEnd();
+    }
+    start = end + 1;
+  }
+}
