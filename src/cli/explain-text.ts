@@ -3,7 +3,6 @@ import type { AccountStep, LaunchAccount } from '../core/explain/account.ts';
 import { stepName } from '../core/explain/compare-steps.ts';
 import { type Difference, hexNumber } from '../core/explain/difference.ts';
 import type { Explanation, Untold } from '../core/explain/explain.ts';
-import type { TdxEvent } from '../core/explain/tdx-account.ts';
 import { bytesToHex } from '../core/hex.ts';
 import { PREDICTED_RTMRS } from '../core/rtmr/events.ts';
 
@@ -16,13 +15,14 @@ const UNTOLD: Readonly<Record<Untold, string>> = {
   'kernel-hashes': 'hashes of kernel, initrd and command line',
   vcpus: 'number of vCPUs (--vmsa-dump shows it)',
   'cpu-state': 'CPU state (--vmsa-dump shows it)',
+  'vmsa-fields': 'fields behind what the dump has of each VMSA:',
   rtmrs: 'RTMR0 to RTMR2: kernel, initrd, command line and more (measure tdx --kernel predicts them, on both sides)',
   events: 'events that a plan does not predict:',
 };
 
 /** Returns the lines. */
 export function explanationLines(explanation: Explanation): readonly string[] {
-  const { expected, found, first, differences, causes, unexplained, untold, unpredicted } = explanation;
+  const { expected, found, first, differences, causes, unexplained, untold } = explanation;
   const lines = [`expected   ${describeAccount(expected)}`, `found      ${describeAccount(found)}`];
   if (differences.length === 0) lines.push('same       nothing differs in what both tell');
   lines.push(...registerLines(explanation));
@@ -31,7 +31,7 @@ export function explanationLines(explanation: Explanation): readonly string[] {
     lines.push(`cause      ${name}: ${because}`, ...shown('differs', explains), `try        ${attempt}`);
   }
   lines.push(...shown('no cause', unexplained));
-  lines.push(...untold.map((what) => `not told   ${UNTOLD[what]}${what === 'events' ? eventNames(unpredicted) : ''}`));
+  lines.push(...untold.map((what) => `not told   ${UNTOLD[what]}${untoldNames(what, explanation)}`));
   return lines;
 }
 
@@ -48,10 +48,12 @@ function registerLines({ expected, found }: Explanation): readonly string[] {
   return [`registers  ${said.join(', ')}`];
 }
 
-function eventNames(events: readonly TdxEvent[]): string {
-  const names = events.slice(0, SHOWN).map(({ rtmr, name }) => ` RTMR${rtmr} ${name}`);
-  const more = events.length - names.length;
-  return `${names.join(',')}${more > 0 ? ` and ${more} more (--json has all)` : ''}`;
+function untoldNames(what: Untold, { unpredicted, untoldFields }: Explanation): string {
+  const isEvents = what === 'events';
+  const all = isEvents ? unpredicted.map(({ rtmr, name }) => `RTMR${rtmr} ${name}`) : untoldFields;
+  if (!isEvents && what !== 'vmsa-fields') return '';
+  const more = all.length - SHOWN;
+  return ` ${all.slice(0, SHOWN).join(', ')}${more > 0 ? ` and ${more} more (--json has all)` : ''}`;
 }
 
 function firstText({ step, expected, found }: NonNullable<Explanation['first']>): string {
@@ -114,7 +116,7 @@ function vcpuText({ first, count }: NonNullable<Difference['vcpu']>): string {
 
 /** Returns the explanation as JSON; docs/explain.md has its keys. */
 export function explanationJson(explanation: Explanation): unknown {
-  const { expected, found, first, differences, causes, unexplained, untold, unpredicted } = explanation;
+  const { expected, found, first, differences, causes, unexplained, untold, untoldFields, unpredicted } = explanation;
   return {
     differs: differences.length > 0,
     expected: accountJson(expected),
@@ -131,6 +133,7 @@ export function explanationJson(explanation: Explanation): unknown {
     })),
     unexplained: unexplained.map(differenceJson),
     untold,
+    untoldFields,
     unpredicted: unpredicted.map(({ rtmr, type, name }) => ({ rtmr, type, name })),
   };
 }

@@ -1,4 +1,5 @@
 /** @module Why a launch does not give the digest that its owner expects: what differs from the expected launch, and what causes it. */
+import { VMSA_FIELDS } from '../measurement/vmsa-fields.ts';
 import type { LaunchAccount } from './account.ts';
 import type { Cause } from './cause.ts';
 import { causesOf } from './causes.ts';
@@ -9,7 +10,15 @@ import type { Difference } from './difference.ts';
 import type { TdxEvent } from './tdx-account.ts';
 
 /** What an account may leave unsaid, so that it cannot differ. */
-export type Untold = 'memory' | 'contents' | 'vcpus' | 'cpu-state' | 'kernel-hashes' | 'rtmrs' | 'events';
+export type Untold =
+  | 'memory'
+  | 'contents'
+  | 'vcpus'
+  | 'cpu-state'
+  | 'vmsa-fields'
+  | 'kernel-hashes'
+  | 'rtmrs'
+  | 'events';
 
 /** The answer. */
 export interface Explanation extends Comparison {
@@ -18,6 +27,8 @@ export interface Explanation extends Comparison {
   readonly unexplained: readonly Difference[];
   /** What was not compared, because one side does not tell it; of TDX guests, what either or both do not. */
   readonly untold: readonly Untold[];
+  /** Fields of the VMSA, in Linux' names, of which the CPU state that one side tells has nothing. */
+  readonly untoldFields: readonly string[];
   /** Events of TDX guests that a plan does not predict. */
   readonly unpredicted: readonly TdxEvent[];
 }
@@ -29,7 +40,23 @@ export function explainLaunch(expected: LaunchAccount, found: LaunchAccount): Ex
   const explained = new Set(causes.flatMap(({ explains }) => explains));
   const unexplained = comparison.differences.filter((one) => !explained.has(one));
   const unpredicted = unpredictedEvents(expected, found);
-  return { ...comparison, causes, unexplained, untold: untold(expected, found, unpredicted), unpredicted };
+  const fields = untoldFields(expected, found);
+  const what = untold(expected, found, unpredicted);
+  return {
+    ...comparison,
+    causes,
+    unexplained,
+    untold: fields.length > 0 ? [...what, 'vmsa-fields'] : what,
+    untoldFields: fields,
+    unpredicted,
+  };
+}
+
+/** Older kernels print nothing of the floating-point state, and none prints all of the page. */
+function untoldFields({ vmsas: expected }: LaunchAccount, { vmsas: found }: LaunchAccount): readonly string[] {
+  if (expected === undefined || found === undefined) return [];
+  const told = Math.min(expected.told, found.told);
+  return VMSA_FIELDS.filter(({ at, size }) => at + size > told).map(({ name }) => name);
 }
 
 function unpredictedEvents({ tdx: expected }: LaunchAccount, { tdx: found }: LaunchAccount): readonly TdxEvent[] {
