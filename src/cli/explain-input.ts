@@ -38,7 +38,7 @@ export async function readPlan(io: Io, file: string): Promise<LaunchAccount> {
 }
 
 async function readTrace(io: Io, file: string): Promise<LaunchAccount> {
-  const text = Buffer.from(await readInput(io, file, LIMIT)).toString('latin1');
+  const text = Buffer.from(await readLog(io, file, 'grep kvm_sev')).toString('latin1');
   const { account, launches, measurement } = parseTraceLog(text);
   remarkLaunches(io, launches);
   if (measurement !== undefined) {
@@ -47,8 +47,23 @@ async function readTrace(io: Io, file: string): Promise<LaunchAccount> {
   return account;
 }
 
+/** Reads a log, which may be of anything else for weeks. */
+async function readLog(io: Io, file: string, command: string): Promise<Uint8Array> {
+  try {
+    return await readInput(io, file, LIMIT);
+  } catch (error) {
+    if (!(error instanceof BootsealError) || error.kind !== 'format') throw error;
+    throw new BootsealError('format', error.message, {
+      hint: `give what matters of it: ${command} LOG; of several launches the last is compared`,
+      cause: error,
+    });
+  }
+}
+
 async function readDump(io: Io, file: string): Promise<LaunchAccount> {
-  const { account, launches } = parseVmsaDump(await readInput(io, file, LIMIT));
+  const { account, launches } = parseVmsaDump(
+    await readLog(io, file, "grep -E 'Save Area|([0-9a-f]{2} ){7}[0-9a-f]{2}$'"),
+  );
   remarkLaunches(io, launches);
   if (account.vcpus === undefined && account.vmsas?.cut === false) remark(io, 'note', MIXED);
   return account;

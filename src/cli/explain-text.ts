@@ -13,7 +13,7 @@ const UNTOLD: Readonly<Record<Untold, string>> = {
   memory: 'steps of memory: firmware, sections and kernel hashes (--trace shows them)',
   contents: 'contents of pages: another firmware of the same size shows only in the digest',
   'kernel-hashes': 'hashes of kernel, initrd and command line',
-  vcpus: 'number of vCPUs (--vmsa-dump shows it)',
+  vcpus: 'number of vCPUs (--vmsa-dump of one launch shows it)',
   'cpu-state': 'CPU state (--vmsa-dump shows it)',
   'vmsa-fields': 'fields behind what the dump has of each VMSA:',
   rtmrs: 'RTMR0 to RTMR2: kernel, initrd, command line and more (measure tdx --kernel predicts them, on both sides)',
@@ -107,7 +107,8 @@ export function differenceText({ kind, name, gpa, vcpu, rtmr, expected, found }:
   const within = rtmr === undefined ? place : `RTMR${rtmr} ${place}`;
   const where = vcpu === undefined ? within : `${vcpuText(vcpu)} ${within}`;
   if (kind === 'step-contents') return `${where}: other contents`;
-  return `${where}: ${expected ?? 'nothing'} expected, ${found ?? 'nothing'} found`;
+  const absent = kind === 'vmsa-field' ? 'many other values' : 'nothing';
+  return `${where}: ${expected ?? 'nothing'} expected, ${found ?? absent} found`;
 }
 
 function vcpuText({ first, count }: NonNullable<Difference['vcpu']>): string {

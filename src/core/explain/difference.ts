@@ -34,7 +34,7 @@ export interface Difference {
   readonly vcpu?: { readonly first: number; readonly count: number };
   /** The register that the event is extended into. */
   readonly rtmr?: Rtmr;
-  /** Absent where nothing stands in its place. */
+  /** Absent where nothing stands in its place, and `found` also where vCPUs have more values of a field than are told apart. */
   readonly expected: string | undefined;
   readonly found: string | undefined;
 }

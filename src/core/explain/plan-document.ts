@@ -28,7 +28,8 @@ const DIGEST_SIZES: Readonly<Record<Platform | 'tdx', number>> = { sev: 32, 'sev
 export function parsePlanDocument(text: string): LaunchAccount {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    // Editors and shells of Windows write a byte order mark.
+    value = JSON.parse(text.replace(/^\ufeff/, ''));
   } catch (cause) {
     throw new BootsealError('format', 'plan: not JSON', { hint: HINT, cause });
   }

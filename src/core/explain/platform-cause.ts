@@ -32,7 +32,10 @@ export const platformCause: CauseRule = (left, { expected, found }) => {
 };
 
 const isSnpActive = ({ kind, name, expected, found }: Difference) =>
-  kind === 'vmsa-field' && name === 'sev_features' && (BigInt(expected ?? 0) ^ BigInt(found ?? 0)) === 1n;
+  kind === 'vmsa-field' && name === 'sev_features' && xor(expected, found) === 1n;
+
+const xor = (one: string | undefined, other: string | undefined) =>
+  one === undefined || other === undefined ? undefined : BigInt(one) ^ BigInt(other);
 
 /** Where the other one alone measures a kernel; that it measures none has been said before (no-table-cause.ts). */
 function tableCause(left: readonly Difference[], expected: LaunchAccount, found: LaunchAccount): readonly Cause[] {

@@ -51,6 +51,11 @@ describe('a plan', () => {
     });
   });
 
+  it('may stand behind a byte order mark', () => {
+    const text = JSON.stringify({ results: [result()], inputs: {} });
+    expect(parsePlanDocument(`\ufeff${text}`)).toEqual(parsePlanDocument(text));
+  });
+
   it('may have digests in base64', () => {
     const base64 = Buffer.from(digest, 'hex').toString('base64');
     expect(read(result({ digest: base64 }))).toEqual(read(result()));
