@@ -61,7 +61,7 @@ export function accountWith(over: Partial<MeasureRequest> = {}): LaunchAccount {
 /** What `measure igvm --plan --json` prints of an IGVM file, read back. */
 export function igvmAccountOf(recipe: IgvmRecipe, over: Partial<IgvmRequest> = {}): LaunchAccount {
   const bytes = igvmImage(recipe);
-  const { platform, loader, digest, plan, vmsas } = measureIgvm(
+  const { platform, loader, digest, plan, vmsas, differences, others } = measureIgvm(
     { file: parseIgvm(bytes), plan: true, ...over },
     nodeHashes,
   );
@@ -79,6 +79,8 @@ export function igvmAccountOf(recipe: IgvmRecipe, over: Partial<IgvmRequest> = {
       digest: bytesToHex(after),
     })),
     kernelHashes: null,
+    differences,
+    others: others.map(({ loader: as, stops = null }) => ({ as, stops })),
     vmsas: bsp === undefined ? null : { bsp: nonZeroFields(bsp), ap: ap === undefined ? null : nonZeroFields(ap) },
   };
   const inputs = { igvm: { sha256: bytesToHex(nodeHashes.sha256(bytes)), bytes: bytes.length } };

@@ -36,6 +36,8 @@ export interface IgvmAccount {
   readonly loader: IgvmLoader;
   /** Of the file, lower-case hexadecimal. */
   readonly sha256: string;
+  /** The loaders that make something else of the file, or stop at it; undefined where the plan does not say. */
+  readonly others: readonly IgvmLoader[] | undefined;
   /** All steps as they are measured: VMSAs need not come last. */
   readonly steps: readonly AccountStep[];
 }

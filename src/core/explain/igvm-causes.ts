@@ -6,7 +6,7 @@ import type { IgvmAccount, LaunchAccount } from './account.ts';
 import type { Cause, CauseName, CauseRule } from './cause.ts';
 import type { Comparison } from './compare-launches.ts';
 import type { Difference } from './difference.ts';
-import { loaderDifferences } from './igvm-loader-differences.ts';
+import { areAlike, hasZeros, loaderDifferences } from './igvm-loader-differences.ts';
 
 /** Whether what differs is between two plans of which one alone is of an IGVM file: they start something else altogether. */
 export function isOneIgvm({ expected, found }: Comparison): boolean {
@@ -32,15 +32,26 @@ export const oneIgvm: CauseRule = (left, { expected }) => {
   );
 };
 
-/** The same file, on another platform or by other rules. */
-const sameFile: CauseRule = (left, { expected, found }) => {
+/** The same file, on another platform or by other rules; where both plans say that those rules give the same, nothing is known to. */
+const sameFile: CauseRule = (left, comparison) => {
+  const { expected, found } = comparison;
   const [one, other] = [expected.igvm, found.igvm];
-  if (one === undefined || other === undefined || one.sha256 !== other.sha256) return [];
+  if (one === undefined || other === undefined || !isSameFile(comparison)) return [];
   if (expected.platform !== found.platform) {
     return causeOf('platform', left, `${platforms(expected, found)}, from the same IGVM file`, platformAttempt(found));
   }
+  if (areAlike(comparison) && !hasZeros(comparison)) return [];
   return causeOf('igvm-loader', left, `it is the same IGVM file, ${rules(one, other)}`, loaderAttempt(one, other));
 };
+
+function isSameFile({ expected: { igvm: one }, found: { igvm: other } }: Comparison): boolean {
+  return one !== undefined && one.sha256 === other?.sha256;
+}
+
+const ofTwoFiles =
+  (rule: CauseRule): CauseRule =>
+  (left, comparison) =>
+    isSameFile(comparison) ? [] : rule(left, comparison);
 
 /** SNP has other steps than SEV and SEV-ES. */
 const platform: CauseRule = (left, { expected, found }) => {
@@ -111,4 +122,7 @@ function causeOf(name: CauseName, explains: readonly Difference[], because: stri
 }
 
 /** The rules between two IGVM files, or between one and a log. */
-export const IGVM_RULES: readonly CauseRule[] = [sameFile, platform, pages, contents, loader, vmsas];
+export const IGVM_RULES: readonly CauseRule[] = [
+  sameFile,
+  ...[platform, pages, contents, loader, vmsas].map(ofTwoFiles),
+];

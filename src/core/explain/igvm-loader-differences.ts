@@ -13,7 +13,12 @@ import { type Difference, hexNumber } from './difference.ts';
 /** The plan of one file. */
 interface Side {
   readonly loader: IgvmLoader;
+  /** Those that make something else of the file, where the plan says so. */
+  readonly others: readonly IgvmLoader[] | undefined;
   readonly steps: ReadonlyMap<bigint, AccountStep>;
+  /** All by address: what is measured in one step, what is measured in one go, and what is measured at all. */
+  readonly pages: readonly Run[];
+  readonly rows: readonly Run[];
   readonly runs: readonly Run[];
 }
 
@@ -27,10 +32,12 @@ interface Run {
 type Sides = readonly [expected: Side, found: Side];
 
 /** Returns which differences may be of the loaders; none where both sides followed the same one, or one has no IGVM file. */
-export function loaderDifferences({ expected, found }: Comparison): (difference: Difference) => boolean {
+export function loaderDifferences(comparison: Comparison): (difference: Difference) => boolean {
+  const { expected, found } = comparison;
   const [one, other] = [expected.igvm?.loader, found.igvm?.loader];
   if (one === undefined || other === undefined || one === other) return () => false;
-  const sides: Sides = [sideOf(one, expected.steps), sideOf(other, found.steps)];
+  const sides: Sides = [sideOf(expected), sideOf(found)];
+  if (areAlike(comparison)) return (difference) => sides.some(hasNativeZeros) && isOfZeros(difference, sides);
   const isOnlyOrder = isSameOrder(sides);
   return (difference) => {
     switch (difference.kind) {
@@ -53,6 +60,21 @@ export function loaderDifferences({ expected, found }: Comparison): (difference:
         return false;
     }
   };
+}
+
+/** Whether both plans say of their files that the two loaders that they follow make the same of them. */
+export function areAlike({ expected: { igvm: one }, found: { igvm: other } }: Comparison): boolean {
+  if (one === undefined || other === undefined || one.loader === other.loader) return false;
+  return isAlike(one, other.loader) && isAlike(other, one.loader);
+}
+
+const isAlike = ({ others }: Pick<Side, 'others'>, loader: IgvmLoader) => others?.includes(loader) === false;
+
+/** A plan with --native-zero says what the others make of the file without it. */
+function isOfZeros(difference: Difference, sides: Sides): boolean {
+  if (difference.kind === 'step-type') return isNativeZero(difference, sides);
+  const isSteps = ['step-length', 'step-missing', 'step-added'].includes(difference.kind);
+  return isSteps && !isParameters(difference) && isInOtherSteps(pagesAt(difference, sides), sides);
 }
 
 const isParameters = ({ name }: Pick<AccountStep, 'name'>) => name?.startsWith('parameters ') === true;
@@ -90,16 +112,37 @@ function isFirstPage({ expected, found }: Difference, sides: Sides): boolean {
 const PAGE = 4096;
 
 /** Whether pages are left out that a loader leaves out, or the same pages come in other steps. */
-function isPageRule({ gpa = 0n }: Difference, sides: Sides, platform: Comparison['expected']['platform']): boolean {
-  const pages = sides.flatMap(({ steps }) => steps.get(gpa) ?? []).map(runOf);
+function isPageRule(difference: Difference, sides: Sides, platform: Comparison['expected']['platform']): boolean {
+  const pages = pagesAt(difference, sides);
   const lacking = sides.filter(({ runs }) => !pages.every((page) => isWithin(page, runs)));
-  if (lacking.length === 0) return isOneQemu(sides) || sides.some(hasNativeZeros);
-  // SEV and SEV-ES: pages without data, and unmeasured ones. SNP: shared pages, and the rest of large ones.
-  return platform !== 'snp' || lacking.every(({ loader }) => loader === 'microsoft');
+  if (lacking.length === 0) {
+    return (isOneQemu(sides) || sides.some(hasNativeZeros)) && isInOtherSteps(pages, sides);
+  }
+  return lacking.every((side) => isLeftOut(side, sides, platform));
 }
 
-const hasNativeZeros = ({ loader, steps }: Side) =>
-  loader === 'coconut' && [...steps.values()].some(({ type }) => type === 'zero');
+/** SEV and SEV-ES: pages without data, and unmeasured ones. SNP: shared pages, and the rest of large ones, by microsoft/igvm alone. */
+function isLeftOut(side: Side, sides: Sides, platform: Comparison['expected']['platform']): boolean {
+  if (platform !== 'snp') return sides.every(({ loader }) => loader === side.loader || !isAlike(side, loader));
+  return side.loader === 'microsoft' && !isAlike(side, 'qemu') && !isAlike(side, 'coconut');
+}
+
+/** The pages of both sides that a difference is of. */
+const pagesAt = ({ gpa = 0n }: Difference, sides: Sides) =>
+  sides.flatMap(({ steps }) => steps.get(gpa) ?? []).map(runOf);
+
+/** Whether each side measures these pages, and those that the other measures in one step with them, in one go. */
+function isInOtherSteps(pages: readonly Run[], sides: Sides): boolean {
+  const whole = pages.flatMap((page) => [page, ...sides.flatMap((side) => lastBefore(page, side.pages) ?? [])]);
+  return whole.every((page) => sides.every(({ rows }) => isWithin(page, rows)));
+}
+
+const isZero = ({ type }: AccountStep) => type === 'zero';
+const hasNativeZeros = ({ loader, steps }: Side) => loader === 'coconut' && [...steps.values()].some(isZero);
+
+/** Whether a side has the zero pages of igvmmeasure --native-zero, which is not what its plan compares with the other loaders. */
+export const hasZeros = ({ expected, found }: Comparison): boolean =>
+  [expected, found].some(({ igvm, steps = [] }) => igvm?.loader === 'coconut' && steps.some(isZero));
 
 /** QEMU measures parameter areas before the run of pages that they stand behind, and changes no other order. */
 function isSameOrder([one, other]: Sides): boolean {
@@ -108,9 +151,16 @@ function isSameOrder([one, other]: Sides): boolean {
   return order(one, other) === order(other, one);
 }
 
-function sideOf(loader: IgvmLoader, steps: readonly AccountStep[] = []): Side {
-  const byAddress = new Map(steps.map((step) => [step.gpa ?? 0n, step]));
-  return { loader, steps: byAddress, runs: runsOf(steps.filter((step) => !isParameters(step)).map(runOf)) };
+function sideOf({ igvm, steps = [] }: LaunchAccount): Side {
+  const pages = steps.filter((step) => !isParameters(step)).map(runOf);
+  return {
+    loader: igvm?.loader ?? 'qemu',
+    others: igvm?.others,
+    steps: new Map(steps.map((step) => [step.gpa ?? 0n, step])),
+    pages: byAddress(pages),
+    rows: byAddress(joined(pages)),
+    runs: joined(byAddress(pages)),
+  };
 }
 
 /** Zeros may be pages of either type. */
@@ -118,9 +168,12 @@ function runOf({ type, gpa: start = 0n, length = 0 }: AccountStep): Run {
   return { kind: type === 'zero' ? 'normal' : type, start, end: start + BigInt(length) };
 }
 
-function runsOf(pages: readonly Run[]): readonly Run[] {
+const byAddress = (runs: readonly Run[]) => runs.toSorted((a, b) => (a.start < b.start ? -1 : 1));
+
+/** Joins those that follow one another. */
+function joined(pages: readonly Run[]): readonly Run[] {
   const runs: Run[] = [];
-  for (const page of pages.toSorted((a, b) => (a.start < b.start ? -1 : 1))) {
+  for (const page of pages) {
     const last = runs.at(-1);
     if (last?.kind === page.kind && last.end === page.start) last.end = page.end;
     else runs.push({ ...page });
@@ -128,14 +181,19 @@ function runsOf(pages: readonly Run[]): readonly Run[] {
   return runs;
 }
 
-/** Whether the last run that starts no later has all of the pages. */
-function isWithin({ kind, start, end }: Run, runs: readonly Run[]): boolean {
+/** The last run that starts no later than the page. */
+function lastBefore({ start }: Run, runs: readonly Run[]): Run | undefined {
   let [from, to] = [0, runs.length];
   while (from < to) {
     const middle = (from + to) >> 1;
     if ((runs[middle]?.start ?? start) > start) to = middle;
     else from = middle + 1;
   }
-  const run = runs[from - 1];
-  return run?.kind === kind && run.end >= end;
+  return runs[from - 1];
+}
+
+/** Whether one run has all of the pages. */
+function isWithin(page: Run, runs: readonly Run[]): boolean {
+  const run = lastBefore(page, runs);
+  return run?.kind === page.kind && run.end >= page.end;
 }

@@ -1,5 +1,6 @@
 /** @module The plan of another machine: what `bootseal measure PLATFORM --plan --json` prints of one guest, read back. */
 import { BootsealError } from '../errors.ts';
+import type { JsonFields } from '../json-fields.ts';
 import type { KernelHashes } from '../measurement/hash-table.ts';
 import { type IgvmLoader, LOADERS } from '../measurement/igvm-loaders.ts';
 import { MOST_PLAN_STEPS, type Platform } from '../measurement/measure.ts';
@@ -59,7 +60,7 @@ function readResult(value: unknown, where: string, inputs: unknown): LaunchAccou
     ...NO_ACCOUNT,
     platform,
     profile: optional(result['profile'], (name) => shortText(name, `${where}.profile`)),
-    igvm: optional(result['as'], (loader) => readIgvm(loader, where, inputs, steps)),
+    igvm: optional(result['as'], (loader) => readIgvm(loader, result, where, inputs, steps)),
     ...parts,
     vcpus: platform === 'sev' || platform === 'tdx' ? undefined : vcpus,
     vmsas: optional(result['vmsas'], (pages) => readVmsas(pages, `${where}.vmsas`, vcpus)),
@@ -72,9 +73,27 @@ function readResult(value: unknown, where: string, inputs: unknown): LaunchAccou
 }
 
 /** Only `measure igvm` says whose rules it followed. */
-function readIgvm(loader: unknown, where: string, inputs: unknown, steps: readonly AccountStep[]): IgvmAccount {
-  const sha256 = readSha256(object(inputs, 'plan.inputs')['igvm'], 'plan.inputs.igvm');
-  return { loader: oneOf(Object.keys(LOADERS) as IgvmLoader[], loader, `${where}.as`), sha256, steps };
+function readIgvm(
+  loader: unknown,
+  { others }: JsonFields,
+  where: string,
+  inputs: unknown,
+  steps: readonly AccountStep[],
+): IgvmAccount {
+  return {
+    loader: readLoader(loader, `${where}.as`),
+    sha256: readSha256(object(inputs, 'plan.inputs')['igvm'], 'plan.inputs.igvm'),
+    others: optional(others, (all) => readOthers(all, `${where}.others`)),
+    steps,
+  };
+}
+
+const readLoader = (value: unknown, where: string) => oneOf(Object.keys(LOADERS) as IgvmLoader[], value, where);
+
+/** None where all agree. */
+function readOthers(value: unknown, where: string): readonly IgvmLoader[] {
+  if (!Array.isArray(value) || value.length > Object.keys(LOADERS).length) throw wrong(where);
+  return value.map((one, i) => readLoader(object(one, `${where}[${i}]`)['as'], `${where}[${i}].as`));
 }
 
 function readHashes(value: unknown, where: string): KernelHashes {

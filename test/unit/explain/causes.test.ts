@@ -798,6 +798,92 @@ describe('causes of IGVM files', () => {
     const without = (recipe: IgvmRecipe, gpa: string) =>
       changed(recipe, (one) => (one.kind === 'page' && one.gpa === gpa ? [] : [one]));
     const fields = vmsaOf([0x310, '0006000000000000']);
+    /** As a plan that does not say what the others make of the file. */
+    const unsaid = (account: LaunchAccount): LaunchAccount =>
+      account.igvm === undefined ? account : { ...account, igvm: { ...account.igvm, others: undefined } };
+
+    it('are none of the loaders where both plans say that those agree', () => {
+      const exchanged = { ...file, directives: [...file.directives] };
+      [exchanged.directives[3], exchanged.directives[4]] = [file.directives[4], file.directives[3]].flatMap(
+        (one) => one ?? [],
+      ) as [DirectiveRecipe, DirectiveRecipe];
+      for (const [one, two] of [
+        [way.qemu, way.coconut],
+        [way.coconut, way.qemu],
+        [way.microsoft, way.qemu],
+        [way.microsoft, way.coconut],
+      ]) {
+        const [expected, found] = [igvmAccountOf(file, one), igvmAccountOf(exchanged, two)];
+        expect([expected.igvm?.others, found.igvm?.others]).toEqual([[], []]);
+        const { names, unexplained, differences } = explained(expected, found);
+        expect([names, unexplained]).toEqual([['igvm-pages'], []]);
+        expect(differences.length).toBeGreaterThan(2);
+      }
+      const large = { kind: 'page', gpa: '0x200000', mask: 1, flags: 1, type: 0, data: null } as const;
+      const last = (recipe: IgvmRecipe, added: DirectiveRecipe) =>
+        changed(recipe, (one) => (one.kind === 'vcpu' ? [added, one] : [one]));
+      const zeros = last(file, large);
+      // That microsoft/igvm has it otherwise counts for nothing between the two that do not.
+      const [expected, found] = [igvmAccountOf(zeros), igvmAccountOf(last(zeros, pageAt('0x9000')), way.coconut)];
+      expect([expected.igvm?.others, found.igvm?.others]).toEqual([['microsoft'], ['microsoft']]);
+      expect(explained(expected, found).names).toEqual(['igvm-pages']);
+    });
+
+    it('are none of the loaders where pages are exchanged, whatever else those have otherwise', () => {
+      const behind = named('parameter area behind pages');
+      const swapped = { ...behind, directives: [0, 1, 3, 2, 4, 5, 6].flatMap((i) => behind.directives[i] ?? []) };
+      for (const loader of [way.coconut, way.microsoft]) {
+        expect(lines(explained(igvmAccountOf(behind), igvmAccountOf(swapped, loader)))).toEqual([
+          ['igvm-pages', 'step-length page data', 'step-length page data', ...Array(2).fill('step-added page data')],
+          ['igvm-loader', 'step-order parameters 0'],
+        ]);
+      }
+    });
+
+    it('are of the file where a page is more that no loader leaves out', () => {
+      const first = { kind: 'page', gpa: '0x9f000', mask: 1, flags: 0, type: 0, data: 7 } as const;
+      const behind = and(file, first);
+      const areas = named('parameter area of three pages');
+      const [all, zero] = [named('SEV: zeros and unmeasured'), pageAt('0xb000', null)];
+      const sev = changed(all, (one) => (one.kind === 'page' && one.gpa !== '0x1000' ? [] : [one]));
+      expect(igvmAccountOf(sev, { ...way.coconut, ...sevEs }).igvm?.others).toEqual([]);
+      expect(igvmAccountOf(and(sev, zero), sevEs).igvm?.others).toEqual(['coconut']);
+      for (const [one, two] of [
+        [igvmAccountOf(file, way.microsoft), igvmAccountOf(behind)],
+        [igvmAccountOf(file, way.microsoft), igvmAccountOf(behind, way.coconut)],
+        [igvmAccountOf(behind, way.microsoft), igvmAccountOf(and(behind, pageAt('0x9d000')))],
+        [igvmAccountOf(areas, way.microsoft), igvmAccountOf(and(areas, first))],
+        [igvmAccountOf(sev, { ...way.coconut, ...sevEs }), igvmAccountOf(and(sev, pageAt('0x9000'), zero), sevEs)],
+      ] as const) {
+        for (const [expected, found] of [
+          [one, two],
+          [two, one],
+        ] as const) {
+          const { names, differences } = explained(expected, found);
+          expect(names).toContain('igvm-pages');
+          const [cause] = explained(expected, found).causes;
+          expect(cause?.explains.map(({ gpa, name }) => [gpa, name])).toContainEqual([
+            differences.find(({ kind }) => /step-(?:added|missing)/.test(kind))?.gpa,
+            'page data',
+          ]);
+        }
+      }
+      // A plan of before says nothing, and microsoft/igvm may have left the page out.
+      const [one, two] = [igvmAccountOf(file, way.microsoft), igvmAccountOf(behind)].map(unsaid);
+      if (one === undefined || two === undefined) throw new Error('two');
+      expect(explained(one, two).names).toEqual(['igvm-loader']);
+    });
+
+    it('are nobody’s of one file on which both plans say that the loaders agree', () => {
+      const [expected, found] = [igvmAccountOf(file), igvmAccountOf(file, way.coconut)];
+      expect(explained(expected, found).differences).toEqual([]);
+      const edited = { ...found, digest: new Uint8Array(48) };
+      expect(explained(expected, edited)).toMatchObject({ names: [], unexplained: [{ kind: 'digest' }] });
+      expect(explained(unsaid(expected), unsaid(edited)).names).toEqual(['igvm-loader']);
+      const zeros = igvmAccountOf(file, { ...way.coconut, nativeZero: true });
+      expect(zeros.igvm?.others).toEqual([]);
+      expect(explained(expected, zeros)).toMatchObject({ names: ['igvm-loader'], unexplained: [] });
+    });
 
     it('are of the files but for what those loaders have otherwise', () => {
       const qemu = igvmAccountOf(all);
@@ -835,10 +921,18 @@ describe('causes of IGVM files', () => {
       const [single1, two1, more1] = [and(single, ...page), and(fewer, ...page), and(more, ...page, pageAt('0x7000'))];
       expect(counted(igvmAccountOf(single1), igvmAccountOf(more1, way.coconut))).toBe('igvm-loader');
       expect(counted(igvmAccountOf(more1, way.coconut), igvmAccountOf(single1))).toBe('igvm-loader');
-      expect(counted(igvmAccountOf(single1), igvmAccountOf(two1, way.microsoft))).toBe('igvm-loader');
-      expect(counted(igvmAccountOf(two1), igvmAccountOf(single1, way.coconut))).toBe('igvm-vmsa');
-      expect(counted(igvmAccountOf(single1, way.coconut), igvmAccountOf(two1))).toBe('igvm-vmsa');
-      expect(counted(igvmAccountOf(two1, way.microsoft), igvmAccountOf(single1, way.coconut))).toBe('igvm-vmsa');
+      const twice = changed(single1, (each) => (each.kind === 'vcpu' ? [each, each] : [each]));
+      expect(counted(igvmAccountOf(single1), igvmAccountOf(twice, way.microsoft))).toBe('igvm-loader');
+      // Of two vCPUs, the loaders agree on the VMSAs, as plans say; those of before did not.
+      for (const [expected, found, name] of [
+        [igvmAccountOf(single1), igvmAccountOf(two1, way.microsoft), 'igvm-loader'],
+        [igvmAccountOf(two1), igvmAccountOf(single1, way.coconut), 'igvm-vmsa'],
+        [igvmAccountOf(single1, way.coconut), igvmAccountOf(two1), 'igvm-vmsa'],
+        [igvmAccountOf(two1, way.microsoft), igvmAccountOf(single1, way.coconut), 'igvm-vmsa'],
+      ] as const) {
+        expect(counted(expected, found)).toBe('igvm-vmsa');
+        expect(counted(unsaid(expected), unsaid(found))).toBe(name);
+      }
     });
 
     it('are of microsoft/igvm where it leaves out pages, and of the file where others do', () => {
@@ -902,6 +996,23 @@ describe('causes of IGVM files', () => {
         expect(type).toContain('step-type page data');
         expect(type?.[0]).toBe('igvm-loader');
       }
+      // Nobody but igvmmeasure has such pages: in another plan somebody has put them there.
+      const edited = (account: LaunchAccount) => ({
+        ...account,
+        steps: account.steps?.map((step) => (step.gpa === 0x20000n ? { ...step, type: 'zero' as const } : step)),
+      });
+      for (const loader of [way.qemu, way.microsoft]) {
+        const [own, other] = [igvmAccountOf(alone, way.coconut), edited(igvmAccountOf(changed(alone, fields), loader))];
+        for (const [expected, found] of [
+          [unsaid(own), unsaid(other)],
+          [unsaid(other), unsaid(own)],
+        ] as const) {
+          const type = explained(expected, found).causes.find(({ explains }) =>
+            explains.some(({ kind }) => kind === 'step-type'),
+          );
+          expect(type?.name).toBe('igvm-pages');
+        }
+      }
       const sev = named('SEV: zeros and unmeasured');
       const ofSev = explained(
         igvmAccountOf(sev, sevEs),
@@ -931,6 +1042,15 @@ describe('causes of IGVM files', () => {
       names: ['igvm-vmsa'],
       differences: [{ kind: 'vmsa-field', name: 'rdx' }],
       first: { step: 0 },
+      unexplained: [],
+    });
+  });
+
+  it('are of the VMSA where plans have the digest after it and not what is in it', () => {
+    const untold = (recipe: IgvmRecipe) => ({ ...igvmAccountOf(recipe), vmsas: undefined });
+    expect(explained(untold(file), untold(rdx))).toMatchObject({
+      names: ['igvm-vmsa'],
+      differences: [{ kind: 'step-contents', name: 'vcpu 0' }],
       unexplained: [],
     });
   });

@@ -63,13 +63,25 @@ describe('a plan', () => {
 
   describe('of an IGVM file', () => {
     const sha256 = 'cd'.repeat(32);
-    const text = (igvm: unknown, as: unknown = 'coconut') =>
-      JSON.stringify({ results: [result({ as })], inputs: { igvm } });
+    const text = (igvm: unknown, as: unknown = 'coconut', others?: unknown) =>
+      JSON.stringify({ results: [result({ as, others })], inputs: { igvm } });
 
     it('says which file it is, and whose rules were followed', () => {
       const { igvm, steps, vcpuSteps } = parsePlanDocument(text({ sha256, bytes: 7 }));
-      expect(igvm).toEqual({ loader: 'coconut', sha256, steps: [...(steps ?? []), ...(vcpuSteps ?? [])] });
+      expect(igvm).toEqual({
+        loader: 'coconut',
+        sha256,
+        others: undefined,
+        steps: [...(steps ?? []), ...(vcpuSteps ?? [])],
+      });
       expect(read(result()).igvm).toBeUndefined();
+    });
+
+    it('says which loaders make something else of it', () => {
+      const others = (said: unknown) => parsePlanDocument(text({ sha256 }, 'qemu', said)).igvm?.others;
+      const digest = 'ab'.repeat(48);
+      expect(others([{ as: 'coconut', digest, stops: null }, { as: 'microsoft' }])).toEqual(['coconut', 'microsoft']);
+      expect([others([]), others(null)]).toEqual([[], undefined]);
     });
 
     it.each([
@@ -78,6 +90,10 @@ describe('a plan', () => {
       ['plan.inputs.igvm', text(undefined)],
       ['plan.results[0].as', text({ sha256 }, 'other')],
       ['plan.results[0].as', text({ sha256 }, 7)],
+      ['plan.results[0].others', text({ sha256 }, 'qemu', 'coconut')],
+      ['plan.results[0].others', text({ sha256 }, 'qemu', Array(4).fill({ as: 'coconut' }))],
+      ['plan.results[0].others[0]', text({ sha256 }, 'qemu', ['coconut'])],
+      ['plan.results[0].others[1].as', text({ sha256 }, 'qemu', [{ as: 'coconut' }, { as: 'xen' }])],
     ])('is refused for its %s', (place, plan) => {
       expect(failure(() => parsePlanDocument(plan))).toMatchObject({
         kind: 'format',
