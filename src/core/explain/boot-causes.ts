@@ -26,13 +26,14 @@ function tableCauses(
   cut: LaunchAccount['cut'],
 ): readonly Cause[] {
   const { steps = [] } = expected;
+  const isExpected = hasTable(expected) === true;
+  if (isExpected && cut === undefined) return [];
   // A plan with an SVSM has no sections of the firmware, of which the table is the only one that is filled.
   const added = steps.some(({ name }) => name === 'svsm') ? [TABLE, TABLE_PAGE] : [TABLE];
   const isOfTable = ({ kind, name, found }: Difference) =>
     HASH_STEPS.includes(name) || (kind === 'step-added' && added.includes(found ?? ''));
-  const ofTable = left.filter((one) => isOfTable(one) && !left.some((other) => isElsewhere(one, other)));
-  const isExpected = hasTable(expected) === true;
-  if (isExpected && cut === undefined) return [];
+  const mayBeElsewhere = elsewhere(left);
+  const ofTable = left.filter((one) => isOfTable(one) && !mayBeElsewhere(one));
   const explains = ofTable.filter(isExpected ? isOff : isOn);
   return explains.length === 0 ? [] : [{ ...(isExpected ? KERNEL_HASHES_OFF : KERNEL_HASHES_ON), explains }];
 }
@@ -62,9 +63,14 @@ export const KERNEL_HASHES_ON: Omit<Cause, 'explains'> = {
 const isZero = (what: string | undefined) => what?.startsWith('zero') === true;
 
 /** In a firmware with another layout the table may stand in another page, and another section where it would be. */
-function isElsewhere(one: Difference, other: Difference): boolean {
-  if (other === one || !other.kind.startsWith('step-') || other.name === 'firmware') return false;
-  return other.kind === 'step-length' ? other.gpa === one.gpa : other.found?.startsWith('normal') === true;
+function elsewhere(left: readonly Difference[]): (one: Difference) => boolean {
+  const steps = left.filter(({ kind, name }) => kind.startsWith('step-') && name !== 'firmware');
+  const lengths = steps.filter(({ kind }) => kind === 'step-length');
+  const filled = steps.filter(({ kind, found }) => kind !== 'step-length' && found?.startsWith('normal') === true);
+  // Two of each tell whether there is one besides the difference itself, of which a plan may have tens of thousands.
+  const firstTwo = new Map<bigint | undefined, readonly Difference[]>();
+  for (const one of lengths) firstTwo.set(one.gpa, [...(firstTwo.get(one.gpa) ?? []).slice(0, 1), one]);
+  return (one) => [...filled.slice(0, 2), ...(firstTwo.get(one.gpa) ?? [])].some((other) => other !== one);
 }
 
 /** A log does not name the table; nothing else that is added to a SEV guest has its length. */
