@@ -59,8 +59,8 @@ function ofTr({ tr, ldtr }: VmsaFields): string | undefined {
 const RESET = { mxcsr: 0x1f80, x87_fcw: 0x37f } as const;
 
 /**
- * QEMU hands both on in an XSAVE area whose header says that all of it is as at reset (xstate_bv in target/i386/cpu.c), so that Linux may
- * pass over them; igvmmeasure is said to be right for COCONUT SVSM's files, which have zeros there. Not seen on a host.
+ * QEMU hands both on in an XSAVE area whose header says that all of it is as at reset (xstate_bv in target/i386/cpu.c), and Linux passes
+ * over what such a header has (copy_uabi_to_xstate in arch/x86/kernel/fpu/xstate.c). Not seen on a host, so the file counts.
  */
 function ofFpu({ mxcsr, x87_fcw }: VmsaFields): string | undefined {
   if (mxcsr === RESET.mxcsr && x87_fcw === RESET.x87_fcw) return undefined;
