@@ -9,7 +9,7 @@ import type { Guid } from '../core/guid.ts';
 import { SECRET_NAMES, secretGuid } from '../core/secret/names.ts';
 import { writeNewFile } from '../host/new-file.ts';
 import { type SourceOptions, withSecret, withSource } from './guest-source.ts';
-import { type Io, printableLines, readInput, resolvePath } from './io.ts';
+import { type Io, printableLines, printResult, readInput, resolvePath } from './io.ts';
 import { checkOutputs } from './outputs.ts';
 import { secretFile } from './secret-file.ts';
 
@@ -118,16 +118,16 @@ async function offlineFs(io: Io, options: OfflineFsOptions): Promise<void> {
         hint: 'add secrets with --resource, or take the keys of an offline-sev-kbc that has some',
       });
     }
-    await writeNewFile(resolvePath(io, out), printKbsKeys(all), 0o600, options.force === true);
+    const resources = [...all.keys()].sort();
+    const text =
+      options.json === true
+        ? `${JSON.stringify({ out, resources })}\n`
+        : printableLines([`${out}: ${resources.join(', ')}`]);
+    const announce = () => printResult(io, text);
+    await writeNewFile(resolvePath(io, out), printKbsKeys(all), 0o600, options.force === true, announce);
   } finally {
     wipe(...all.values());
   }
-  const resources = [...all.keys()].sort();
-  io.stdout.write(
-    options.json === true
-      ? `${JSON.stringify({ out, resources })}\n`
-      : printableLines([`${out}: ${resources.join(', ')}`]),
-  );
 }
 
 /** Bytes of a request: an annotation is a few hundred. */

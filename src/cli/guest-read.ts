@@ -5,7 +5,7 @@ import type { Guid } from '../core/guid.ts';
 import { secretGuid } from '../core/secret/names.ts';
 import { writeNewFile } from '../host/new-file.ts';
 import { type SourceOptions, shownName, withSecret, withSource } from './guest-source.ts';
-import { type Io, printableLines, resolvePath } from './io.ts';
+import { type Io, printableLines, printResult, resolvePath } from './io.ts';
 import { checkOutputs } from './outputs.ts';
 
 interface Options extends SourceOptions {
@@ -58,12 +58,11 @@ async function read(io: Io, guid: Guid, options: Options): Promise<void> {
       io.stdout.write(new Uint8Array(value));
       return;
     }
-    await writeNewFile(resolvePath(io, out), value, 0o600, force === true);
     const done = { guid, out, bytes: value.length, source: source.kind };
-    io.stdout.write(
+    const text =
       json === true
         ? `${JSON.stringify(done)}\n`
-        : printableLines([`${shownName(guid)}  ${out}, ${value.length} bytes`]),
-    );
+        : printableLines([`${shownName(guid)}  ${out}, ${value.length} bytes`]);
+    await writeNewFile(resolvePath(io, out), value, 0o600, force === true, () => printResult(io, text));
   });
 }

@@ -10,7 +10,7 @@ import { nodeHashes } from '../host/node-hashes.ts';
 import { nodePublicKey } from '../host/public-key.ts';
 import { signerOf } from '../host/signing-key.ts';
 import { idBlockJson, idBlockText, type SignedBlock } from './id-block-text.ts';
-import { type Io, readHidden, remark } from './io.ts';
+import { type Io, printResult, readHidden, remark } from './io.ts';
 import { parseUnsigned } from './numbers.ts';
 import { outFolder } from './out-folder.ts';
 import { sixteenBytes, snpDigest } from './snp-digest-option.ts';
@@ -86,9 +86,13 @@ async function create(io: Io, options: Options): Promise<void> {
       { name: 'id-auth', bytes: `${bytesToBase64(idAuth)}\n`, mode: 0o644 },
     ],
     options.force === true,
+    { announce: () => report(io, options, signed) },
   );
+}
+
+function report(io: Io, { json }: Options, signed: SignedBlock): void {
   remarks(io, signed);
-  io.stdout.write(options.json === true ? `${JSON.stringify(idBlockJson(signed))}\n` : idBlockText(signed));
+  printResult(io, json === true ? `${JSON.stringify(idBlockJson(signed))}\n` : idBlockText(signed));
 }
 
 const NO_ID = '0'.repeat(32);

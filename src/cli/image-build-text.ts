@@ -3,7 +3,7 @@ import type { Manifest } from '../core/luks/manifest.ts';
 import { type ImageKeyslot, keyslotLines } from './image-keyslots.ts';
 import { TEST_ONLY } from './image-seed.ts';
 import { shapeLines } from './image-shape.ts';
-import { type Io, printableLines } from './io.ts';
+import { type Io, printableLines, printResult } from './io.ts';
 
 /** The options whose names of files are repeated, and in which form. */
 export interface ReportedOptions {
@@ -16,7 +16,7 @@ export interface ReportedOptions {
 /** Prints what was built. */
 export function report(io: Io, options: ReportedOptions, manifest: Manifest, keys: readonly ImageKeyslot[]): void {
   if (options.json === true) {
-    io.stdout.write(`${JSON.stringify(manifest)}\n`);
+    printResult(io, `${JSON.stringify(manifest)}\n`);
     return;
   }
   const { data, header, luks, payload } = manifest;
@@ -40,5 +40,5 @@ export function report(io: Io, options: ReportedOptions, manifest: Manifest, key
     ['manifest', `${options.out}.json`],
     ...(manifest.testOnly ? [['TEST ONLY', TEST_ONLY]] : []),
   ];
-  io.stdout.write(printableLines(lines.map(([name = '', text]) => `${name.padEnd(10)}${text}`)));
+  printResult(io, printableLines(lines.map(([name = '', text]) => `${name.padEnd(10)}${text}`)));
 }

@@ -11,7 +11,7 @@ import { type ImageNames, imageNames, type NameOptions } from './image-names.ts'
 import { seededBySource, seededIo } from './image-seed.ts';
 import { gptOptions, partitionLines, type ShapeOptions } from './image-shape.ts';
 import { remarkUnknown, type SourceOptions, withImageSource } from './image-source.ts';
-import { type Io, printableLines } from './io.ts';
+import { type Io, printableLines, printResult } from './io.ts';
 import { progressOf } from './progress.ts';
 
 /** Options that go together with --verity. */
@@ -49,7 +49,8 @@ export async function buildVerity(io: Io, options: VerityOptions, stop: AbortSig
     const { io: seeded, source } = await seededBySource(there, options, found, stop);
     const plan = planVerity(source.size, gpt, seeded.randomBytes);
     const testOnly = options.seed !== undefined;
-    report(io, options, await write(io, { names, plan, source, payload, testOnly, stop }));
+    const announce = (manifest: VerityManifest) => report(io, options, manifest);
+    await write(io, { names, plan, source, payload, testOnly, stop, announce });
   });
 }
 
@@ -88,9 +89,10 @@ interface Writing {
   readonly payload: Payload | undefined;
   readonly testOnly: boolean;
   readonly stop: AbortSignal;
+  announce(manifest: VerityManifest): void;
 }
 
-async function write(io: Io, { names, plan, source, payload, testOnly, stop }: Writing): Promise<VerityManifest> {
+async function write(io: Io, { names, plan, source, payload, testOnly, stop, announce }: Writing): Promise<void> {
   const progress = progressOf(io, 'hashing', source.size);
   const describe = (rootHash: Uint8Array, partitionTable: PartitionTable | undefined): VerityManifest =>
     verityManifest(plan, rootHash, {
@@ -99,8 +101,12 @@ async function write(io: Io, { names, plan, source, payload, testOnly, stop }: W
       partitionTable: partitionTable ?? null,
       payload: { bytes: source.size, what: payload?.what ?? null },
     });
+  const done = (manifest: VerityManifest) => {
+    progress.end();
+    announce(manifest);
+  };
   try {
-    return await writeVerity(plan, source, names, describe, { onProgress: progress.show, stop });
+    await writeVerity(plan, source, names, describe, { onProgress: progress.show, stop }, done);
   } finally {
     progress.end();
   }
@@ -108,7 +114,7 @@ async function write(io: Io, { names, plan, source, payload, testOnly, stop }: W
 
 function report(io: Io, options: VerityOptions, manifest: VerityManifest): void {
   if (options.json === true) {
-    io.stdout.write(`${JSON.stringify(manifest)}\n`);
+    printResult(io, `${JSON.stringify(manifest)}\n`);
     return;
   }
   const { verity, payload } = manifest;
@@ -125,5 +131,5 @@ function report(io: Io, options: VerityOptions, manifest: VerityManifest): void 
     ['manifest', `${options.out}.json`],
     ...(manifest.testOnly ? [['TEST ONLY', 'made from --seed']] : []),
   ];
-  io.stdout.write(printableLines(lines.map(([name = '', text]) => `${name.padEnd(10)}${text}`)));
+  printResult(io, printableLines(lines.map(([name = '', text]) => `${name.padEnd(10)}${text}`)));
 }

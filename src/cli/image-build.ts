@@ -132,8 +132,8 @@ async function buildFrom(io: Io, options: BuildOptions, { names, source, keys, s
     const disk = await shapeDisk(io, options, planned, source);
     const said = { payload: { size: source.size, what: payload?.what }, testOnly: options.seed !== undefined };
     const manifest = manifestOf(names, { plan: planned, disk, options: wanted, ...said }, keys);
-    await write(io, { names, disk, source, manifest, keys, stop });
-    report(io, options, manifest, keys);
+    const announce = () => report(io, options, manifest, keys);
+    await write(io, { names, disk, source, manifest, keys, stop, announce });
   } finally {
     wipe(planned.sectors.key);
   }
@@ -184,17 +184,22 @@ function manifestOf(
 interface Writing extends Building {
   readonly disk: DiskPlan;
   readonly manifest: Manifest;
+  announce(): void;
 }
 
-async function write(io: Io, { names, disk, source, manifest, keys, stop }: Writing): Promise<void> {
+async function write(io: Io, { names, disk, source, manifest, keys, stop, announce }: Writing): Promise<void> {
   const [first] = keys;
   const besides = [
     ...(names.newKey === undefined || first === undefined ? [] : [{ ...names.newKey, bytes: first.passphrase }]),
     { ...names.manifest, bytes: printManifest(manifest) },
   ];
   const progress = progressOf(io, 'encrypting', manifest.data.bytes);
+  const done = () => {
+    progress.end();
+    announce();
+  };
   try {
-    await writeImage(disk, source, { ...names, besides }, { onProgress: progress.show, stop });
+    await writeImage(disk, source, { ...names, besides }, { onProgress: progress.show, stop }, done);
   } finally {
     progress.end();
   }

@@ -10,7 +10,7 @@ import { type ImageInput, type OpeningOptions, openImage, withImage } from './im
 import { addOpeningOptions } from './image-opening-options.ts';
 import { holdAgainstManifest } from './image-pinned.ts';
 import { checkVerityOptions, type VerityInputOptions } from './image-verity-input.ts';
-import { type Io, remark, resolvePath } from './io.ts';
+import { type Io, printResult, remark, resolvePath } from './io.ts';
 import { checkOutputs } from './outputs.ts';
 import { secretFile } from './secret-file.ts';
 
@@ -55,27 +55,27 @@ async function extract(io: Io, file: string, { keyFile, ...options }: Options): 
 async function extractEncrypted(io: Io, file: string, options: OpeningOptions & Output): Promise<void> {
   const out = resolvePath(io, secretFile(options.out));
   await checkOutputs(io, [options.out], [file, `${file}.json`, options.header, options.keyFile]);
-  const done = await withImage(io, file, options, async (input) => {
+  await withImage(io, file, options, async (input) => {
     for (const { message } of checkHeaderPolicy(input.header)) remark(io, 'warning', message);
     for (const problem of await pinWarnings(io, file, input)) remark(io, 'warning', problem);
     const { data, volumeKey, keyslot } = await openImage(io, input, options);
+    const done = { keyslot, bytes: data.size };
+    const text =
+      options.json === true
+        ? `${JSON.stringify(done)}\n`
+        : `${done.bytes} bytes decrypted with the key of keyslot ${done.keyslot}\n`;
+    const produce = async (write: (bytes: Uint8Array) => Promise<void>) => {
+      for await (const piece of readPlaintext(input.image, data, volumeKey, nodeSectorCrypto)) {
+        await write(piece);
+        wipe(piece);
+      }
+    };
     try {
-      await streamNewFile(out, 0o600, options.force === true, async (write) => {
-        for await (const piece of readPlaintext(input.image, data, volumeKey, nodeSectorCrypto)) {
-          await write(piece);
-          wipe(piece);
-        }
-      });
-      return { keyslot, bytes: data.size };
+      await streamNewFile(out, 0o600, options.force === true, produce, () => printResult(io, text));
     } finally {
       wipe(volumeKey);
     }
   });
-  io.stdout.write(
-    options.json === true
-      ? `${JSON.stringify(done)}\n`
-      : `${done.bytes} bytes decrypted with the key of keyslot ${done.keyslot}\n`,
-  );
 }
 
 /** A manifest that cannot be read keeps nobody from the data. */

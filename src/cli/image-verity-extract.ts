@@ -5,7 +5,7 @@ import { bytesToHex } from '../core/hex.ts';
 import { blockDigest } from '../host/image/verity-hash.ts';
 import { streamNewFile } from '../host/new-file.ts';
 import { neitherKeyNorTree, type VerityInputOptions, wantedRootHash, withVerity } from './image-verity-input.ts';
-import { type Io, resolvePath } from './io.ts';
+import { type Io, printResult, resolvePath } from './io.ts';
 import { checkOutputs, outputFile } from './outputs.ts';
 
 interface Options extends VerityInputOptions {
@@ -17,23 +17,25 @@ interface Options extends VerityInputOptions {
 /** Writes the data to a new file; leaves none when a block does not match. Throws `mismatch`, as withVerity and wantedRootHash. */
 export async function extractVerity(io: Io, file: string, options: Options): Promise<void> {
   await checkOutputs(io, [outputFile('--out', options.out)], [file, `${file}.json`]);
-  const done = await withVerity(io, file, options, async (input) => {
+  const found = await withVerity(io, file, options, async (input) => {
     const { verity } = input;
     const rootHash = wantedRootHash(input, options);
-    await streamNewFile(resolvePath(io, options.out), 0o600, options.force === true, async (write) => {
+    const done = { rootHash: bytesToHex(rootHash), bytes: verity.dataBlocks * verity.dataBlockSize };
+    const text =
+      options.json === true ? `${JSON.stringify(done)}\n` : `${done.bytes} bytes, each block that of the root hash\n`;
+    const produce = async (write: (bytes: Uint8Array) => Promise<void>) => {
       for await (const piece of checkVerity(input, verity, rootHash, blockDigest(verity))) {
         if (piece.kind !== 'data') throw wrong('the hash tree is not that of the root hash');
         const [first] = piece.wrong;
         if (first !== undefined) throw wrong(`block ${first} of the data does not match its digest`);
         await write(piece.bytes);
       }
-    });
-    return { rootHash: bytesToHex(rootHash), bytes: verity.dataBlocks * verity.dataBlockSize };
+    };
+    const announce = () => printResult(io, text);
+    await streamNewFile(resolvePath(io, options.out), 0o600, options.force === true, produce, announce);
+    return true;
   });
-  if (done === undefined) throw neitherKeyNorTree();
-  io.stdout.write(
-    options.json === true ? `${JSON.stringify(done)}\n` : `${done.bytes} bytes, each block that of the root hash\n`,
-  );
+  if (found === undefined) throw neitherKeyNorTree();
 }
 
 function wrong(what: string): BootsealError {

@@ -6,7 +6,7 @@ import { type Added, type AddedFile, addSegment } from '../host/initrd/add-segme
 import { isElf } from '../host/initrd/elf.ts';
 import { ADDITIONS, type Addition, additionFiles } from '../host/initrd/templates.ts';
 import { devmemFile, devmemOption } from './devmem-file.ts';
-import { type Io, printableLines, remark, resolvePath } from './io.ts';
+import { type Io, printableLines, printResult, remark, resolvePath } from './io.ts';
 import { checkOutputs } from './outputs.ts';
 
 interface Options {
@@ -92,11 +92,12 @@ async function add(io: Io, options: Options): Promise<void> {
   }
   await checkOutputs(io, [out], [base, ...files.map((file) => file.from)]);
   const [from, to] = [resolvePath(io, base), resolvePath(io, out)];
-  const added = await addSegment(from, to, files, force === true);
-  for (const { name, replaces } of added.files) {
-    if (replaces) remark(io, 'note', `${JSON.stringify(name)} takes the place of what the initrd has there`);
-  }
-  io.stdout.write(json === true ? `${JSON.stringify({ out, ...added })}\n` : printText(out, added));
+  await addSegment(from, to, files, force === true, (added) => {
+    for (const { name, replaces } of added.files) {
+      if (replaces) remark(io, 'note', `${JSON.stringify(name)} takes the place of what the initrd has there`);
+    }
+    printResult(io, json === true ? `${JSON.stringify({ out, ...added })}\n` : printText(out, added));
+  });
 }
 
 async function withFiles(io: Io, options: Options): Promise<readonly AddedFile[]> {

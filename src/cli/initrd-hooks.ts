@@ -6,7 +6,7 @@ import { hookFiles, MAKERS, type Maker } from '../host/initrd/templates.ts';
 import { ioError } from '../host/io-error.ts';
 import { type NewFile, writeNewFolder } from '../host/new-folder.ts';
 import { devmemFile, devmemOption } from './devmem-file.ts';
-import { type Io, printableLines, remark } from './io.ts';
+import { type Io, printableLines, printResult, remark } from './io.ts';
 import { outFolder } from './out-folder.ts';
 import { shellWord } from './shell-words.ts';
 
@@ -91,7 +91,11 @@ async function hooks(io: Io, options: Options): Promise<void> {
   const devmem = await devmemFile(io, options.devmem);
   const out = await outFolder(io, options.out, { '--devmem': options.devmem });
   const files = await Promise.all(hookFiles(options.for, devmem).map(readFile));
-  await writeNewFolder(out, files, options.force === true, 0o755);
+  const announce = () => report(io, options, files);
+  await writeNewFolder(out, files, options.force === true, { folderMode: 0o755, announce });
+}
+
+function report(io: Io, options: Options, files: readonly NewFile[]): void {
   if (STOOD_IN_FOR.includes(options.for)) {
     remark(
       io,
@@ -106,7 +110,7 @@ async function hooks(io: Io, options: Options): Promise<void> {
   }));
   const next = [firstStep(options.for, forShell(options.out)), ...NEXT[options.for]];
   if (options.json === true) {
-    io.stdout.write(`${JSON.stringify({ out: options.out, for: options.for, files: made, next })}\n`);
+    printResult(io, `${JSON.stringify({ out: options.out, for: options.for, files: made, next })}\n`);
     return;
   }
   const lines = [
@@ -114,7 +118,7 @@ async function hooks(io: Io, options: Options): Promise<void> {
     'what to do next:',
     ...next.map((step, i) => `  ${i + 1}. ${step}`),
   ];
-  io.stdout.write(printableLines(lines));
+  printResult(io, printableLines(lines));
 }
 
 /** Returns a path as one word of a shell's command that is no option. */

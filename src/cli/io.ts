@@ -9,7 +9,8 @@ import { standardStream } from './standard-stream.ts';
 
 /** Where text goes. */
 export interface Out {
-  write(text: string | Uint8Array): void;
+  /** What cannot be written at once is told to `lost`, or else to whoever made the stream. */
+  write(text: string | Uint8Array, lost?: (error: NodeJS.ErrnoException) => void): void;
   readonly isTTY: boolean;
 }
 
@@ -118,6 +119,18 @@ export async function streamInput(
     take(bytes);
   }
   return total;
+}
+
+/**
+ * Prints the result of a command that has made files, before these are there for good. Throws `io` when it cannot be written; that nobody
+ * reads it is no failure.
+ */
+export function printResult(io: Io, text: string): void {
+  let lost: NodeJS.ErrnoException | undefined;
+  io.stdout.write(text, (error) => {
+    lost ??= error;
+  });
+  if (lost !== undefined && lost.code !== 'EPIPE') throw ioError(lost, 'the result', 'write');
 }
 
 /** Writes one remark for the person at the terminal: `bootseal: warning: text`. */

@@ -1,7 +1,7 @@
 /** @module `bootseal lab`: whole launches without the hardware. */
 import { Command } from 'commander';
 import { createLabPlatform } from '../lab/psp/platform.ts';
-import { type Io, remark } from './io.ts';
+import { type Io, printResult, remark } from './io.ts';
 import { labAttackCommand } from './lab-attack.ts';
 import { labDemoCommand } from './lab-demo.ts';
 import { NOT_ENCRYPTED } from './lab-remark.ts';
@@ -40,11 +40,12 @@ export function labCommand(io: Io): Command {
 }
 
 async function makePlatform(io: Io, { out, json }: PlatformOptions): Promise<void> {
-  await createLabPlatform(await outFolder(io, out, {}));
-  remark(io, 'warning', NOT_ENCRYPTED);
-  io.stdout.write(
+  const text =
     json === true
       ? `${JSON.stringify({ platform: out, encrypted: false })}\n`
-      : `platform  ${out}  (give it as --lab ${out})\n`,
-  );
+      : `platform  ${out}  (give it as --lab ${out})\n`;
+  await createLabPlatform(await outFolder(io, out, {}), () => {
+    remark(io, 'warning', NOT_ENCRYPTED);
+    printResult(io, text);
+  });
 }

@@ -15,7 +15,7 @@ import { type LaunchRecord, printConfiguration } from '../core/session/record.ts
 import { ioError } from '../host/io-error.ts';
 import { type NewFile, writeNewFolder } from '../host/new-folder.ts';
 import { MAX_SOCKET_PATH, socketPathSize } from '../host/socket-path.ts';
-import { type Io, printableLines, remark, resolvePath } from './io.ts';
+import { type Io, printableLines, printResult, remark, resolvePath } from './io.ts';
 import { describedCmdline, type ReadDescription, readDescription, sessionOptions } from './launch-description.ts';
 import { outFolder } from './out-folder.ts';
 import { parseSecretArgument } from './secret-argument.ts';
@@ -45,8 +45,12 @@ export function launchPrepareCommand(io: Io): Command {
     .option('--json', 'print one JSON object')
     .addHelpText('after', HELP)
     .action(async (file: string, options: PrepareOptions) => {
-      const { record, cmdline, secrets } = await prepareLaunch(io, file, options);
-      io.stdout.write(options.json === true ? json(options, record, cmdline) : text(options, record, cmdline, secrets));
+      await prepareLaunch(io, file, options, ({ record, cmdline, secrets }) => {
+        printResult(
+          io,
+          options.json === true ? json(options, record, cmdline) : text(options, record, cmdline, secrets),
+        );
+      });
     });
 }
 
@@ -68,8 +72,16 @@ export interface PreparedLaunch {
   readonly secrets: readonly string[];
 }
 
-/** Reads the description and writes the folder. Throws as session create, and `format` for a description that is none. */
-export async function prepareLaunch(io: Io, file: string, options: PrepareOptions): Promise<PreparedLaunch> {
+/**
+ * Reads the description and writes the folder. Throws as session create, `format` for a description that is none, and what `announce`
+ * throws, which is told what came of it while the folder can still be taken back.
+ */
+export async function prepareLaunch(
+  io: Io,
+  file: string,
+  options: PrepareOptions,
+  announce: (prepared: PreparedLaunch) => void = () => undefined,
+): Promise<PreparedLaunch> {
   const read = await readDescription(io, file);
   const { description, io: there } = read;
   const out = await outFolder(io, options.out, {
@@ -93,8 +105,9 @@ export async function prepareLaunch(io: Io, file: string, options: PrepareOption
   return makeSession(there, session, async (made) => {
     await checkSecrets(there, secrets, made.record);
     const files = [...made.files, ...(await hostFiles(there, out, description, cmdline, made))];
-    await writeNewFolder(out, files, options.force === true);
-    return { read, record: made.record, cmdline, secrets };
+    const prepared = { read, record: made.record, cmdline, secrets };
+    await writeNewFolder(out, files, options.force === true, { announce: () => announce(prepared) });
+    return prepared;
   });
 }
 

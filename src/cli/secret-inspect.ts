@@ -8,7 +8,7 @@ import { guidWarning, secretGuid, secretName } from '../core/secret/names.ts';
 import { parseSecretTable, type SecretTable } from '../core/secret/table.ts';
 import { isFolder } from '../host/files.ts';
 import { writeNewFile } from '../host/new-file.ts';
-import { type Io, readInput, remark, resolvePath } from './io.ts';
+import { type Io, printResult, readInput, remark, resolvePath } from './io.ts';
 import { MEASUREMENT_HELP } from './measurement-input.ts';
 import { checkOutputs } from './outputs.ts';
 import { LEGACY_HELP, type OpeningOptions, openFolder, packetInputs } from './packet-folder.ts';
@@ -59,12 +59,18 @@ async function inspect(io: Io, file: string, options: Options): Promise<void> {
   let table: SecretTable | undefined;
   try {
     table = parseSecretTable(area);
-    if (options.value !== undefined) await writeValue(io, table, options.value, out, options.force === true);
-    for (const { guid } of table.entries) {
-      const warning = guidWarning(guid);
-      if (warning !== undefined) remark(io, 'warning', warning);
-    }
-    io.stdout.write(options.json === true ? printJson(table, area.length) : printText(table, area.length));
+    const text = options.json === true ? printJson(table, area.length) : printText(table, area.length);
+    const { entries } = table;
+    const announce = () => {
+      for (const { guid } of entries) {
+        const warning = guidWarning(guid);
+        if (warning !== undefined) remark(io, 'warning', warning);
+      }
+      printResult(io, text);
+    };
+    if (options.value === undefined) announce();
+    else
+      await writeNewFile(resolvePath(io, out), secretIn(table, options.value), 0o600, options.force === true, announce);
   } finally {
     wipe(area, ...(table?.entries ?? []).map(({ value }) => value));
   }
@@ -90,14 +96,14 @@ async function readTable(io: Io, file: string, isPacket: boolean, options: Optio
   return openFolder(io, file, { tk, measurement, legacyApi });
 }
 
-async function writeValue(io: Io, table: SecretTable, guid: Guid, out: string, replace: boolean): Promise<void> {
+function secretIn(table: SecretTable, guid: Guid): Uint8Array {
   const entry = table.entries.find((candidate) => candidate.guid === guid);
   if (entry === undefined) {
     throw new BootsealError('usage', `there is no secret ${guid} in the table`, {
       hint: 'without --value, all GUIDs in it are listed',
     });
   }
-  await writeNewFile(resolvePath(io, out), entry.value, 0o600, replace);
+  return entry.value;
 }
 
 function describeEntries({ entries }: SecretTable) {

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { wipe } from '../core/bytes.ts';
 import { writeNewFile } from '../host/new-file.ts';
-import { type Io, printableLines, resolvePath } from './io.ts';
+import { type Io, printableLines, printResult, resolvePath } from './io.ts';
 import { MEASUREMENT_HELP } from './measurement-input.ts';
 import { checkOutputs } from './outputs.ts';
 import { LEGACY_HELP, type OpeningOptions, openFolder, packetInputs } from './packet-folder.ts';
@@ -41,12 +41,11 @@ async function open(io: Io, folder: string, options: Options): Promise<void> {
   await checkOutputs(io, [out], [options.tk, options.measurement, ...packetInputs(folder)]);
   const table = await openFolder(io, folder, options);
   const bytes = table.length;
+  const text =
+    options.json === true ? `${JSON.stringify({ out, bytes })}\n` : printableLines([`table  ${out}, ${bytes} bytes`]);
   try {
-    await writeNewFile(resolvePath(io, out), table, 0o600, options.force === true);
+    await writeNewFile(resolvePath(io, out), table, 0o600, options.force === true, () => printResult(io, text));
   } finally {
     wipe(table);
   }
-  io.stdout.write(
-    options.json === true ? `${JSON.stringify({ out, bytes })}\n` : printableLines([`table  ${out}, ${bytes} bytes`]),
-  );
 }

@@ -14,7 +14,7 @@ import { encodeTk } from '../core/session/transport-keys.ts';
 import { type NewFile, writeNewFolder } from '../host/new-folder.ts';
 import { nodePublicKey } from '../host/public-key.ts';
 import { checkAccepted, UNREADABLE_ADVICE } from './firmware-class.ts';
-import { type Io, remark } from './io.ts';
+import { type Io, printResult, remark } from './io.ts';
 import { type MeasuredLaunch, type MeasureOptions, measureFromOptions } from './measure-options.ts';
 import { outFolder } from './out-folder.ts';
 import { type PlatformKeyOptions, readPlatformKey } from './platform-key.ts';
@@ -36,11 +36,11 @@ export interface SessionOptions extends MeasureOptions, PlatformKeyOptions {
 /** Makes the session folder and says what to do with it. */
 export async function createSessionFolder(io: Io, options: SessionOptions): Promise<void> {
   const out = await outFolder(io, options.out, inputFiles(options));
-  const record = await makeSession(io, options, async ({ record, files }) => {
-    await writeNewFolder(out, files, options.force === true);
-    return record;
+  await makeSession(io, options, async ({ record, files }) => {
+    const print = options.json === true ? sessionJson : sessionText;
+    const announce = () => printResult(io, print(options.out, record));
+    await writeNewFolder(out, files, options.force === true, { announce });
   });
-  io.stdout.write(options.json === true ? sessionJson(options.out, record) : sessionText(options.out, record));
 }
 
 /** A session that was made and is on no disk yet. */

@@ -8,16 +8,18 @@ import { withSignals } from './signals.ts';
 
 /**
  * Writes a file under its final name only when all its bytes are on the disk: beside it first, then renamed. Throws `io` when
- * the name exists, unless `replace` is set.
+ * the name exists, unless `replace` is set; what `announce` throws, which is called when the file is there: then it is not, and what it
+ * replaced is there again.
  */
 export async function writeNewFile(
   file: string,
   bytes: Uint8Array | string,
   mode: number,
   replace = false,
+  announce?: () => void,
 ): Promise<void> {
   // A signal waits until nothing half done is left: it may be a key.
-  await withSignals(() => streamNewFile(file, mode, replace, (write) => write(bytes)));
+  await withSignals(() => streamNewFile(file, mode, replace, (write) => write(bytes), announce));
 }
 
 /** Like {@link writeNewFile}, for more bytes than memory should hold: `produce` writes them one piece after another. */
@@ -26,18 +28,79 @@ export async function streamNewFile(
   mode: number,
   replace: boolean,
   produce: (write: (bytes: Uint8Array | string) => Promise<void>) => Promise<void>,
+  announce?: () => void,
 ): Promise<void> {
   const beside = `${file}.${randomBytes(6).toString('hex')}.part`;
   try {
     await checkNewFile(file, replace);
     await writeThrough(beside, mode, produce);
-    await (replace ? fs.rename(beside, file) : nameNew(beside, file));
+    if (announce !== undefined) await nameAnnounced({ file, beside, replace }, announce);
+    else await (replace ? fs.rename(beside, file) : nameNew(beside, file));
   } catch (cause) {
     throw withHint(ioError(cause, file, 'write'), cause);
   } finally {
     await discard(beside);
   }
 }
+
+async function nameAnnounced(named: NamedFile, announce: () => void): Promise<void> {
+  const back = await nameWithWayBack(named);
+  try {
+    announce();
+  } catch (error) {
+    await back();
+    throw error;
+  } finally {
+    await discard(oldName(named.beside));
+  }
+}
+
+/** A file that is written beside the name that it is to have. */
+export interface NamedFile {
+  readonly file: string;
+  readonly beside: string;
+  /** Whether it may take the place of a file that exists. */
+  readonly replace: boolean;
+}
+
+/** Returns the name under which the file that is replaced is kept until whoever wrote discards it. */
+export const oldName = (beside: string): string => `${beside}.old`;
+
+/** Gives a file its name; returns how to take that back. Throws `io`. */
+export async function nameWithWayBack({ file, beside, replace }: NamedFile): Promise<() => Promise<void>> {
+  if (!replace) {
+    await nameNew(beside, file).catch(rejected(file));
+    return () => discard(file);
+  }
+  const old = oldName(beside);
+  const isKept = await keep(file, old);
+  try {
+    await fs.rename(beside, file);
+  } catch (cause) {
+    if (isKept) await fs.rename(old, file).catch(() => undefined);
+    return rejected(file)(cause);
+  }
+  return isKept ? () => fs.rename(old, file).catch(rejected(file)) : () => discard(file);
+}
+
+/** Gives the file that is replaced a second name, where there are hard links, or else another one; says whether there is a file. */
+async function keep(file: string, old: string): Promise<boolean> {
+  try {
+    await fs.link(file, old).catch(async () => {
+      // What came there meanwhile may be a folder.
+      await checkNewFile(file, true);
+      await fs.rename(file, old);
+    });
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    return rejected(file)(cause);
+  }
+}
+
+/** Rejects with what kept a file from being written, as `io`. */
+export const rejected = (file: string) => (cause: unknown) =>
+  Promise.reject(withHint(ioError(cause, file, 'write'), cause));
 
 /**
  * Gives the file `beside` the name `file`, which nothing may have: also nothing that appeared meanwhile. Throws what the system says.

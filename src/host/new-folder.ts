@@ -16,22 +16,34 @@ export interface NewFile {
   readonly mode: number;
 }
 
+/** What is rarely wanted of a new folder. */
+export interface FolderOptions {
+  /** For a folder that is for others too: folders have this mode and files theirs, whatever this process's umask is. */
+  readonly folderMode?: number;
+  /** Called when the folder is there; what it throws is an error like any other. */
+  readonly announce?: () => void;
+}
+
 /**
  * Writes a folder of files. Throws `io` when the name is taken, unless `replace` is set and what is there is a folder with
- * nothing in it but files of these names; after any error what was there before is there again. With `folderMode` the folder is
- * for others too: folders have that mode and files theirs, whatever this process's umask is.
+ * nothing in it but files of these names; after any error what was there before is there again.
  */
 export async function writeNewFolder(
   folder: string,
   files: readonly NewFile[],
   replace = false,
-  folderMode?: number,
+  options: FolderOptions = {},
 ): Promise<void> {
   // A signal waits until nothing half done is left: among the files are keys.
-  await withSignals(() => writeFolder(folder, files, replace, folderMode));
+  await withSignals(() => writeFolder(folder, files, replace, options));
 }
 
-async function writeFolder(folder: string, files: readonly NewFile[], replace: boolean, folderMode?: number) {
+async function writeFolder(
+  folder: string,
+  files: readonly NewFile[],
+  replace: boolean,
+  { folderMode, announce }: FolderOptions,
+) {
   const names = files.map(({ name }) => name);
   const beside = `${folder}.${randomBytes(6).toString('hex')}.part`;
   try {
@@ -43,11 +55,15 @@ async function writeFolder(folder: string, files: readonly NewFile[], replace: b
       for (const file of files) await fs.chmod(path.join(beside, file.name), file.mode);
       for (const name of [...foldersOf(names), '']) await fs.chmod(path.join(beside, name), folderMode);
     }
-    if (replace && (await statOf(folder)) !== undefined) await exchange(beside, folder, names);
+    const isThere = (await statOf(folder)) !== undefined;
+    if (isThere && (replace || announce !== undefined)) await exchange(beside, folder, replace ? names : [], announce);
     // A rename takes the place of an empty folder, and of nothing else.
-    else await fs.rename(beside, folder);
+    else {
+      await fs.rename(beside, folder);
+      await orBack(() => fs.rename(folder, beside), announce);
+    }
   } catch (cause) {
-    throw taken(cause) ? isThere(folder, cause) : ioError(cause, folder, 'write');
+    throw taken(cause) ? takenAlready(folder, cause) : ioError(cause, folder, 'write');
   } finally {
     await removeFolder(beside, names);
   }
@@ -66,7 +82,7 @@ export async function checkNewFolder(folder: string, names: readonly string[], r
       });
     }
     if (replace) await refuseStrangers(folder, names);
-    else if ((await fs.readdir(folder)).length > 0) throw isThere(folder);
+    else if ((await fs.readdir(folder)).length > 0) throw takenAlready(folder);
   } catch (cause) {
     throw ioError(cause, folder, 'write');
   }
@@ -110,18 +126,33 @@ export async function liesIn(folder: string, file: string): Promise<boolean> {
 }
 
 /** Puts `beside` in the place of `folder`, which is discarded only when that has succeeded. */
-async function exchange(beside: string, folder: string, names: readonly string[]): Promise<void> {
+async function exchange(
+  beside: string,
+  folder: string,
+  names: readonly string[],
+  announce?: () => void,
+): Promise<void> {
   const old = `${beside}.old`;
   await fs.rename(folder, old);
   try {
     // Under this name nobody puts anything into it any more.
     await refuseStrangers(old, names, folder);
     await fs.rename(beside, folder);
+    await orBack(() => fs.rename(folder, beside), announce);
   } catch (cause) {
     await putBack(old, folder);
     throw cause;
   }
   await removeFolder(old, names);
+}
+
+async function orBack(back: () => Promise<void>, announce: (() => void) | undefined): Promise<void> {
+  try {
+    announce?.();
+  } catch (error) {
+    await back();
+    throw error;
+  }
 }
 
 async function putBack(old: string, folder: string): Promise<void> {
@@ -210,6 +241,6 @@ const ABSENT = ['ENOENT', 'ENOTDIR'];
 const codeOf = (cause: unknown): string => (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
 const taken = (cause: unknown): boolean => ['EEXIST', 'ENOTEMPTY'].includes(codeOf(cause));
 
-function isThere(folder: string, cause?: unknown): BootsealError {
+function takenAlready(folder: string, cause?: unknown): BootsealError {
   return new BootsealError('io', `cannot write ${folder}: it exists already`, { hint: FORCE_HINT, cause });
 }

@@ -3,8 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
-import { ioError } from './io-error.ts';
-import { checkNewFile, discard, nameNew, syncFolder, withHint } from './new-file.ts';
+import { checkNewFile, discard, type NamedFile, nameWithWayBack, oldName, rejected, syncFolder } from './new-file.ts';
 
 /** A file to be written. */
 export interface NewPart {
@@ -16,8 +15,7 @@ export interface NewPart {
 }
 
 /** A file that is being written beside the name that it will have. */
-export interface PartFile extends Omit<NewPart, 'mode'> {
-  readonly beside: string;
+export interface PartFile extends NamedFile {
   readonly handle: fs.FileHandle;
   /** The same file past the page cache (O_DIRECT), where the file system can do that. */
   readonly direct: fs.FileHandle | undefined;
@@ -25,13 +23,14 @@ export interface PartFile extends Omit<NewPart, 'mode'> {
 
 /**
  * Opens files beside their names, lets `write` fill them, and gives them their names when every byte of all of them is on the
- * disk: one after the other in the order given, the last one last. Whatever happens, nothing unfinished stays.
+ * disk: one after the other in the order given, the last one last, and then `announce` is called. Whatever happens, nothing unfinished stays.
  *
- * @throws `io` when one exists and may not be replaced, or cannot be written; what `write` throws
+ * @throws `io` when one exists and may not be replaced, or cannot be written; what `write` and `announce` throw
  */
 export async function writeParts<T>(
   files: readonly NewPart[],
   write: (parts: readonly PartFile[]) => Promise<T>,
+  announce: (result: T) => void = () => undefined,
 ): Promise<T> {
   const parts: PartFile[] = [];
   try {
@@ -39,7 +38,7 @@ export async function writeParts<T>(
     for (const file of files) parts.push(await openPart(file));
     const result = await write(parts);
     for (const { handle, file } of parts) await handle.sync().catch(rejected(file));
-    await nameAll(parts);
+    await nameAll(parts, () => announce(result));
     return result;
   } finally {
     for (const { handle, direct } of parts) await Promise.all([handle.close(), direct?.close()]);
@@ -56,11 +55,12 @@ async function openPart({ file, mode, replace }: NewPart): Promise<PartFile> {
 }
 
 /** Puts all in their places, or none: what is replaced is kept under another name until the last one has its own. */
-async function nameAll(parts: readonly PartFile[]): Promise<void> {
+async function nameAll(parts: readonly PartFile[], announce: () => void): Promise<void> {
   const undo: (() => Promise<void>)[] = [];
   try {
-    for (const part of parts) undo.push(await nameOne(part));
+    for (const part of parts) undo.push(await nameWithWayBack(part));
     for (const folder of new Set(parts.map(({ file }) => path.dirname(file)))) await syncFolder(folder);
+    announce();
   } catch (error) {
     for (const back of undo.reverse()) await back();
     throw error;
@@ -68,39 +68,3 @@ async function nameAll(parts: readonly PartFile[]): Promise<void> {
     for (const { beside } of parts) await discard(oldName(beside));
   }
 }
-
-const oldName = (beside: string) => `${beside}.old`;
-
-/** Gives a file its name; returns how to take that back. */
-async function nameOne({ file, beside, replace }: PartFile): Promise<() => Promise<void>> {
-  if (!replace) {
-    await nameNew(beside, file).catch(rejected(file));
-    return () => discard(file);
-  }
-  const old = oldName(beside);
-  const isKept = await keep(file, old);
-  try {
-    await fs.rename(beside, file);
-  } catch (cause) {
-    if (isKept) await fs.rename(old, file).catch(() => undefined);
-    return rejected(file)(cause);
-  }
-  return isKept ? () => fs.rename(old, file).catch(rejected(file)) : () => discard(file);
-}
-
-/** Gives the file that is replaced a second name, where there are hard links, or else another one; says whether there is a file. */
-async function keep(file: string, old: string): Promise<boolean> {
-  try {
-    await fs.link(file, old).catch(async () => {
-      // What came there meanwhile may be a folder.
-      await checkNewFile(file, true);
-      await fs.rename(file, old);
-    });
-    return true;
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    return rejected(file)(cause);
-  }
-}
-
-const rejected = (file: string) => (cause: unknown) => Promise.reject(withHint(ioError(cause, file, 'write'), cause));

@@ -66,6 +66,18 @@ describeWith(BUILT, 'the process', () => {
     expect(JSON.parse(said().trim().split('\n').at(-1) ?? '')).toMatchObject({ error: { kind: 'io' } });
   });
 
+  it('leaves nothing when the result cannot be written, and says so once', () => {
+    fs.mkdirSync(path.join(folder, 'unprinted'));
+    fs.writeFileSync(path.join(folder, 'unprinted/id.pem'), fixture('sev-snp-measure/id_key_test.pem'));
+    const create = `$BOOTSEAL id-block create --digest ${'07'.repeat(48)} --policy smt --id-key id.pem --out block`;
+    expect(statusOf(`cd unprinted; ${create} >/dev/full 2>../err; echo $? >&2`)).toBe('5');
+    expect(fs.readdirSync(path.join(folder, 'unprinted'))).toEqual(['id.pem']);
+    const said = fs.readFileSync(path.join(folder, 'err'), 'utf8');
+    expect(said.match(/cannot write the result/g)).toHaveLength(1);
+    expect(statusOf(`cd unprinted; { ${create} 2>/dev/null; echo $? >&2; } | true`)).toBe('0');
+    expect(fs.readdirSync(path.join(folder, 'unprinted')).sort()).toEqual(['block', 'id.pem']);
+  });
+
   it('does not read without end what should be a kernel', () => {
     const endless = '$BOOTSEAL measure snp --firmware fw --cpu EPYC --kernel /dev/zero 2>&1 >/dev/null';
     expect(statusOf(`${endless} | tail -2 >&2`)).toContain('hint: ');

@@ -29,19 +29,21 @@ export interface Watching {
 /**
  * Writes an image. The image gets its name last: who finds it finds the rest too, and every sector of it encrypted.
  *
+ * @param announce is called when all files have their names; when it throws, they are taken back
  * @throws `io` when a file cannot be read, changes meanwhile, exists or cannot be written; `tool` when this machine's encryption is
- * wrong; what `stop` was aborted with. Nothing is left in any of these cases
+ * wrong; what `stop` was aborted with, and what `announce` throws. Nothing is left in any of these cases
  */
 export async function writeImage(
   plan: DiskPlan,
   source: RawSource,
   files: ImageFiles,
   watching: Watching,
+  announce?: () => void,
 ): Promise<void> {
   const { image, header, besides } = files;
   const wanted = [...besides, ...(header === undefined ? [] : [header]), image];
   const before = source.state ?? (await source.handle.stat({ bigint: true }));
-  await writeParts(wanted, async (parts) => {
+  const fill = async (parts: readonly PartFile[]) => {
     const find = (file: string): PartFile => {
       const part = parts.find((candidate) => candidate.file === file);
       if (part === undefined) {
@@ -64,7 +66,8 @@ export async function writeImage(
     }
     await checkUnchanged(source, before);
     watching.stop?.throwIfAborted();
-  });
+  };
+  await writeParts(wanted, fill, announce);
 }
 
 function targetOf({ file }: BytesExtent, { image, header }: ImageFiles): string {

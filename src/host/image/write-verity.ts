@@ -14,6 +14,7 @@ import { checkUnchanged, type Watching, write } from './write-image.ts';
  * Writes a disk and returns its manifest; the disk gets its name last, after the manifest.
  *
  * @param describe returns the manifest, for which the root hash must be known
+ * @param announce is told it when both have their names; when it throws, they are taken back
  * @throws `io` when a file cannot be read, changes meanwhile, exists or cannot be written; what `stop` was aborted with. Nothing is
  * left in any of these cases
  */
@@ -23,9 +24,10 @@ export async function writeVerity(
   files: { readonly image: NewPart; readonly manifest: NewPart },
   describe: (rootHash: Uint8Array, partitionTable: PartitionTable | undefined) => VerityManifest,
   watching: Watching,
+  announce?: (manifest: VerityManifest) => void,
 ): Promise<VerityManifest> {
   const before = source.state ?? (await source.handle.stat({ bigint: true }));
-  return writeParts([files.manifest, files.image], async ([manifestPart, image]) => {
+  const fill = async ([manifestPart, image]: readonly PartFile[]) => {
     if (manifestPart === undefined || image === undefined) {
       throw new BootsealError('usage', 'two files are written', {
         hint: 'give one file for the disk and one for its manifest',
@@ -42,7 +44,8 @@ export async function writeVerity(
     await checkUnchanged(source, before);
     watching.stop?.throwIfAborted();
     return manifest;
-  });
+  };
+  return writeParts([files.manifest, files.image], fill, announce);
 }
 
 async function writeExtent(image: PartFile, extent: DiskExtent): Promise<void> {

@@ -53,34 +53,40 @@ interface Part {
  * or numbers of this machine are in them.
  *
  * @throws `usage` when a file cannot lie where it should, `format` when the base is no initrd, `tool` when it cannot be
- * decompressed to see what is in it, `io`
+ * decompressed to see what is in it, `io`; what `announce` throws, which is told what was added while `out` can still be taken back
  */
 export async function addSegment(
   base: string,
   out: string,
   files: readonly AddedFile[],
   replace: boolean,
+  announce: (added: Added) => void = () => undefined,
 ): Promise<Added> {
   return withDisk(base, async (disk) => {
     const { tree, zeros } = await examine(disk);
     const { parts, added } = await plan(tree, files);
     const hash = createHash('sha256');
-    let bytes = 0;
-    await withSignals((stop) =>
-      streamNewFile(out, 0o644, replace, async (write) => {
-        const send = async (piece: Uint8Array) => {
-          stop.throwIfAborted();
-          hash.update(piece);
-          bytes += piece.length;
-          await write(piece);
-        };
-        for await (const piece of pieces(disk, { offset: 0, size: disk.size })) await send(piece);
-        await send(new Uint8Array(zeros));
-        await writeArchive(parts, send);
-      }),
-    );
     const offset = disk.size + zeros;
-    return { bytes, sha256: hash.digest('hex'), segment: { offset, bytes: bytes - offset }, files: added };
+    let bytes = 0;
+    let sha256 = '';
+    const write = async (stop: AbortSignal, take: (piece: Uint8Array) => Promise<void>) => {
+      const send = async (piece: Uint8Array) => {
+        stop.throwIfAborted();
+        hash.update(piece);
+        bytes += piece.length;
+        await take(piece);
+      };
+      for await (const piece of pieces(disk, { offset: 0, size: disk.size })) await send(piece);
+      await send(new Uint8Array(zeros));
+      await writeArchive(parts, send);
+    };
+    const result = (): Added => ({ bytes, sha256, segment: { offset, bytes: bytes - offset }, files: added });
+    const done = () => {
+      sha256 = hash.digest('hex');
+      announce(result());
+    };
+    await withSignals((stop) => streamNewFile(out, 0o644, replace, (take) => write(stop, take), done));
+    return result();
   });
 }
 

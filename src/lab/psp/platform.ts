@@ -36,18 +36,21 @@ AMD does not know them. Guests that are started with them are NOT encrypted: who
 ark.cert to pdh.cert are what a real platform would export; *.key is what a real platform would never give away.
 `;
 
-/** Makes a platform in a new folder; throws `io` when the name is taken. */
-export async function createLabPlatform(folder: string): Promise<void> {
+/** Makes a platform in a new folder; throws `io` when the name is taken, and as `announce`, which is called when it is there. */
+export async function createLabPlatform(folder: string, announce?: () => void): Promise<void> {
   const { chain, keys } = makePlatform(KEY_IDS);
   const pem = (place: (typeof PRIVATE)[number]) => keys[place].export({ type: 'pkcs8', format: 'pem' });
-  await writeNewFolder(folder, [
+  const files = [
     { name: 'README', bytes: README, mode: 0o644 },
     ...PLACES.map((place) => ({ name: `${place}.cert`, bytes: chain[place], mode: 0o644 })),
     ...PRIVATE.map((place) => ({ name: `${place}.key`, bytes: pem(place), mode: 0o600 })),
-  ]).catch((error: BootsealError) => {
-    // The keys of a platform are not replaced.
-    throw error.hint === FORCE_HINT ? new BootsealError('io', error.message, { hint: 'choose another name' }) : error;
-  });
+  ];
+  await writeNewFolder(folder, files, false, announce === undefined ? {} : { announce }).catch(
+    (error: BootsealError) => {
+      // The keys of a platform are not replaced.
+      throw error.hint === FORCE_HINT ? new BootsealError('io', error.message, { hint: 'choose another name' }) : error;
+    },
+  );
 }
 
 /** The most that a file of the folder has; bytes. */

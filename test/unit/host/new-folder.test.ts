@@ -213,7 +213,7 @@ describe('writeNewFolder with folders in it', () => {
   const modeOf = (name: string) => fs.statSync(path.join(target, name)).mode & 0o777;
 
   it('makes them, with exactly the modes that were asked for', async () => {
-    await writeNewFolder(target, TREE, false, 0o775);
+    await writeNewFolder(target, TREE, false, { folderMode: 0o775 });
     expect(['', 'etc', 'etc/a', 'etc/a/b'].map(modeOf)).toEqual([0o775, 0o775, 0o775, 0o775]);
     expect(TREE.map(({ name }) => modeOf(name))).toEqual(TREE.map(({ mode }) => mode));
     expect(written('etc/a/b/conf')).toBe('conf');
