@@ -15,8 +15,8 @@ import { MOST_THREADS } from '../host/identify/search-in-threads.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import { believedKernel } from './believed-kernel.ts';
 import { commandLine, hashInput } from './booted-files.ts';
-import { readFirmware } from './firmware-input.ts';
 import { type CpuOptions, chosenCpus } from './identify-cpus.ts';
+import { believedFirmware } from './identify-firmware.ts';
 import { addKataOptions, type KataOptions, kataBelief } from './identify-kata.ts';
 import { type Io, readInput } from './io.ts';
 import { parseBigUnsigned, parseUnsigned } from './numbers.ts';
@@ -84,9 +84,7 @@ export async function readScope(io: Io, options: ScopeOptions, report?: Report):
     features: once(options.vmsaFeatures?.split(',').map(parseFeatures) ?? FEATURES, String),
     mostVcpus: mostVcpus(options.vcpus),
   };
-  const firmware = [];
-  for (const name of options.firmware) firmware.push({ name, ...(await readFirmware(io, name)) });
-  const different = once(firmware, ({ hashed }) => hashed.sha256).map(({ hashed: _, ...measured }) => measured);
+  const different = await believedFirmware(io, options.firmware);
   return {
     firmware: firmwareCandidates(different, await believedSvsms(io, options)),
     boots: await believedBoots(io, options, different.length),
@@ -165,14 +163,15 @@ function checkCombinations(combinations: number): void {
 
 const atLeastOne = (given: readonly unknown[]) => Math.max(1, given.length);
 
-/** As many take 1 GiB. */
+/** As many take 1 GiB; each goes with each firmware. */
 const MOST_KATA_LINES = 20_000;
 
-function checkKataLines(lines: number): void {
-  if (lines <= MOST_KATA_LINES) return;
+function checkKataLines(lines: number, firmware: number): void {
+  if (lines * firmware <= MOST_KATA_LINES) return;
+  const each = firmware === 1 ? '' : ` for each of ${firmware} firmware images`;
   throw new BootsealError(
     'usage',
-    `--kata makes ${lines} command lines: at most ${MOST_KATA_LINES} are searched at once`,
+    `--kata makes ${lines} command lines${each}: at most ${MOST_KATA_LINES} are searched at once`,
     {
       hint: 'give a smaller number to --vcpus, or search several times, each time with some of the files and command lines',
     },
@@ -208,7 +207,7 @@ async function believedBoots(io: Io, options: ScopeOptions, firmware: number): P
   const kata = kataBelief(options, mostVcpus(options.vcpus));
   const { kataVcpus, kataVerity: verity = [] } = kata;
   if (kataVcpus !== undefined) {
-    checkKataLines(ways * countKataLines({ withInitrd: initrds.length > 0, mostVcpus: kataVcpus, verity }));
+    checkKataLines(ways * countKataLines({ withInitrd: initrds.length > 0, mostVcpus: kataVcpus, verity }), firmware);
   }
   return possibleBoots({ kernels: different, initrds, cmdlines, ...kata }, nodeHashes);
 }

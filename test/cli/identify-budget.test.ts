@@ -1,6 +1,8 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { believedFirmware } from '../../src/cli/identify-firmware.ts';
+import type { Io } from '../../src/cli/io.ts';
 import { fixture } from '../fixtures.ts';
 import { linuxKernel } from '../linux-kernel.ts';
 import { bootseal, scratch } from './script.ts';
@@ -32,6 +34,31 @@ it('identify refuses more lines of Kata Containers than it can hold', async () =
   expect(status).toBe(2);
   expect(stderr).toMatch(/--kata makes [0-9]{5} command lines: at most 20000 are searched at once/);
   expect(stderr).toContain('hint: give a smaller number to --vcpus');
+});
+
+it('identify counts the lines of Kata Containers for each firmware', async () => {
+  const other = fixture('sev-snp-measure/ovmf_OvmfX64_suffix.bin');
+  fs.writeFileSync(path.join(folder, 'other'), other);
+  const lines = Array.from({ length: 2 }, (_, i) => ['--cmdline', `a${i}`]).flat();
+  const args = ['--kernel', 'k', '--kata', '--vcpus', '240', ...lines, '--cpu', 'EPYC-v4', '--profile', 'qemu'];
+  const { status, stderr } = await identify(...args, '--firmware', 'other', '--budget', '1');
+  expect(status).toBe(2);
+  expect(stderr).toMatch(
+    /--kata makes 19392 command lines for each of 2 firmware images: at most 20000 are searched at once/,
+  );
+});
+
+it('identify refuses more firmware than it can hold, and counts none twice', async () => {
+  const io = { cwd: folder } as Io;
+  const size = fs.statSync(path.join(folder, 'fw')).size;
+  fs.copyFileSync(path.join(folder, 'fw'), path.join(folder, 'same'));
+  fs.writeFileSync(path.join(folder, 'other'), fixture('sev-snp-measure/ovmf_OvmfX64_suffix.bin'));
+  const one = await believedFirmware(io, ['fw', 'same', 'fw'], size);
+  expect(one.map(({ name }) => name)).toEqual(['fw']);
+  await expect(believedFirmware(io, ['fw', 'same', 'other'], size)).rejects.toMatchObject({
+    kind: 'usage',
+    message: `--firmware: more than ${size} bytes of images in all, which are held in memory`,
+  });
 });
 
 describe('identify --budget', () => {
