@@ -56,17 +56,20 @@ export function ruledOutLine({ firmware, platform, reason, boots, profiles }: Ru
   return `ruled out  ${firmwareText(firmware)} for ${platform}${kernel}${under}: ${reason}`;
 }
 
-/** Returns the line for what the platform may have signed with a digest; none when it signed nothing. */
-export function signedCovered(wanted: Wanted): readonly string[] {
-  const scope = signedJson(wanted);
+/** Returns the line for what the platform may have signed with the digests that were tried; none when it signed nothing, or nothing was tried. */
+export function signedCovered(coverage: readonly Coverage[], wanted: Wanted): readonly string[] {
+  const scope = signedJson(coverage, wanted);
   if (scope === null) return [];
   const { policies, apiMajors, apiMinors, builds } = scope;
-  return [`covered    policies ${policies}, API ${apiMajors}.${apiMinors}, builds ${builds}`];
+  const label = coverage.every(({ complete }) => complete) ? 'covered   ' : 'part of   ';
+  return [`${label} policies ${policies}, API ${versions(apiMajors, apiMinors)}, builds ${builds}`];
 }
 
+const versions = (major: string, minors: string) => minors.replace(/[0-9]+/g, (minor) => `${major}.${minor}`);
+
 /** The least and the greatest of what the platform may have signed. */
-function signedJson(wanted: Wanted) {
-  if (wanted.kind === 'digest') return null;
+function signedJson(coverage: readonly Coverage[], wanted: Wanted) {
+  if (wanted.kind === 'digest' || coverage.every(({ launches }) => launches.tried === 0)) return null;
   const { policies, majors, minors, builds } = wanted.signed;
   const span = (values: readonly number[], show: (value: number) => string = String) =>
     values.length === 1 ? show(values[0] ?? 0) : `${show(values[0] ?? 0)} to ${show(values.at(-1) ?? 0)}`;
@@ -75,7 +78,7 @@ function signedJson(wanted: Wanted) {
 
 /** Returns what was looked at as JSON. */
 export function coverageJson(coverage: readonly Coverage[], wanted: Wanted): unknown {
-  return { platforms: coverage.map(platformJson), signed: signedJson(wanted) };
+  return { platforms: coverage.map(platformJson), signed: signedJson(coverage, wanted) };
 }
 
 function platformJson({ features, cpuSignatures, mostVcpus, ...others }: Coverage): unknown {

@@ -170,7 +170,7 @@ function unfound({
   return [
     `no match   ${triedText(coverage, stopped)}${spent === undefined ? '' : `, then the budget of ${spent} s was used up`}`,
     ...coverage.flatMap((one) => coverageLines(one, evidence.report)),
-    ...signedCovered(evidence.wanted),
+    ...signedCovered(coverage, evidence.wanted),
     ...answer.ruledOut.map(ruledOutLine),
   ];
 }

@@ -95,3 +95,31 @@ describe('identify --budget', () => {
     expect(stderr).toContain('it is a number of seconds above 0');
   });
 });
+
+describe('identify --tik, when the search was stopped', () => {
+  const evidence = Buffer.concat([Buffer.alloc(32, 1), Buffer.alloc(16, 2)]).toString('hex');
+  const args = ['identify', evidence, '--tik', 'tik', '--policy', '5', '--api-major', '1', '--threads', '1'];
+
+  beforeEach(() => fs.writeFileSync(path.join(folder, 'tik'), Buffer.alloc(16, 7)));
+
+  it('does not say that what the platform may have signed was covered', async () => {
+    const { stdout } = await bootseal([...args, '--firmware', 'fw', '--budget', '1'], folder);
+    expect(stdout).toContain('part of    policies 0x5, API 1.40 to 1.63, builds 0 to 255\n');
+    expect(stdout).not.toContain('covered    policies');
+  });
+
+  it.each([[], ['--json']])('says nothing of it where nothing was tried: %j', async (...more) => {
+    const late = (async function* () {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      yield fs.readFileSync(path.join(folder, 'fw'));
+    })();
+    const stopped = [...args, '--firmware', '-', '--budget', '0.05', ...more];
+    const { stdout } = await bootseal(stopped, folder, { stdin: late });
+    if (more.length > 0) {
+      expect(JSON.parse(stdout)).toMatchObject({ tried: 0, stopped: true, covered: { signed: null } });
+    } else {
+      expect(stdout).toContain('no match   so far, 0 of at most');
+      expect(stdout).not.toContain('policies');
+    }
+  });
+});
