@@ -1,6 +1,7 @@
 /** @module What a search that found nothing has looked at, in words and as JSON. */
 import type { Report } from '../core/attestation/snp-report.ts';
 import type { Coverage, Part } from '../core/identify/coverage.ts';
+import { LEFT_OUT_TEXTS, type LeftOut } from '../core/identify/left-out.ts';
 import type { RuledOut } from '../core/identify/ruled-out.ts';
 import type { Wanted } from '../core/identify/wanted.ts';
 import { hostSignature } from './identify-cpus.ts';
@@ -56,6 +57,11 @@ export function ruledOutLine({ firmware, platform, reason, boots, profiles }: Ru
   return `ruled out  ${firmwareText(firmware)} for ${platform}${kernel}${under}: ${reason}`;
 }
 
+/** Returns the line for what is left out. */
+export function leftOutLine({ platform, firmware, svsm, reason }: LeftOut): string {
+  return `not tried  ${platform}: ${firmware} firmware ${svsm ? 'with' : 'without'} an SVSM below, since ${LEFT_OUT_TEXTS[reason]}`;
+}
+
 /** Returns the line for what the platform may have signed with the digests that were tried; none when it signed nothing, or nothing was tried. */
 export function signedCovered(coverage: readonly Coverage[], wanted: Wanted): readonly string[] {
   const scope = signedJson(coverage, wanted);
@@ -76,12 +82,21 @@ function signedJson(coverage: readonly Coverage[], wanted: Wanted) {
   return { policies: span(policies, hex), apiMajors: span(majors), apiMinors: span(minors), builds: span(builds) };
 }
 
-/** Returns what was looked at as JSON. */
-export function coverageJson(coverage: readonly Coverage[], wanted: Wanted): unknown {
-  return { platforms: coverage.map(platformJson), signed: signedJson(coverage, wanted) };
+/** Returns what was looked at as JSON, and what was left out. */
+export function coverageJson(coverage: readonly Coverage[], leftOut: readonly LeftOut[], wanted: Wanted): unknown {
+  return {
+    platforms: coverage.map((one) => ({ ...platformJson(one), notTried: leftOutJson(one, leftOut) })),
+    signed: signedJson(coverage, wanted),
+  };
 }
 
-function platformJson({ features, cpuSignatures, mostVcpus, ...others }: Coverage): unknown {
+function leftOutJson({ platform }: Coverage, leftOut: readonly LeftOut[]): unknown {
+  return leftOut
+    .filter((one) => one.platform === platform)
+    .map(({ firmware, svsm, reason }) => ({ firmware, svsm, reason: LEFT_OUT_TEXTS[reason] }));
+}
+
+function platformJson({ features, cpuSignatures, mostVcpus, ...others }: Coverage): object {
   return {
     ...others,
     cpuSignatures: cpuSignatures.map(hex),

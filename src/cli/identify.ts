@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { BootsealError } from '../core/errors.ts';
 import { bytesToHex } from '../core/hex.ts';
 import type { FoundLaunch } from '../core/identify/identify.ts';
+import { type LeftOut, leftOutOf } from '../core/identify/left-out.ts';
 import type { Wanted } from '../core/identify/wanted.ts';
 import { searchInThreads, type ThreadedOutcome } from '../host/identify/search-in-threads.ts';
 import { withSignals } from '../host/signals.ts';
@@ -12,6 +13,7 @@ import { type Budget, budgetSpent, withBudget } from './identify-budget.ts';
 import {
   coverageJson,
   coverageLines,
+  leftOutLine,
   ruledOutJson,
   ruledOutLine,
   signedCovered,
@@ -83,6 +85,7 @@ async function run(io: Io, text: string, options: Options, budget: Budget): Prom
 
 /** What came of a search, and the seconds of the budget when that has ended it. */
 interface Outcome extends ThreadedOutcome {
+  readonly leftOut: readonly LeftOut[];
   readonly spent: number | undefined;
 }
 
@@ -106,7 +109,8 @@ async function search(
       },
     },
   );
-  return { ...outcome, spent: outcome.stopped && !signal.aborted ? budget.seconds : undefined };
+  const leftOut = leftOutOf({ platforms, ...scope });
+  return { ...outcome, leftOut, spent: outcome.stopped && !signal.aborted ? budget.seconds : undefined };
 }
 
 /** Launches that take minutes. */
@@ -163,6 +167,7 @@ function found(finding: FoundLaunch, wanted: Wanted, reproduce: readonly string[
 function unfound({
   answer,
   coverage = [],
+  leftOut,
   stopped,
   spent,
   evidence,
@@ -170,6 +175,7 @@ function unfound({
   return [
     `no match   ${triedText(coverage, stopped)}${spent === undefined ? '' : `, then the budget of ${spent} s was used up`}`,
     ...coverage.flatMap((one) => coverageLines(one, evidence.report)),
+    ...leftOut.map(leftOutLine),
     ...signedCovered(coverage, evidence.wanted),
     ...answer.ruledOut.map(ruledOutLine),
   ];
@@ -187,7 +193,7 @@ function reportLines({ report }: Evidence): readonly string[] {
 }
 
 function toJson(
-  { answer, coverage, stopped, evidence }: Outcome & { evidence: Evidence },
+  { answer, coverage, leftOut, stopped, evidence }: Outcome & { evidence: Evidence },
   reproduce: readonly string[] | null,
 ): unknown {
   const { finding, tried, ruledOut } = answer;
@@ -197,7 +203,7 @@ function toJson(
     report: evidence.report === undefined ? null : reportJson(evidence.report),
     tried,
     stopped,
-    covered: coverage === undefined ? null : coverageJson(coverage, evidence.wanted),
+    covered: coverage === undefined ? null : coverageJson(coverage, leftOut, evidence.wanted),
     ruledOut: ruledOut.map(ruledOutJson),
   };
 }

@@ -223,4 +223,31 @@ describe('identify', () => {
       /^ruled out {2}go\.json \(svsm\.bin below it, with 0 bytes of variable store\) for snp: SVSM of .* are not whole pages below the firmware$/m,
     );
   });
+
+  it('says of an SVSM that was given what was not tried, and why', async () => {
+    fs.writeFileSync(at('svsm.bin'), fixture('sev-snp-measure/svsm.bin'));
+    const args = ['--firmware', 'fw', '--svsm', 'svsm.bin', '--vcpus', '1', '--cpu', 'EPYC-v4'];
+    const run = (digest: string, ...more: readonly string[]) =>
+      bootseal(['identify', digest, ...args, ...more], folder);
+    const profiles = 'since none of the profiles and features that were given starts such guests';
+    const [snp, sev] = ['07'.repeat(48), '07'.repeat(32)];
+    const without = await run(snp, '--profile', 'ec2');
+    expect(without.stdout).toContain(`\nnot tried  snp: 6 firmware with an SVSM below, ${profiles}\n`);
+    expect(without.stdout).not.toContain('without an SVSM');
+    const within = await run(snp, '--profile', 'snp-measure-svsm');
+    expect(within.stdout).toContain(`\nnot tried  snp: 2 firmware without an SVSM below, ${profiles}\n`);
+    expect(within.stdout).not.toContain('with an SVSM');
+    const others = await run(sev);
+    for (const platform of ['sev', 'sev-es']) {
+      const line = `\nnot tried  ${platform}: 6 firmware with an SVSM below, since an SVSM runs in guests of SNP only\n`;
+      expect(others.stdout).toContain(line);
+    }
+    expect((await run(snp)).stdout).not.toContain('not tried');
+    const { covered } = JSON.parse((await run(snp, '--profile', 'ec2', '--json')).stdout);
+    expect(covered.platforms[0].notTried).toEqual([
+      { firmware: 6, svsm: true, reason: 'none of the profiles and features that were given starts such guests' },
+    ]);
+    const plain = await bootseal(['identify', sev, '--firmware', 'fw', '--profile', 'qemu', '--json'], folder);
+    expect(JSON.parse(plain.stdout).covered.platforms[0].notTried).toEqual([]);
+  });
 });
