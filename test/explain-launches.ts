@@ -99,6 +99,8 @@ export interface TdxRecipe {
   readonly memory?: number;
   /** Contents of etc/acpi/tables. */
   readonly tables?: string;
+  /** etc/table-loader; only with `tables`. */
+  readonly loader?: Uint8Array;
   readonly smbios?: Uint8Array;
   /** Contents by name. */
   readonly items?: Readonly<Record<string, string>>;
@@ -125,7 +127,7 @@ function tdxBoot(image: Uint8Array, kernel: Uint8Array, recipe: TdxRecipe) {
   const { initrd, cmdline = 'quiet', memory, tables, smbios, items, bootMenu = false, bootVariables = {} } = recipe;
   const profile = findBootProfile(recipe.profile ?? 'edk2-202502');
   const kernelHeader = recipe.kernelHeader ?? profile.kernelHeader;
-  const loader = fixture('tdx-boot/table-loader.bin');
+  const { loader = fixture('tdx-boot/table-loader.bin') } = recipe;
   const rsdp = utf8('RSD PTR 0123456789ab');
   const files = (texts: Readonly<Record<string, string>>) =>
     new Map(Object.entries(texts).map(([name, text]) => [name, utf8(text)]));

@@ -13,6 +13,7 @@ import { findProfile, PROFILES } from '../../../src/core/measurement/profiles.ts
 import { Vmsa } from '../../../src/core/measurement/vmsa.ts';
 import { VMSA_FIELDS, type VmsaField } from '../../../src/core/measurement/vmsa-fields.ts';
 import { nodeHashes } from '../../../src/host/node-hashes.ts';
+import { tableLoader } from '../../acpi-files.ts';
 import {
   accountWith,
   dmesgOf,
@@ -1314,6 +1315,29 @@ describe('causes of TDX guests', () => {
         expect(because('tdx-profile', explanation)).toMatch(/puts initrd=initrd is another place$/);
       }
     });
+  });
+
+  it('are the host’s files where its loader alone is other, and loads fewer of them', () => {
+    const loads = (...names: readonly string[]) => tdxAccountOf({ ...boot, loader: tableLoader(...names) });
+    const all = loads('etc/acpi/rsdp', 'etc/acpi/tables');
+    for (const [fewer, name] of [
+      [loads('etc/acpi/tables'), 'etc/acpi/rsdp'],
+      [loads('etc/acpi/rsdp'), 'etc/acpi/tables'],
+    ] as const) {
+      for (const [expected, found, kind] of [
+        [all, fewer, 'event-missing'],
+        [fewer, all, 'event-added'],
+      ] as const) {
+        expect(explained(expected, found)).toMatchObject({
+          names: ['tdx-host-files'],
+          differences: [
+            { kind: 'event-digest', name: 'etc/table-loader' },
+            { kind, name },
+          ],
+          unexplained: [],
+        });
+      }
+    }
   });
 
   it('of another build and another order leave open which page is the first', () => {

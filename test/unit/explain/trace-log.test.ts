@@ -81,6 +81,9 @@ describe('trace lines', () => {
     const shorter = 'kvm_sev_snp_launch_update src 0x7f00 gpa 0x801000 len 0x7000 (Zero page)';
     expect(steps([next, other].join('\n'))).toHaveLength(2);
     expect(steps([next, shorter].join('\n'))).toHaveLength(2);
+    // One that begins sooner is no rest of it.
+    const sooner = 'kvm_sev_snp_launch_update src 0x7f00 gpa 0x7ff000 len 0xa000 (Zero page)';
+    expect(steps([next, sooner].join('\n'))).toEqual(['zero 800000 9000', 'zero 7ff000 a000']);
   });
 
   it('of several launches: the last is told', () => {
