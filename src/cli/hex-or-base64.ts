@@ -8,9 +8,13 @@ import { hexToBytes, isHexText } from '../core/hex.ts';
  * SEV would be 48 bytes, as long as a digest of SNP.
  */
 export function hexOrBase64(text: string, isWanted: (bytes: Uint8Array) => boolean): Uint8Array | undefined {
+  const bytes = decoded(text);
+  return bytes !== undefined && isWanted(bytes) ? bytes : undefined;
+}
+
+function decoded(text: string): Uint8Array | undefined {
   try {
-    const bytes = isHexText(text) ? hexToBytes(text) : base64ToBytes(text);
-    return isWanted(bytes) ? bytes : undefined;
+    return isHexText(text) ? hexToBytes(text) : base64ToBytes(text);
   } catch (error) {
     if (error instanceof BootsealError) return undefined;
     throw error;

@@ -1,6 +1,6 @@
 /** @module What a platform said, given to `identify`: a digest, a launch measurement, or an attestation report, in any encoding. */
 import { findSnpReport, type Report } from '../core/attestation/snp-report.ts';
-import { parseTdxQuote } from '../core/attestation/tdx-quote.ts';
+import { isTdxQuote } from '../core/attestation/tdx-quote.ts';
 import { wipe } from '../core/bytes.ts';
 import { BootsealError } from '../core/errors.ts';
 import { policiesOf, type SignedScope, type Wanted } from '../core/identify/wanted.ts';
@@ -34,7 +34,7 @@ const LIMIT = 1 << 16;
 
 /** Reads the evidence in `text`: itself, a file, or `-`. Throws `usage`, `format` when it is none, `io`. */
 export async function readEvidence(io: Io, text: string, options: MeasurementOptions): Promise<Evidence> {
-  const bytes = decoded(text) ?? (await fromFile(io, text));
+  const bytes = typed(text) ?? (await fromFile(io, text));
   if (options.tik !== undefined) return launchMeasurement(io, bytes, options.tik, options);
   if ([options.policy, options.apiMajor, options.apiMinor, options.buildId].some((given) => given !== undefined)) {
     throw new BootsealError('usage', '--policy, --api-major, --api-minor and --build-id go with --tik', {
@@ -105,24 +105,50 @@ const USUAL_POLICIES = range(
 );
 
 async function fromFile(io: Io, name: string): Promise<Uint8Array> {
-  const digits = manyHexDigits(name);
-  if (digits !== undefined) throw noEvidence(`${digits} hexadecimal digits`);
+  refuseDigits(name);
   const content = await readInput(io, name, LIMIT);
   const text = Buffer.from(content).toString('latin1');
-  return /^[\t\r\n -~]+$/.test(text) ? (decoded(text) ?? content) : content;
+  if (!/^[\t\r\n -~]+$/.test(text)) return content;
+  const bytes = decoded(text, isKnown);
+  if (bytes === undefined) refuseDigits(withoutBlanks(text));
+  return bytes ?? content;
 }
 
-/** Returns the bytes of hexadecimal or base64 text that has the length of something that is looked for. */
-function decoded(text: string): Uint8Array | undefined {
-  const isEvidence = (bytes: Uint8Array) => PLATFORMS_BY_LENGTH.has(bytes.length) || findSnpReport(bytes) !== undefined;
-  return hexOrBase64(text.replace(/[ \t\r\n]/g, ''), isEvidence);
+/** Digits that are known as nothing are no name of a file, and say nothing else. */
+function refuseDigits(text: string): void {
+  const digits = manyHexDigits(text);
+  if (digits !== undefined) throw noEvidence(`${digits} hexadecimal digits`);
 }
 
-function isTdxQuote(bytes: Uint8Array): boolean {
+/** Bytes that a name of a file has at most. */
+const LONGEST_NAME = 255;
+
+/** Returns the bytes that were typed in place of a file's name; what is short and of no use may well be a name. */
+function typed(text: string): Uint8Array | undefined {
+  const isNoName = text.length > LONGEST_NAME || manyHexDigits(text) !== undefined;
+  return decoded(text, isNoName ? isKnown : isEvidence);
+}
+
+const withoutBlanks = (text: string) => text.replace(/[ \t\r\n]/g, '');
+
+/** Returns the bytes of hexadecimal or base64 text, where they are what is wanted. */
+function decoded(text: string, isWanted: (bytes: Uint8Array) => boolean): Uint8Array | undefined {
+  return hexOrBase64(withoutBlanks(text), isWanted);
+}
+
+/** Whether the bytes are something that is looked for. */
+const isEvidence = (bytes: Uint8Array) => isDigest(bytes) || reportIn(bytes) === 'good';
+
+/** Whether it is known what the bytes are, be it that they are refused. */
+const isKnown = (bytes: Uint8Array) => isDigest(bytes) || reportIn(bytes) !== 'none' || isTdxQuote(bytes);
+
+const isDigest = ({ length }: Uint8Array) => PLATFORMS_BY_LENGTH.has(length);
+
+function reportIn(bytes: Uint8Array): 'none' | 'good' | 'refused' {
   try {
-    return parseTdxQuote(bytes).mrtd.length > 0;
+    return findSnpReport(bytes) === undefined ? 'none' : 'good';
   } catch (error) {
-    if (error instanceof BootsealError) return false;
+    if (error instanceof BootsealError) return 'refused';
     throw error;
   }
 }

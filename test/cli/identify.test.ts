@@ -250,4 +250,44 @@ describe('identify', () => {
     const plain = await bootseal(['identify', sev, '--firmware', 'fw', '--profile', 'qemu', '--json'], folder);
     expect(JSON.parse(plain.stdout).covered.platforms[0].notTried).toEqual([]);
   });
+
+  it('says in the same words what it does not search, be it bytes or text, in a file or typed', async () => {
+    const report = new Uint8Array(1184);
+    report[0] = 6;
+    const hcl = fixture('trustee/azure-snp-milan-hcl.bin');
+    const quote = fixture('go-tdx-guest/cos-113-tdx-quote.dat');
+    for (const [bytes, message] of [
+      [report, 'attestation report: version 6 is not known'],
+      [hcl.subarray(0, 900), 'the HCL container has 900 bytes, too few for the report in it'],
+      [
+        fixture('trustee/azure-tdx-hcl.bin'),
+        'the HCL container is of a TDX guest: it has a TD report and no SNP report',
+      ],
+      [quote, 'this is a quote of a TDX guest: identify searches launches of SEV, SEV-ES and SNP'],
+      [quote.subarray(0, 1020), 'this is a quote of a TDX guest: identify searches launches of SEV, SEV-ES and SNP'],
+    ] as const) {
+      const [hex, base64] = (['hex', 'base64'] as const).map((encoding) => Buffer.from(bytes).toString(encoding));
+      fs.writeFileSync(at('bytes'), bytes);
+      fs.writeFileSync(at('hex'), `${hex}\n`);
+      fs.writeFileSync(at('base64'), (base64 ?? '').replace(/(.{76})/g, '$1\n'));
+      for (const evidence of ['bytes', 'hex', 'base64', hex ?? '', `0x${hex?.toUpperCase()}`, base64 ?? '']) {
+        const { status, stderr } = await bootseal(['identify', evidence, '--firmware', 'fw'], folder);
+        expect({ status, stderr }).toEqual({ status: 3, stderr: expect.stringContaining(`error: ${message}\n`) });
+      }
+    }
+    fs.writeFileSync(at('digits'), 'ab'.repeat(40));
+    for (const evidence of ['digits', 'ab'.repeat(40)]) {
+      const { stderr } = await bootseal(['identify', evidence, '--firmware', 'fw'], folder);
+      expect(stderr).toContain(
+        'error: 80 hexadecimal digits are neither a digest, a launch measurement nor a report\n',
+      );
+    }
+  });
+
+  it('takes a short text that is of no use for the name of a file, though it is base64', async () => {
+    // The start of an HCL container, in base64.
+    const name = Buffer.from('HCLAab').toString('base64');
+    fs.writeFileSync(at(name), '07'.repeat(48));
+    expect(await bootseal(['identify', name, '--firmware', 'fw', '--vcpus', '1'], folder)).toMatchObject({ status: 1 });
+  });
 });

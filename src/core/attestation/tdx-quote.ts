@@ -52,6 +52,13 @@ export interface TdxQuote {
   readonly debug: boolean;
 }
 
+/** Whether `file` begins as a quote of a TDX guest, of a version that is known; it may be cut. */
+export function isTdxQuote(file: Uint8Array): boolean {
+  if (file.length < Header.size) return false;
+  const { version, teeType } = Header.unpack(file);
+  return (version === 4 || version === 5) && teeType === TEE_TDX;
+}
+
 /** Reads a quote; bytes after its signature are allowed. Throws `format` for other versions and kinds. The signature is not checked. */
 export function parseTdxQuote(file: Uint8Array): TdxQuote {
   if (file.length < 2) throw refusal(`the TDX quote has ${file.length} bytes`);
