@@ -49,3 +49,21 @@ describeWith(VALIDATOR, "libvirt's schema", () => {
     expect(validate(xml({}).replace('<policy>0x1</policy>', '')).status).not.toBe(0);
   });
 });
+
+const VIRSH = {
+  name: 'virsh',
+  files: ['/usr/bin/virsh'],
+  how: 'run npm test as root once, or install libvirt-clients',
+};
+
+describeWith(VIRSH, 'libvirt', () => {
+  it('keeps each byte of a command line, and adds none', () => {
+    const cmdline = '\n    console=ttyS0  a=&lt;b&gt;\tc\n  ';
+    const text = `<domain type='test'><name>g</name><memory>1024</memory><os><type>hvm</type><kernel>/k</kernel><cmdline>${cmdline}</cmdline></os></domain>`;
+    fs.writeFileSync(path.join(folder, 'test.xml'), text);
+    const shown = 'define test.xml\ndumpxml g\n';
+    const args = ['-c', 'test:///default'];
+    const { stdout } = spawnSync('/usr/bin/virsh', args, { input: shown, encoding: 'utf8', cwd: folder });
+    expect(stdout).toContain(`<cmdline>${cmdline}</cmdline>`);
+  });
+});

@@ -132,6 +132,7 @@ function cmdlineTexts({ expected, found }: Difference, slips: LaunchAccount['cmd
     const because = some.map((slip) => SLIP_TEXTS[slip]).join('; ');
     return ['cmdline', because, 'measure the command line as the host has it, each byte'];
   }
-  const attempt = 'bootseal identify tries the usual slips; libvirt and kata add words of their own';
+  const attempt =
+    'bootseal identify tries the usual slips, and with --kata the words of Kata Containers; libvirt passes on each byte of <cmdline>, newlines too';
   return ['cmdline', 'another command line is measured: each byte counts, and a newline at its end', attempt];
 }

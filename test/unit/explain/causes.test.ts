@@ -668,6 +668,8 @@ describe('causes', () => {
     expect(because('quiet ')).toBe('the command line is measured with a space at its end');
     expect(because('')).toBe('an empty command line is measured');
     expect(because('quiet x')).toMatch(/^another command line/);
+    const { causes } = explained(own, accountWith(boot('kernel', 'initrd', 'quiet x')));
+    expect(causes[0]?.attempt).toMatch(/with --kata the words of Kata Containers; libvirt passes on each byte/);
     const saved = { ...own, cmdlineSlips: commandLineSlips(Buffer.from('quiet\n'), nodeHashes) };
     expect(explained(saved, accountWith(boot('kernel', 'initrd', 'quiet\r\n'))).causes[0]?.because).toBe(
       'the command line is measured with a carriage return and a newline at its end',
