@@ -88,8 +88,9 @@ function matrix({ firmware }, rounds) {
   );
 }
 
-/** A digest that nothing gives, so that all of the default search is done. */
+/** Digests that nothing gives, so that all of the default search is done. */
 const NOWHERE = '00'.repeat(48);
+const NOWHERE_SEV = '00'.repeat(32);
 
 function search({ firmware, kernel }, rounds) {
   // The firmware again is as good an initrd as any of its size.
@@ -102,7 +103,15 @@ function search({ firmware, kernel }, rounds) {
   });
   row('identify, the default search', median(times.bootseal) / 1000, 3, 's');
   limit('launches a second that are nothing but their hash', tried / (median(times.floor) / 1000), '/s');
+  searchSev(files, rounds);
   scaling(files, rounds);
+}
+
+function searchSev(files, rounds) {
+  const all = () => bootseal(['identify', NOWHERE_SEV, ...files, '--json'], 1);
+  const { tried } = JSON.parse(all());
+  const times = timed(`identify: the default search of SEV and SEV-ES, ${tried} launches`, rounds, { bootseal: all });
+  row('identify, the default search of SEV and SEV-ES', median(times.bootseal) / 1000, 3, 's');
 }
 
 /** A search in which starting the command and its threads hardly counts: guests with up to so many vCPUs. */

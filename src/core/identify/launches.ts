@@ -4,11 +4,11 @@ import { checkStart } from '../firmware/starts.ts';
 import type { Hashes } from '../hash.ts';
 import { kernelHashTable } from '../measurement/hash-table.ts';
 import type { Profile } from '../measurement/profiles.ts';
-import { type SevLaunch, startSevLaunch } from '../measurement/sev.ts';
+import { type SevLaunch, startSevLaunch, withHashTable } from '../measurement/sev.ts';
 import { type SnpDigest, snpFirmwareDigest } from '../measurement/snp.ts';
 import { startSnpLaunch } from '../measurement/snp-launch.ts';
 import { startSvsmLaunch, svsmVcpuPages } from '../measurement/svsm.ts';
-import { vcpuPages } from '../measurement/vcpus.ts';
+import { type VcpuPages, vcpuPages } from '../measurement/vcpus.ts';
 import type { Boot } from './boots.ts';
 import type { FirmwareCandidate } from './firmware-candidates.ts';
 import type { Guest } from './units.ts';
@@ -20,10 +20,15 @@ export interface PageHashes {
   readonly ap: Uint8Array | undefined;
 }
 
+/** Pairs of pages that are kept, 8 KiB each. */
+const MANY_PAGES = 2048;
+
 /** Keeps what the launches of the last guest, and of all with the same firmware, have in common. */
 export class Launches {
   readonly #hashes: Hashes;
   readonly #firmwareDigests = new Map<FirmwareCandidate, Uint8Array>();
+  readonly #firmwareLaunches = new Map<FirmwareCandidate, SevLaunch>();
+  readonly #pages = new Map<VcpuCandidate, { readonly resetAddress: number | undefined; readonly pages: VcpuPages }>();
   readonly #pageHashes = new Map<FirmwareCandidate, Map<VcpuCandidate, PageHashes>>();
   /** By what a profile adds besides CPU state. */
   #snp: { readonly guest: Guest; readonly launches: Map<string, SnpDigest> } | undefined;
@@ -41,13 +46,32 @@ export class Launches {
   }
 
   #hashSev({ firmware, boot }: Guest): SevLaunch {
-    const { image, firmware: tables } = firmware.measured;
+    const { firmware: tables } = firmware.measured;
+    const launch = this.#firmwareLaunches.get(firmware) ?? this.#hashSevFirmware(firmware);
+    this.#firmwareLaunches.set(firmware, launch);
+    const table = hashTable(boot);
+    return table === undefined ? launch : withHashTable(launch, tables, table);
+  }
+
+  #hashSevFirmware({ measured: { image, firmware } }: FirmwareCandidate): SevLaunch {
     if (image === undefined) {
       throw new BootsealError('format', 'a descriptor has only what SNP needs, not the image', {
         hint: 'give the image itself',
       });
     }
-    return startSevLaunch(image, tables, hashTable(boot), this.#hashes);
+    return startSevLaunch(image, firmware, undefined, this.#hashes);
+  }
+
+  /** Returns the pages of a guest of SEV-ES with this firmware. */
+  sevEsPages({ measured }: FirmwareCandidate, candidate: VcpuCandidate): VcpuPages {
+    const { resetAddress } = measured.firmware;
+    const known = this.#pages.get(candidate);
+    if (known !== undefined && known.resetAddress === resetAddress) return known.pages;
+    if (this.#pages.size >= MANY_PAGES) this.#pages.clear();
+    const { profile, cpu, features } = candidate;
+    const pages = vcpuPages(profile, cpu?.signature ?? 0, features, resetAddress);
+    this.#pages.set(candidate, { resetAddress, pages });
+    return pages;
   }
 
   /** Returns the launch under a profile. Throws `format` when there is none. */

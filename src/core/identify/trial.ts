@@ -1,7 +1,6 @@
 /** @module The launches of one unit, hashed and compared in their order, with a break every few milliseconds. */
 import type { Platform } from '../measurement/measure.ts';
 import { sevDigest } from '../measurement/sev.ts';
-import { vcpuPages } from '../measurement/vcpus.ts';
 import type { FoundLaunch, Question } from './identify.ts';
 import type { Launches } from './launches.ts';
 import { type Counts, countsOf, type Guest, LAUNCHES, type Unit } from './units.ts';
@@ -89,13 +88,12 @@ function trySev(guest: Guest, launches: Launches, comparison: Comparison): Found
 /** Returns the number of vCPUs with which a launch of SEV-ES matches. */
 function* sevEsCount(
   guest: Guest,
-  { profile, cpu, features }: VcpuCandidate,
+  candidate: VcpuCandidate,
   { from, to }: Counts,
   launches: Launches,
   comparison: Comparison,
 ): Trial<number> {
-  const { resetAddress } = guest.firmware.measured.firmware;
-  const pages = vcpuPages(profile, cpu?.signature ?? 0, features, resetAddress);
+  const pages = launches.sevEsPages(guest.firmware, candidate);
   const hash = launches.sev(guest, 'sev-es').hash.copy();
   for (let count = 1; count <= to; count++) {
     hash.update(count === 1 ? pages.bsp : pages.ap());

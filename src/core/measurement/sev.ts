@@ -6,7 +6,7 @@ import { BootsealError } from '../errors.ts';
 import type { Firmware } from '../firmware/firmware.ts';
 import type { Hashes, RunningHash } from '../hash.ts';
 import { usableHashArea } from './hash-table.ts';
-import type { Trace } from './plan.ts';
+import type { Step, Trace } from './plan.ts';
 import type { VcpuPages } from './vcpus.ts';
 
 /** The state of a launch before its vCPUs are added. */
@@ -22,15 +22,25 @@ export function startSevLaunch(
   hashes: Hashes,
   trace?: Trace,
 ): SevLaunch {
-  const table = hashTable === undefined ? undefined : { at: usableHashArea(firmware).base, bytes: hashTable };
+  // Before megabytes are hashed.
+  if (hashTable !== undefined) usableHashArea(firmware);
   const hash = hashes.startSha256();
-  const step = (name: string, gpa: number, bytes: Uint8Array) => {
-    hash.update(bytes);
-    trace?.({ name, type: 'data', gpa: BigInt(gpa), length: bytes.length, digest: hash.copy().digest() });
-  };
-  step('firmware', firmware.gpa, image);
-  if (table !== undefined) step('kernel hashes', table.at, table.bytes);
+  hash.update(image);
+  trace?.(dataStep('firmware', firmware.gpa, image, hash));
+  return hashTable === undefined ? { hash } : withHashTable({ hash }, firmware, hashTable, trace);
+}
+
+/** Returns a launch of the firmware that goes on with the 176-byte hash table. Throws `format` when the firmware cannot take it. */
+export function withHashTable(launch: SevLaunch, firmware: Firmware, hashTable: Uint8Array, trace?: Trace): SevLaunch {
+  const { base } = usableHashArea(firmware);
+  const hash = launch.hash.copy();
+  hash.update(hashTable);
+  trace?.(dataStep('kernel hashes', base, hashTable, hash));
   return { hash };
+}
+
+function dataStep(name: string, gpa: number, bytes: Uint8Array, hash: RunningHash): Step {
+  return { name, type: 'data', gpa: BigInt(gpa), length: bytes.length, digest: hash.copy().digest() };
 }
 
 /** Returns the 32-byte digest of a SEV guest, which has no measured CPU state. */
@@ -50,10 +60,11 @@ export function sevEsDigests(
 ): readonly Uint8Array[] {
   const hash = launch.hash.copy();
   const byCount = new Map<number, Uint8Array>();
+  const asked = new Set(counts);
   for (let vcpu = 0; vcpu < Math.max(...counts); vcpu++) {
     const page = vcpu === 0 ? pages.bsp : pages.ap();
     hash.update(page);
-    const wanted = counts.includes(vcpu + 1);
+    const wanted = asked.has(vcpu + 1);
     if (!wanted && trace === undefined) continue;
     const digest = hash.copy().digest();
     if (wanted) byCount.set(vcpu + 1, digest);

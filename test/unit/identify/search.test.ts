@@ -141,6 +141,43 @@ describe('a unit with much to do', () => {
   });
 });
 
+describe('a search of SEV and SEV-ES', () => {
+  it('hashes each firmware once, and makes the pages of each CPU state once, for all that is booted', () => {
+    const { hashes, count } = counting();
+    let made = 0;
+    const qemu = findProfile('qemu');
+    const profile = {
+      ...qemu,
+      state: (...args: Parameters<typeof qemu.state>) => {
+        made++;
+        return qemu.state(...args);
+      },
+    };
+    const question = { ...questionOf(AMDSEV, ['sev', 'sev-es']), vcpus: { ...vcpus, profiles: [profile] } };
+    const search = new Search(question, hashes);
+    let tried = 0;
+    for (let unit = 0; unit < search.units; unit++) tried += search.tryUnit(unit).tried;
+    expect(question.firmware).toHaveLength(2);
+    expect(tried).toBe(search.launches());
+    expect(count.begun).toBe(2);
+    // Of the boot processor and of the others, for two CPUs.
+    expect(made).toBe(4);
+  });
+
+  it('makes pages anew for firmware whose other vCPUs start elsewhere', () => {
+    const [one] = questionOf(AMDSEV, ['sev-es']).firmware as [Question['firmware'][0]];
+    const other = { ...one.measured, firmware: { ...one.measured.firmware, resetAddress: 0xfffff000 } };
+    const firmware = [one, { ...one, name: 'other', measured: other }];
+    const seen = new Set<string>();
+    const matches = (digest: Uint8Array) => seen.add(Buffer.from(digest).toString('hex')) === undefined;
+    const question = { ...questionOf(AMDSEV, ['sev-es']), matches, firmware, boots: boots.slice(0, 1) };
+    const search = new Search(question, nodeHashes);
+    for (let unit = 0; unit < search.units; unit++) search.tryUnit(unit);
+    // Two CPUs: guests with one vCPU are the same, those with two and three are not.
+    expect(seen.size).toBe(2 + 2 * 2 * 2);
+  });
+});
+
 describe('what was not tried', () => {
   it('is not started when a search ends', () => {
     const question = questionOf(AMDSEV, ['snp']);
