@@ -1306,6 +1306,11 @@ describe('causes of TDX guests', () => {
         expect([explanation.names, left(explanation)]).toEqual([['tdx-profile'], ['event-digest load options 2']]);
         expect(because('tdx-profile', explanation)).toMatch(/puts the separator is another place$/);
       }
+      for (const explanation of both(oldest, edited(older, 'separator', { rtmr: 2 }))) {
+        expect(explanation.names).toEqual(['tdx-profile']);
+        const separators = explanation.unexplained.filter(({ name }) => name === 'separator');
+        expect(separators).toMatchObject([{ rtmr: 2 }]);
+      }
       const { initrd: _initrd, ...bare } = boot;
       const newest = { ...bare, profile: 'edk2-202508' };
       for (const explanation of both(bare, edited(newest, 'load options', { digest: other }))) {
