@@ -145,12 +145,14 @@ describe('a log against a prediction', () => {
         expect(events.map(({ event }) => event)).toEqual(log);
         const paired = events.flatMap(({ prediction }) => prediction ?? []);
         expect(new Set([...paired, ...absent]).size).toBe(paired.length + absent.length);
-        expect(expected.filter((event) => event.digest !== undefined && !paired.includes(event))).toEqual(
-          expected.filter((event) => absent.includes(event)),
-        );
+        expect(new Set([...paired, ...absent])).toEqual(new Set(expected));
         for (const { event, verdict, prediction } of events) {
           const same = prediction?.digest?.[0] === event.digest[0];
+          const complete = expected.every(({ rtmr, digest }) => rtmr !== event.rtmr || digest !== undefined);
+          const predictable = event.rtmr !== undefined && event.rtmr !== 3;
           expect(verdict === 'predicted').toBe(prediction !== undefined && same);
+          expect(verdict === 'differs').toBe(prediction?.digest !== undefined && !same);
+          expect(verdict === 'extra').toBe(prediction === undefined && predictable && complete);
           if (prediction !== undefined) expect(prediction.rtmr).toBe(event.rtmr);
         }
       }),
