@@ -33,26 +33,30 @@ const LINE = 16;
 /** sizeof(struct sev_es_save_area): 0x408 bytes before its floating-point registers were declared in Linux, 0x670 since. */
 export const PRINTED_SIZES: readonly number[] = [0x408, 0x670];
 
-/**
- * As many bytes at the end of a line as a line has, or as the last line of the smaller structure has; more of them, as in the `Code:`
- * of an oops, and those behind an offset are of something else.
- */
-const BYTES =
-  /(?<!\b[0-9a-f]{2}|\b[0-9a-f]{4,16}:)(?:^|[\s:\]])((?:[0-9a-f]{2} ){15}[0-9a-f]{2}|(?:[0-9a-f]{2} ){7}[0-9a-f]{2})$/;
+/** As many bytes at the end of a line as a line has, or as the last line of the smaller structure has. */
+const BYTES = /(?<=^|[\s:\]])(?:(?:[0-9a-f]{2} ){15}|(?:[0-9a-f]{2} ){7})[0-9a-f]{2}$/;
+
+/** What stands before bytes of something else: more of them, as in the `Code:` of an oops, or an offset. A time may look like it. */
+const BEFORE_OTHERS = /\b(?:[0-9a-f]{2}|[0-9a-f]{4,16}:)[\s:\]]?$/;
 
 /** Yields the VMSAs of a log. Other lines between theirs are left out: no other has as many bytes. */
 export function* printedVmsas(log: Uint8Array): Generator<PrintedVmsa> {
-  let isBehindLost = false;
+  const lost = new Set<string>();
+  let heading = '';
   let one: (PrintedVmsa & { length: number }) | undefined;
   for (const line of linesOf(log)) {
     if (line.endsWith(HEADING)) {
       if (one !== undefined) yield one;
+      heading = shapeOf(line);
       const index = one === undefined ? 0 : one.index + 1;
+      const isBehindLost = one?.isBehindLost ?? [...lost].some((before) => isOfDump(before, heading));
       one = { index, page: new Uint8Array(Vmsa.size), length: 0, time: timeOf(line), isBehindLost };
-    } else if (one === undefined) {
-      isBehindLost ||= digitsOf(line).length === LINE;
-    } else if (one.length < Vmsa.size) {
-      const digits = digitsOf(line);
+      continue;
+    }
+    const { before, digits } = bytesOf(line);
+    if (one === undefined) {
+      if (digits.length === LINE) lost.add(before);
+    } else if (one.length < Vmsa.size && isOfDump(before, heading)) {
       if (digits.length !== LINE && one.length + digits.length !== PRINTED_SIZES[0]) continue;
       for (const two of digits) one.page[one.length++] = Number.parseInt(two, 16);
     }
@@ -60,7 +64,19 @@ export function* printedVmsas(log: Uint8Array): Generator<PrintedVmsa> {
   if (one !== undefined) yield one;
 }
 
-const digitsOf = (line: string): readonly string[] => BYTES.exec(line)?.[1]?.split(' ') ?? [];
+function bytesOf(line: string): { readonly before: string; readonly digits: readonly string[] } {
+  const found = BYTES.exec(line);
+  if (found === null) return { before: '', digits: [] };
+  return { before: line.slice(0, found.index), digits: found[0].split(' ') };
+}
+
+/** The heading has the same time and host before it, and perhaps a module behind them. */
+function isOfDump(before: string, heading: string): boolean {
+  return !BEFORE_OTHERS.test(before) || heading.startsWith(shapeOf(before));
+}
+
+/** Numbers, and the spaces that pad them, are of another length in other lines. */
+const shapeOf = (text: string): string => text.replaceAll(/[0-9a-f]+/g, '0').replaceAll(/\s+/g, ' ');
 
 /** `[  123.456789]` of dmesg, or the time of day of a journal and of dmesg --ctime. */
 function timeOf(line: string): LogTime | undefined {

@@ -36,10 +36,37 @@ describe('a dump of VMSAs', () => {
     ['the raw log', '<7>[  123.456789] '],
     ['a journal', 'Nov 28 17:00:00 be00 kernel: '],
     ['nothing', ''],
+    ['dmesg --time-format=iso', '2026-11-29T12:12:49,123456+00:00 '],
+    ['dmesg --time-format=iso, east', '2026-11-29T12:12:49,123456+02:00 '],
+    ['dmesg --time-format=iso, further east', '2026-11-29T12:12:49,123456+05:30 '],
+    ['a console through ts', 'Nov 29 12:12:49 '],
+    ['a console with dates', '2026-11-29 12:12:49 '],
+    ['numbered lines', '00000000: '],
+    ['a host whose name is a number', 'Nov 29 12:12:49 ab: '],
   ])('is read from %s', (_name, prefix) => {
     expect(read(dmesgOf([bsp, ap, ap], 0x670, prefix))).toMatchObject({
       vcpus: 3,
       vmsas: { pages: [bsp, ap, ap], told: 0x670, cut: false },
+    });
+  });
+
+  it('is read with what stands before the bytes alone, and not before the module that prints them', () => {
+    const heading = 'Virtual Machine Save Area (VMSA):';
+    const numbered = dmesgOf([bsp, ap], 0x408, '')
+      .split('\n')
+      .map((line, i) => `${990 + i}:${line.replace(heading, `SVM: ${heading}`)}`);
+    expect(read(numbered.join('\n'))).toMatchObject({ vcpus: 2, vmsas: { pages: [bsp, ap], told: 0x408 } });
+    const time = '2026-11-29T12:12:49,123456+02:00 ';
+    const bytes = Array.from({ length: 16 }, () => '41').join(' ');
+    const noise = dmesgOf([bsp, ap], 0x670, time)
+      .trimEnd()
+      .split('\n')
+      .flatMap((line) => [line, `${time}Code: ${bytes} ${bytes}`, `${time}00000010: ${bytes}`]);
+    expect(read(noise.join('\n'))).toMatchObject({ vcpus: 2, vmsas: { pages: [bsp, ap], told: 0x670 } });
+    const svsm = Uint8Array.from(bsp).fill(0x11, 0x158, 0x159);
+    const cut = dmesgOf([svsm, svsm, svsm], 0x670, time).split('\n').slice(40);
+    expect(failure(() => read(cut.join('\n')))).toMatchObject({
+      message: 'the log begins within a VMSA: how many are lost before it is not known',
     });
   });
 
