@@ -39,17 +39,24 @@ export function lastLaunchOf(events: readonly TraceEvent[]): LastLaunch {
 }
 
 function isFirst(before: TraceEvent | undefined, event: TraceEvent | undefined): boolean {
-  if (before === undefined || event === undefined) return true;
+  if (before === undefined || event === undefined || isOther(before, event)) return true;
   const [last, place] = [placeOf(before), placeOf(event)];
   return place < last || (place === last && place !== UPDATES);
 }
+
+/** Whether two lines are of two programs: QEMU is started anew for each launch, and logs of libvirt have all of a guest. */
+const isOther = (one: TraceEvent, other: TraceEvent) =>
+  one.process !== undefined && other.process !== undefined && one.process !== other.process;
 
 /** Whether the events are pairs of the same; regions alone may be, which KVM takes in turns, and VMSAs. */
 function isDoubled(events: readonly TraceEvent[]): boolean {
   const pairs = Math.floor(events.length / 2);
   const isPair = (pair: number) => isSame(events[2 * pair], events[2 * pair + 1]);
+  const has = (isOf: (place: number) => boolean) => events.some((event, i) => isOf(placeOf(event)) && i < 2 * pairs);
   return (
-    events.some((event, i) => placeOf(event) !== UPDATES && i < 2 * pairs) &&
+    // Two starts alone are two launches that have failed at once.
+    has((place) => place === UPDATES) &&
+    has((place) => place !== UPDATES) &&
     Array.from({ length: pairs }, (_, pair) => pair).every(isPair)
   );
 }

@@ -43,13 +43,24 @@ export function parseTraceLog(text: string): TraceLog {
       hint: "have QEMU started with -trace 'kvm_sev*' (libvirt: <qemu:arg> in the domain), and give what it printed",
     });
   }
-  const [one = '', other] = new Set(events.flatMap(({ process }) => (process === undefined ? [] : [process])));
-  if (other !== undefined) {
-    throw new BootsealError('format', `the log has launches of several processes, ${one} and ${other}`, {
-      hint: `give those of one: grep '${one}@' LOG`,
-    });
-  }
+  refuseMixed(events);
   return readLaunch(lastLaunchOf(events), unended);
+}
+
+/** Programs one after another are launches one after another; lines of two that were started at the same time are not parted here. */
+function refuseMixed(events: readonly TraceEvent[]): void {
+  const processes = events.flatMap(({ process }) => (process === undefined ? [] : [process]));
+  const turns = processes.filter((process, i) => process !== processes[i - 1]);
+  if (new Set(turns).size === turns.length) return;
+  const last = turns.at(-1);
+  const other = turns.find((process) => process !== last);
+  throw new BootsealError(
+    'format',
+    `the log has launches of several processes at the same time, ${other} and ${last}`,
+    {
+      hint: `give those of one: grep '${last}@' LOG`,
+    },
+  );
 }
 
 /** The events, and whether the text ends in the middle of one. */

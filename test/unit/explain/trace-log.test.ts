@@ -92,6 +92,37 @@ describe('trace lines', () => {
     expect(steps(text)).toEqual(steps(AMDSEV_195));
   });
 
+  describe('of several programs', () => {
+    const own = traceOf(accountWith());
+    const by = (process: number, text: string) => text.replace(/^(?=kvm_sev_)/gm, `${process}@1700000000.123456:`);
+    const running = by(456, AMDSEV_195);
+
+    it('are several launches, one after another, also without an end', () => {
+      expect(parseTraceLog(`${by(123, own)}2026-11-29: starting up\n${running}`).launches).toBe(2);
+      const failed = by(123, own).split('\n').slice(0, 3).join('\n');
+      const headless = by(456, own.slice(own.indexOf('\n') + 1));
+      const { account, launches } = parseTraceLog(`${failed}\n${headless}`);
+      expect([launches, account.cut]).toEqual([2, 'start']);
+      expect(account.steps).toHaveLength(parseTraceLog(own).account.steps?.length ?? 0);
+    });
+
+    it('are refused when their lines are mixed', () => {
+      const [first = '', ...rest] = by(123, own).split('\n');
+      expect(failure(() => parseTraceLog([first, running.trimEnd(), ...rest].join('\n')))).toEqual({
+        kind: 'format',
+        message: 'the log has launches of several processes at the same time, 456 and 123',
+        hint: "give those of one: grep '123@' LOG",
+      });
+      const many = Array.from({ length: 2 ** 17 }, (_, i) => by(i, 'kvm_sev_launch_finish\n')).join('');
+      expect(parseTraceLog(many).launches).toBe(2 ** 17);
+    });
+  });
+
+  it('of two starts that both failed are two launches, and not each line twice', () => {
+    const start = 'kvm_sev_snp_launch_start policy 0x30000 gosvw (null)\n';
+    expect(parseTraceLog(`${start}${start}`)).toMatchObject({ launches: 2, account: { cut: 'end' } });
+  });
+
   describe('behind the end of a launch', () => {
     const [sev, snp] = (['sev', 'snp'] as const).map((platform) => traceOf(accountWith({ platform }))) as [
       string,
@@ -179,16 +210,11 @@ describe('trace lines', () => {
     expect(parseTraceLog(AMDSEV_195).account.idBlockDigest).toBeUndefined();
   });
 
-  it('are refused when they tell of no launch, of several programs, or what no QEMU prints', () => {
+  it('are refused when they tell of no launch, or what no QEMU prints', () => {
     expect(failure(() => parseTraceLog('kvm_sev_init\n'))).toEqual({
       kind: 'format',
       message: 'the log has no line of QEMU’s trace events of a launch',
       hint: HINT,
-    });
-    const two = '1@1.000000:kvm_sev_launch_finish\n2@1.000000:kvm_sev_launch_finish\n';
-    expect(failure(() => parseTraceLog(two))).toMatchObject({
-      kind: 'format',
-      message: expect.stringContaining('1 and 2'),
     });
     const changed = AMDSEV_195.replace('(Secrets page)', '(Secret page)');
     expect(failure(() => parseTraceLog(changed))).toMatchObject({
