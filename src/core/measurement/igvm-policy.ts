@@ -1,10 +1,15 @@
 /** @module The guest policy that an IGVM file asks for, and what it lets a host do. */
 import type { IgvmLoader, Loading } from './igvm-loaders.ts';
 
-/** Returns the policy as the loader has it where the file has several: for QEMU the last (qigvm_initialization_guest_policy), for the others the first. */
-export function policyOf(loader: IgvmLoader, loading: Pick<Loading, 'file' | 'mask'>): bigint | undefined {
+/**
+ * Returns the policy as the loader has it: for QEMU on SNP the last of several (qigvm_initialization_guest_policy), and none where that is 0
+ * (cgs_set_guest_policy in target/i386/sev.c, 1c980ea); else the first, also for SEV and SEV-ES, where QEMU reads none.
+ */
+export function policyOf(loader: IgvmLoader, loading: Pick<Loading, 'file' | 'mask' | 'platform'>): bigint | undefined {
   const policies = policiesOf(loading);
-  return loader === 'qemu' ? policies.at(-1) : policies[0];
+  if (loader !== 'qemu' || loading.platform !== 'snp') return policies[0];
+  const last = policies.at(-1);
+  return last === 0n ? undefined : last;
 }
 
 function policiesOf({ file, mask }: Pick<Loading, 'file' | 'mask'>): readonly bigint[] {
@@ -13,13 +18,15 @@ function policiesOf({ file, mask }: Pick<Loading, 'file' | 'mask'>): readonly bi
 
 /** Returns how loaders differ on the policy; undefined where they do not. */
 export function policyDifference(loading: Loading): string | undefined {
-  const [last, first] = [policyOf('qemu', loading), policyOf('microsoft', loading)];
-  if (last === undefined || first === undefined || last === first) return undefined;
-  return `several guest policies: QEMU has the last, ${hex(last)}, the others the first, ${hex(first)}`;
+  const [its, first] = [policyOf('qemu', loading), policyOf('microsoft', loading)];
+  if (first === undefined || its === first) return undefined;
+  return its === undefined
+    ? `guest policy 0x0: QEMU keeps that of sev-snp-guest, the others have ${hex(first)}`
+    : `several guest policies: QEMU has the last, ${hex(its)}, the others the first, ${hex(first)}`;
 }
 
-/** What QEMU's sev-snp-guest has without `policy`. */
-const QEMU_DEFAULT = 0x3_0000n;
+/** What QEMU's guests have without `policy`. */
+const QEMU_DEFAULT = { snp: 0x3_0000n, sev: 1n } as const;
 
 /** Returns what is to be said of the policy. */
 export function policyWarnings(
@@ -28,6 +35,7 @@ export function policyWarnings(
   policy: bigint | undefined,
 ): readonly string[] {
   if (policy === undefined) return [];
+  if (loader === 'qemu' && platform !== 'snp') return unreadByQemu(platform, policy);
   const warnings: string[] = [];
   if (allowsDebugging(platform, policy)) {
     warnings.push(`the guest policy ${hex(policy)} lets the host debug the guest: it reads and changes all memory`);
@@ -35,12 +43,18 @@ export function policyWarnings(
   if (platform === 'snp' && (policy & SNP_RESERVED_ONE) === 0n) {
     warnings.push(`the guest policy ${hex(policy)} is none that SNP starts a guest with: bit 17 must be set`);
   }
-  if (loader === 'qemu' && platform === 'snp' && policy !== QEMU_DEFAULT) {
+  if (loader === 'qemu' && policy !== QEMU_DEFAULT.snp) {
     warnings.push(
       `QEMU begins the launch before it reads the guest policy of the file: give policy=${hex(policy)} to sev-snp-guest too, and see that reports have it`,
     );
   }
   return warnings;
+}
+
+/** qigvm_handle_policy (QEMU backends/igvm.c) is for SNP alone. */
+function unreadByQemu(platform: Loading['platform'], policy: bigint): readonly string[] {
+  if (policy === QEMU_DEFAULT.sev) return [];
+  return [`QEMU does not read the guest policy of the file, ${hex(policy)}, for ${platform}: that of sev-guest counts`];
 }
 
 /** Of SNP's POLICY, bit 17. */

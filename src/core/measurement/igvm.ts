@@ -40,7 +40,7 @@ export interface IgvmMeasured {
   readonly digest: Uint8Array;
   /** Present when the request asks for the plan. */
   readonly plan: readonly IgvmStep[] | undefined;
-  /** The policy that the file asks for, where it does: of several the one that the loader has. */
+  /** The policy that the file asks for, where it does: of several the one that the loader has; not 0 for QEMU on SNP. */
   readonly policy: bigint | undefined;
   /** The VMSAs that are in the digest, 4096 bytes each, in its order: with `qemu` as KVM has them. */
   readonly vmsas: readonly Uint8Array[];

@@ -513,6 +513,30 @@ describe('measureIgvm', () => {
       expect(of(withPolicies(2, '0x30000', '0x30000')).differences).toEqual([]);
     });
 
+    it('is none for QEMU on SNP where it is 0, which is a difference', () => {
+      expect(of(withPolicies(2, '0x0'))).toEqual({
+        policy: undefined,
+        differences: ['guest policy 0x0: QEMU keeps that of sev-snp-guest, the others have 0x0'],
+        others: 0,
+        warnings: [NO_VMSA],
+      });
+      const last = withPolicies(2, '0xb0000', '0x0');
+      const differences = ['guest policy 0x0: QEMU keeps that of sev-snp-guest, the others have 0xb0000'];
+      expect(of(last)).toEqual({ policy: undefined, differences, others: 0, warnings: [NO_VMSA] });
+      expect(of(last, 'coconut')).toMatchObject({ policy: 0xb0000n, differences });
+      expect(of(withPolicies(2, '0x0', '0x30000'))).toMatchObject({
+        policy: 0x30000n,
+        differences: ['several guest policies: QEMU has the last, 0x30000, the others the first, 0x0'],
+      });
+    });
+
+    it('is the first of several on platforms for which QEMU reads none', () => {
+      for (const loader of ['qemu', 'coconut'] as const) {
+        expect(of(withPolicies(4, '0x1', '0x5'), loader)).toMatchObject({ policy: 1n, differences: [] });
+      }
+      expect(of(withPolicies(3, '0x2', '0x0'), 'microsoft')).toMatchObject({ policy: 2n, differences: [] });
+    });
+
     it.each([
       ['snp', 2, 'qemu', '0x30000', []],
       ['snp', 2, 'microsoft', '0xb0000', ['the guest policy 0xb0000 lets the host debug the guest']],
@@ -524,8 +548,25 @@ describe('measureIgvm', () => {
         ['QEMU begins the launch before it reads the guest policy of the file: give policy=0x130000'],
       ],
       ['snp', 2, 'microsoft', '0x10000', ['the guest policy 0x10000 is none that SNP starts a guest with: bit 17']],
+      // cgs_set_guest_policy of QEMU keeps its own policy then.
+      ['snp', 2, 'qemu', '0x0', []],
+      ['snp', 2, 'coconut', '0x0', ['the guest policy 0x0 is none that SNP starts a guest with: bit 17']],
       ['sev', 4, 'qemu', '0x1', []],
-      ['sev', 4, 'qemu', '0x2', ['the guest policy 0x2 lets the host debug the guest']],
+      [
+        'sev',
+        4,
+        'qemu',
+        '0x2',
+        ['QEMU does not read the guest policy of the file, 0x2, for sev: that of sev-guest counts'],
+      ],
+      [
+        'sev-es',
+        5,
+        'qemu',
+        '0x4',
+        ['QEMU does not read the guest policy of the file, 0x4, for sev-es: that of sev-guest counts'],
+      ],
+      ['sev', 4, 'coconut', '0x2', ['the guest policy 0x2 lets the host debug the guest']],
       ['tdx', 3, 'microsoft', '0x2', []],
       ['tdx', 3, 'microsoft', '0x1', ['the guest policy 0x1 lets the host debug the guest']],
     ] as const)('is warned of: %s %i as %s, %s', (_name, type, loader, policy, warnings) => {
