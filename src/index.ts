@@ -130,6 +130,7 @@ export {
   type LogComparison,
 } from './core/rtmr/compare-log.ts';
 export { type AcpiFiles, type DirectBoot, directBootEvents } from './core/rtmr/direct-boot.ts';
+export { silentRelease } from './core/rtmr/efi-stub.ts';
 export { extendAll, type PredictedEvent, type PredictedRtmr, type Rtmr } from './core/rtmr/events.ts';
 export { type FirmwareBuild, readBuild } from './core/rtmr/firmware-build.ts';
 export { BOOT_PROFILES, type BootProfile, findBootProfile, type KernelHeader } from './core/rtmr/profiles.ts';

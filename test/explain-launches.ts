@@ -18,6 +18,7 @@ import { findProfile } from '../src/core/measurement/profiles.ts';
 import { usableTdxSections } from '../src/core/measurement/tdx-sections.ts';
 import { nonZeroFields } from '../src/core/measurement/vmsa-fields.ts';
 import { type DirectBoot, directBootEvents } from '../src/core/rtmr/direct-boot.ts';
+import { silentRelease } from '../src/core/rtmr/efi-stub.ts';
 import { extendAll } from '../src/core/rtmr/events.ts';
 import { findBootProfile, type KernelHeader } from '../src/core/rtmr/profiles.ts';
 import { nodeHashes } from '../src/host/node-hashes.ts';
@@ -167,7 +168,14 @@ function tdxBoot(image: Uint8Array, kernel: Uint8Array, recipe: TdxRecipe) {
     ...(smbios === undefined ? {} : { smbios: hashedFile(smbios) }),
     ...Object.fromEntries([...files({ ...items, ...bootVariables })].map(([name, file]) => [name, hashedFile(file)])),
   };
-  const boot = { profile, kernelHeader, events, rtmrs: extendAll(events, nodeHashes), inputs };
+  const boot = {
+    profile,
+    kernelHeader,
+    silentRelease: silentRelease(kernel),
+    events,
+    rtmrs: extendAll(events, nodeHashes),
+    inputs,
+  };
   return { rtmrs: rtmrJson(boot, 'hex'), inputs };
 }
 

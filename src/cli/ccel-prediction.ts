@@ -13,7 +13,7 @@ import {
 } from '../core/rtmr/compare-log.ts';
 import type { PredictedEvent } from '../core/rtmr/events.ts';
 import { type Io, remark } from './io.ts';
-import { rtmrJson } from './rtmr-text.ts';
+import { remarkOnSilence, rtmrJson } from './rtmr-text.ts';
 import type { PredictedBoot } from './tdx-boot.ts';
 
 /** A log and the boot that it is compared with. */
@@ -31,6 +31,7 @@ export function compareWithPrediction(log: readonly CcelEvent[], boot: Predicted
 export function remarkOnComparison(io: Io, { boot, comparison }: PredictedLog): void {
   const { profile, kernelHeader } = boot;
   remark(io, 'note', `compared with profile=${profile.name}/${profile.version} kernel-header=${kernelHeader}`);
+  remarkOnSilence(io, boot);
   for (const rtmr of unknownRegisters(comparison)) {
     const reasons = boot.rtmrs.find((register) => register.rtmr === rtmr)?.missing ?? [];
     remark(io, 'warning', `not all events of RTMR${rtmr} are known, so it proves nothing: ${reasons.join('; ')}`);

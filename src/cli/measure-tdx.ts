@@ -54,6 +54,7 @@ async function measureTdx(io: Io, options: Options): Promise<void> {
   else remarkOnRtmrs(io, boot);
   if (options.reference !== undefined) {
     remark(io, 'note', XFAM);
+    if (boot?.silentRelease !== undefined) remark(io, 'note', SILENT);
     await writePlaced(io, rvpsTdxMessage({ mr_td: digest, ...bootReference(boot) }), options);
     return;
   }
@@ -84,7 +85,8 @@ function bootReference(boot: PredictedBoot | undefined): Omit<TdxReference, 'mr_
     boot?.events.find((one) => one.rtmr === rtmr && one.name === name)?.digest;
   return {
     rtmr_1: register(1),
-    rtmr_2: register(2),
+    // Zeros would accept any command line and initrd with this kernel.
+    rtmr_2: boot?.silentRelease === undefined ? register(2) : undefined,
     tdvfkernel: event(1, 'kernel'),
     tdvfkernelparams: event(2, 'load options'),
   };
@@ -92,6 +94,9 @@ function bootReference(boot: PredictedBoot | undefined): Omit<TdxReference, 'mr_
 
 const XFAM =
   "Trustee's default policy also asks for xfam, the CPU features that the host gives the guest: take it from the quote of a guest that you trust";
+
+const SILENT =
+  'rtmr_2 and tdvfkernelparams are left out: zeros are true of every command line and initrd, which a reference value would accept';
 
 const FIRMWARE_ONLY =
   'MRTD covers the firmware only: kernel, initrd, command line and boot variables are in the RTMRs, which --kernel predicts';

@@ -11,17 +11,21 @@ export function rtmrLines({ rtmrs }: PredictedBoot, format: DigestFormat): reado
 }
 
 /** Says what the values are of, and which are not predicted, and why. */
-export function remarkOnRtmrs(io: Io, { profile, kernelHeader, rtmrs }: PredictedBoot): void {
-  remark(
-    io,
-    'note',
-    `RTMRs of profile=${profile.name}/${profile.version} kernel-header=${kernelHeader}; RTMR2 as Linux 6.9 and later extend it`,
-  );
+export function remarkOnRtmrs(io: Io, boot: PredictedBoot): void {
+  const { profile, kernelHeader, rtmrs } = boot;
+  const stub = boot.silentRelease === undefined ? '; RTMR2 as Linux 6.9 and later extend it' : '';
+  remark(io, 'note', `RTMRs of profile=${profile.name}/${profile.version} kernel-header=${kernelHeader}${stub}`);
+  remarkOnSilence(io, boot);
   for (const { rtmr, missing } of rtmrs) {
-    // An input makes the others known; nothing makes this one known.
-    const level = rtmr === 2 ? 'warning' : 'note';
-    for (const what of missing) remark(io, level, `RTMR${rtmr} is not predicted: ${what}`);
+    for (const what of missing) remark(io, 'note', `RTMR${rtmr} is not predicted: ${what}`);
   }
+}
+
+/** Warns of a kernel whose stub extends nothing: a true RTMR2 then says nothing of what was booted. */
+export function remarkOnSilence(io: Io, { silentRelease }: PredictedBoot): void {
+  if (silentRelease === undefined) return;
+  const what = `the kernel is Linux ${silentRelease}, whose EFI stub extends nothing (that came with 6.9)`;
+  remark(io, 'warning', `${what}: RTMR2 is zeros whatever command line and initrd are, which are not measured at all`);
 }
 
 /** Returns an event in one line for people. */
@@ -36,6 +40,7 @@ export function rtmrJson(boot: PredictedBoot, format: DigestFormat): object {
     profile: boot.profile.name,
     profileVersion: boot.profile.version,
     kernelHeader: boot.kernelHeader,
+    silentRelease: boot.silentRelease ?? null,
     rtmrs: boot.rtmrs.map(({ value, missing }) => ({
       value: value === undefined ? null : digestText(value, format),
       missing,

@@ -6,6 +6,7 @@ import type { MeasuredFirmware } from '../core/measurement/measure.ts';
 import { usableTdxSections } from '../core/measurement/tdx-sections.ts';
 import type { BootVariables } from '../core/rtmr/boot-variables.ts';
 import { directBootEvents } from '../core/rtmr/direct-boot.ts';
+import { silentRelease } from '../core/rtmr/efi-stub.ts';
 import { extendAll, type PredictedEvent, type PredictedRtmr } from '../core/rtmr/events.ts';
 import { checkMeasures, type FirmwareBuild, readBuild } from '../core/rtmr/firmware-build.ts';
 import {
@@ -35,6 +36,8 @@ export interface TdxBootOptions extends BootedOptions, FwCfgOptions {
 export interface PredictedBoot {
   readonly profile: BootProfile;
   readonly kernelHeader: KernelHeader;
+  /** Of a kernel whose stub extends nothing into RTMR2. */
+  readonly silentRelease: string | undefined;
   readonly events: readonly PredictedEvent[];
   readonly rtmrs: readonly PredictedRtmr[];
   readonly inputs: Readonly<Record<string, HashedFile>>;
@@ -131,7 +134,14 @@ export async function predictBoot(
     bootVariables,
   };
   const events = directBootEvents(launch, nodeHashes);
-  return { profile, kernelHeader, events, rtmrs: extendAll(events, nodeHashes), inputs };
+  return {
+    profile,
+    kernelHeader,
+    silentRelease: silentRelease(kernel),
+    events,
+    rtmrs: extendAll(events, nodeHashes),
+    inputs,
+  };
 }
 
 /** Returns the files and the folder that the options name. */

@@ -173,32 +173,56 @@ describe('a log against a prediction', () => {
     expect(await verify(logged(), ['--firmware', 'full', '--order', 'two-pass'])).toMatchObject({ status: 1 });
   });
 
-  it('does not vouch for RTMR2 of a kernel whose stub extends nothing', async () => {
-    fs.writeFileSync(path.join(folder, 'old'), linuxKernel({ release: '6.1.0-50-amd64' }));
-    const boot = [...BOOT.map((word) => (word === 'linux' ? 'old' : word)), ...RTMR0];
-    const measured = await bootseal(['measure', 'tdx', ...boot, '--reference', 'rvps'], folder);
-    expect(measured.stderr).toContain(
-      'warning: RTMR2 is not predicted: the kernel is Linux 6.1.0-50-amd64, whose EFI stub extends nothing',
-    );
-    const payload: string = JSON.parse(measured.stdout).payload;
-    expect(Object.keys(JSON.parse(Buffer.from(payload, 'base64').toString()))).toEqual([
-      'mr_td',
-      'rtmr_1',
-      'tdvfkernel',
-    ]);
-    const { stdout } = await bootseal(['measure', 'tdx', ...boot, '--json'], folder);
-    const { events } = (JSON.parse(stdout) as { readonly results: readonly [Predicted] }).results[0];
-    const log = events.flatMap(({ rtmr, type, digest }): Logged[] =>
-      digest === null ? [] : [[rtmr + 1, TYPE[type] ?? 0, digest]],
-    );
-    const verified = await verify(log, boot);
-    expect(verified.status).toBe(0);
-    expect(verified.stderr).toContain(
-      'warning: not all events of RTMR2 are known, so it proves nothing: the kernel is',
-    );
-  });
-
   const zeros = '00'.repeat(48);
+
+  describe('of a kernel whose stub extends nothing', () => {
+    const boot = [...BOOT.map((word) => (word === 'linux' ? 'old' : word)), ...RTMR0];
+    const WARNING =
+      'bootseal: warning: the kernel is Linux 6.1.0-50-amd64, whose EFI stub extends nothing (that came with 6.9): RTMR2 is zeros whatever command line and initrd are, which are not measured at all';
+    const warnings = (stderr: string) => stderr.split('\n').filter((line) => line.startsWith('bootseal: warning: '));
+    let old: Logged[];
+    beforeAll(async () => {
+      fs.writeFileSync(path.join(folder, 'old'), linuxKernel({ release: '6.1.0-50-amd64' }));
+      const { stdout } = await bootseal(['measure', 'tdx', ...boot, '--json'], folder);
+      const { events } = (JSON.parse(stdout) as { readonly results: readonly [Predicted] }).results[0];
+      old = events.map(({ rtmr, type, digest }) => [rtmr + 1, TYPE[type] ?? 0, digest ?? ''] as const);
+    });
+
+    it('predicts zeros, with and without command line and initrd, and warns once', async () => {
+      const bare = ['--firmware', 'full', '--kernel', 'old'];
+      for (const words of [boot, bare]) {
+        const { status, stdout, stderr } = await bootseal(['measure', 'tdx', ...words], folder);
+        expect(status).toBe(0);
+        expect(stdout).toContain(`\nRTMR2 ${zeros}\n`);
+        expect(warnings(stderr)).toEqual([WARNING]);
+        expect(stderr).toMatch(/^bootseal: note: RTMRs of profile=edk2-202502\/1 kernel-header=unchanged$/m);
+      }
+    });
+
+    it('leaves RTMR2 and the load options out of reference values, which would accept any command line', async () => {
+      const { stdout, stderr } = await bootseal(['measure', 'tdx', ...boot, '--reference', 'rvps'], folder);
+      expect(warnings(stderr)).toEqual([WARNING]);
+      expect(stderr).toContain('note: rtmr_2 and tdvfkernelparams are left out: zeros are true of every command line');
+      const payload = JSON.parse(Buffer.from(JSON.parse(stdout).payload, 'base64').toString());
+      expect(Object.keys(payload)).toEqual(['mr_td', 'rtmr_1', 'tdvfkernel']);
+    });
+
+    it('agrees with zeros, and says that they vouch for nothing', async () => {
+      const { status, stdout, stderr } = await verify(old, boot);
+      expect(status).toBe(0);
+      expect(stdout).toContain(`RTMR2 ${zeros} events=0\n`);
+      expect(stdout).not.toContain('MISSING');
+      expect(warnings(stderr)).toEqual([WARNING]);
+    });
+
+    it('is not agreed with by a log that has an event of RTMR2', async () => {
+      const more = await verify([...old, [3, 6, other]], boot);
+      expect(more.status).toBe(1);
+      expect(more.stdout).toContain(`${other} 0 bytes, NOT PREDICTED`);
+      expect(more.stdout).toContain('events=1 extra=1');
+      expect(more.stderr).toContain(`error: event ${old.length + 1}, RTMR2: EV_EVENT_TAG is not predicted`);
+    });
+  });
 
   it('says that RTMR3 holds what the log does not tell of, and checks the others', async () => {
     for (const boot of [[], [...BOOT, ...RTMR0]]) {

@@ -24,25 +24,27 @@ export interface StubInputs {
 const INITRD_WORD = 'initrd=initrd';
 
 /**
- * Returns the events of the stub: the options that the firmware gives it, in UTF-16 with a NUL, and the initrd. Those of a kernel that
- * is known to extend nothing say that they are missing.
+ * Returns the events of the stub: the options that the firmware gives it, in UTF-16 with a NUL, and the initrd; none of a kernel of a
+ * {@link silentRelease}.
  */
 export function stubEvents(
   { kernel, cmdline, initrd, profile }: StubInputs,
   { sha384 }: Pick<Hashes, 'sha384'>,
 ): readonly PredictedEvent[] {
+  if (silentRelease(kernel) !== undefined) return [];
   const booted = initrd === undefined || initrd.bytes === 0 ? undefined : initrd;
   const word = booted === undefined ? '' : profile.initrdWord === 'first' ? `${INITRD_WORD} ` : ` ${INITRD_WORD}`;
   const line = profile.initrdWord === 'first' ? concat(encodeUtf8(word), cmdline) : concat(cmdline, encodeUtf8(word));
-  const silent = silentRelease(kernel);
-  const event = (name: string, digest: () => Uint8Array): PredictedEvent => {
-    const [rtmr, type] = [2, EV.eventTag] as const;
-    if (silent === undefined) return { rtmr, type, name, digest: new Uint8Array(digest()), missing: undefined };
-    return { rtmr, type, name, digest: undefined, missing: silentText(silent) };
-  };
+  const event = (name: string, digest: Uint8Array): PredictedEvent => ({
+    rtmr: 2,
+    type: EV.eventTag,
+    name,
+    digest: new Uint8Array(digest),
+    missing: undefined,
+  });
   return [
-    ...(line.length === 0 ? [] : [event('load options', () => sha384(loadOptions(line)))]),
-    ...(booted === undefined ? [] : [event('initrd', () => booted.sha384)]),
+    ...(line.length === 0 ? [] : [event('load options', sha384(loadOptions(line)))]),
+    ...(booted === undefined ? [] : [event('initrd', booted.sha384)]),
   ];
 }
 
@@ -53,17 +55,17 @@ function loadOptions(line: Uint8Array): Uint8Array {
   return out;
 }
 
-const silentText = (release: string) =>
-  `the kernel is Linux ${release}, whose EFI stub extends nothing (that came with 6.9): expect zeros, and nothing to vouch for initrd and command line`;
-
 /** EFI_CC_MEASUREMENT_PROTOCOL_GUID; in the stub, which is not compressed, compilers make it two constants of eight bytes. */
 const CC_PROTOCOL = guidToBytes(parseGuid('96751a3d-72f4-41a6-a794-ed5d0e67ae6b'));
 const looksFor = [CC_PROTOCOL.subarray(0, 8), CC_PROTOCOL.subarray(8)].map((half) => finder(half));
 
 const SINCE = { major: 6, minor: 9 } as const;
 
-/** Returns the release of a kernel that is older than the change, and in which the distribution has not taken it earlier either. */
-function silentRelease(kernel: Uint8Array): string | undefined {
+/**
+ * Returns the release of a kernel whose stub extends nothing: it is older than the change, and the distribution has not taken it earlier
+ * either. RTMR2 is then zeros whatever is booted. A host cannot lie about it: the digest of the kernel in RTMR1 covers its version.
+ */
+export function silentRelease(kernel: Uint8Array): string | undefined {
   const release = kernelRelease(kernel);
   const [, major, minor] = /^([0-9]{1,3})\.([0-9]{1,5})/.exec(release ?? '') ?? [];
   if (release === undefined || major === undefined || minor === undefined) return undefined;
