@@ -89,6 +89,7 @@ export {
 export { defaultFeatures } from './core/measurement/features.ts';
 export { type KernelHashes, kernelHashTable } from './core/measurement/hash-table.ts';
 export { type IgvmMeasured, type IgvmRequest, measureIgvm, type OtherLoader } from './core/measurement/igvm.ts';
+export type { FpuReset } from './core/measurement/igvm-fpu.ts';
 export type { IgvmLoader, IgvmPlatformName } from './core/measurement/igvm-loaders.ts';
 export { type LaunchContents, launchContents } from './core/measurement/launch-contents.ts';
 export {

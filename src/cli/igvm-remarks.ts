@@ -1,5 +1,6 @@
 /** @module What a person is told of an IGVM file: where its loaders differ, and what a host would do that no file says. */
 import { equalInConstantTime } from '../core/bytes.ts';
+import { bytesToHex } from '../core/hex.ts';
 import { featureNames } from '../core/measurement/features.ts';
 import type { IgvmMeasured } from '../core/measurement/igvm.ts';
 import { loaderName } from '../core/measurement/igvm-stop.ts';
@@ -14,7 +15,7 @@ export function remarkOnIgvm(io: Io, measured: IgvmMeasured, format: DigestForma
     const its = digest === undefined ? `: ${stops}` : ` (${loaderName(loader)}): ${digestText(digest, format)}`;
     remark(io, 'note', `--as ${loader}${its}`);
   }
-  for (const warning of measured.warnings) remark(io, 'warning', warning);
+  for (const warning of warningsIn(measured, format)) remark(io, 'warning', warning);
   remarkOnIdBlock(io, measured);
   remarkOnVcpus(io, measured);
   if (measured.platform === 'tdx') {
@@ -25,6 +26,13 @@ export function remarkOnIgvm(io: Io, measured: IgvmMeasured, format: DigestForma
     );
   }
   if (measured.loader === 'qemu') remarkOnQemu(io, measured);
+}
+
+/** Returns the warnings with their digest in the format that is asked for. */
+export function warningsIn({ warnings, ifKvmResetsFpu }: IgvmMeasured, format: DigestFormat): readonly string[] {
+  if (ifKvmResetsFpu === undefined) return warnings;
+  const { digest } = ifKvmResetsFpu;
+  return warnings.map((text) => text.replace(bytesToHex(digest), digestText(digest, format)));
 }
 
 function remarkOnIdBlock(io: Io, { idBlock, digest }: IgvmMeasured): void {

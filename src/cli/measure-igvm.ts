@@ -9,7 +9,7 @@ import { Vmsa } from '../core/measurement/vmsa.ts';
 import { nonZeroFields } from '../core/measurement/vmsa-fields.ts';
 import { nodeHashes } from '../host/node-hashes.ts';
 import type { HashedFile } from './booted-files.ts';
-import { remarkOnIgvm } from './igvm-remarks.ts';
+import { remarkOnIgvm, warningsIn } from './igvm-remarks.ts';
 import { type Io, readInput, remark } from './io.ts';
 import { addPrintOptions, type DigestFormat, digestText, type PrintOptions, stepJson, stepLine } from './plan-text.ts';
 
@@ -61,7 +61,7 @@ export function measureIgvmCommand(io: Io, examples: string): Command {
 function print(io: Io, measured: IgvmMeasured, { format }: PrintOptions): void {
   const { platform, loader, vmsas, policy, plan } = measured;
   const vcpus = hasVcpus(platform) ? ` vcpus=${vmsas.length}` : '';
-  const description = `platform=${platform} as=${loader}${vcpus}${policy === undefined ? '' : ` policy=${policyText(policy)}`}`;
+  const description = `platform=${platform} as=${loader}${vcpus}${policy === undefined ? '' : ` policy=${hexText(policy)}`}`;
   if (plan !== undefined) {
     io.stdout.write(`# ${description}\n`);
     for (const step of plan) io.stdout.write(`${stepLine(step, format)}\n`);
@@ -70,7 +70,7 @@ function print(io: Io, measured: IgvmMeasured, { format }: PrintOptions): void {
   io.stdout.write(`${digestText(measured.digest, format)}\n`);
 }
 
-const policyText = (policy: bigint) => `0x${policy.toString(16)}`;
+const hexText = (value: bigint | number) => `0x${value.toString(16)}`;
 
 /** Whether the digest of a platform has the state of vCPUs. */
 const hasVcpus = (platform: IgvmPlatformName) => platform === 'snp' || platform === 'sev-es';
@@ -89,9 +89,9 @@ function toJson(file: IgvmFile, measured: IgvmMeasured, read: HashedFile, { form
         vcpus: hasVcpus(platform) ? vmsas.length : null,
         cpu: null,
         cpuSignature: null,
-        vmsaFeatures: features === undefined ? null : `0x${features.toString(16)}`,
+        vmsaFeatures: features === undefined ? null : hexText(features),
         digest: digestText(digest, format),
-        guestPolicy: policy === undefined ? null : policyText(policy),
+        guestPolicy: policy === undefined ? null : hexText(policy),
         idBlock:
           idBlock === undefined
             ? null
@@ -102,13 +102,20 @@ function toJson(file: IgvmFile, measured: IgvmMeasured, read: HashedFile, { form
           digest: its === undefined ? null : digestText(its, format),
           stops: stops ?? null,
         })),
-        warnings: measured.warnings,
+        ifKvmResetsFpu: fpuJson(measured, format),
+        warnings: warningsIn(measured, format),
         ...planJson(measured, format),
       },
     ],
     platforms: file.platforms.map(({ type }) => type),
     inputs: { igvm: read },
   };
+}
+
+function fpuJson({ ifKvmResetsFpu }: IgvmMeasured, format: DigestFormat): object | null {
+  if (ifKvmResetsFpu === undefined) return null;
+  const { mxcsr, x87Fcw, digest } = ifKvmResetsFpu;
+  return { mxcsr: hexText(mxcsr), x87Fcw: hexText(x87Fcw), digest: digestText(digest, format) };
 }
 
 /** With the keys of the other platforms' plans, which `explain` reads; CPU state where all but the first are alike. */

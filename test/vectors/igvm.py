@@ -279,7 +279,15 @@ def kvm(page, features):
 
 # --- QEMU: qigvm_process_file with the regions of qigvm_process_mem_page, and KVM's end of a launch
 
-def qemu(parsed, platform):
+def fpu_as_at_reset(vmsa):
+    """fpstate_init_user, which copy_uabi_to_xstate leaves where xstate_bv is 0."""
+    out = bytearray(vmsa)
+    struct.pack_into("<I", out, 0x408, 0x1F80)
+    struct.pack_into("<H", out, 0x410, 0x37F)
+    return bytes(out)
+
+
+def qemu(parsed, platform, fpu=lambda vmsa: vmsa):
     platforms, _, directives = parsed
     compat, areas, ld, es = platforms[platform], {}, Ld(), hashlib.sha256()
     state, region = {}, []
@@ -329,7 +337,7 @@ def qemu(parsed, platform):
     flush()
     # sev_common_kvm_init takes the features of all from the VMSA of vCPU 0.
     features = struct.unpack_from("<Q", state[0], SEV_FEATURES)[0] if 0 in state else int(platform == SNP)
-    state = {one: kvm(its, features) for one, its in state.items()}
+    state = {one: fpu(kvm(its, features)) for one, its in state.items()}
     for vcpu in sorted(state):
         ld.update(2, KVM, state[vcpu]) if platform == SNP else es.update(state[vcpu])
     return (ld.ld if platform == SNP else es.digest()).hex()
@@ -411,6 +419,10 @@ FILES = {
         directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (EFER, "0011"), (CR0, "31000080"), (CR4, "60"), (CS_ + 2, "9b02")))]),
     "VMSA for long mode, without PAE": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (EFER, "0011"), (CR0, "31000080")))]),
     "VMSA for virtual 8086 mode": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (RFLAGS, "020002")))]),
+    "VMSA without floating-point state, as COCONUT has it": dict(platforms=SNP_ONLY, policies=POLICY,
+        directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (0x408, "0000"), (0x410, "0000")))]),
+    "VMSA without floating-point state, of the second vCPU alone": dict(platforms=SNP_ONLY, policies=POLICY,
+        directives=[page(0x1000, 1), vcpu(vmsa(9, 1, (0x408, "0000")), vcpu=1), vcpu(8)]),
     "VMSAs with other features": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 0x21)), vcpu(vmsa(10, 1), vcpu=1)]),
     "VMSA of the second vCPU alone": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 0x21), vcpu=1)]),
     **{f"VMSA that KVM refuses: {what}": dict(platforms=SNP_ONLY, policies=POLICY, directives=[page(0x1000, 1), vcpu(vmsa(9, 1, *more))]) for what, more in {
@@ -426,6 +438,7 @@ FILES = {
                     page(0x4000, 4, mask=8, flags=4), page(0x5000, None, mask=1, type=2), vcpu(9), vcpu(10, mask=2)]),
     "SEV: zeros and unmeasured pages": dict(platforms=ALL[1:3], directives=[page(0x1000, 1, mask=6), page(0x2000, None, mask=6), page(0x3000, 3, mask=6, flags=2), vcpu(9, mask=2), vcpu(10, mask=2, vcpu=1)]),
     "SEV: a VMSA that KVM changes": dict(platforms=ALL[1:2], directives=[page(0x1000, 1, mask=2), vcpu(vmsa(9, 0, (EFER, "0000")), mask=2)]),
+    "SEV: a VMSA with another x87 control word": dict(platforms=ALL[1:2], directives=[page(0x1000, 1, mask=2), vcpu(vmsa(9, 0, (0x410, "7f02")), mask=2)]),
     "SEV: a VMSA with SNP_ACTIVE": dict(platforms=ALL[1:3], directives=[page(0x1000, 1, mask=6), vcpu(vmsa(9, 1), mask=2)]),
     "SEV: a secrets page": dict(platforms=ALL[1:3], directives=[page(0x1000, 1, mask=6), page(0x2000, 2, mask=6, type=1), vcpu(9, mask=2)]),
 }
@@ -452,6 +465,10 @@ for name, recipe in FILES.items():
                 its[way] = run(parsed, ptype)
             except Stop:
                 its[way] = None
+        if its.get("qemu") is not None:
+            reset = qemu(parsed, ptype, fpu_as_at_reset)
+            if reset != its["qemu"]:
+                its["qemu, FPU as at reset"] = reset
     out.append({"name": name, **recipe, "sha256": hashlib.sha256(blob).hexdigest(), "digests": digests})
 head = {"class": "derived", "made": "by igvm.py beside this file, which shares nothing with src"}
 print(json.dumps(head)[:-1] + ', "files": [\n' + ",\n".join(json.dumps(one) for one in out) + "\n]}")

@@ -1,5 +1,7 @@
 /** @module What makes a host report another digest than the one measured, though the file does not say so. */
 import { equalInConstantTime } from '../bytes.ts';
+import { bytesToHex } from '../hex.ts';
+import { type FpuReset, hasResetFpu } from './igvm-fpu.ts';
 import type { IgvmLoader, Loading } from './igvm-loaders.ts';
 import { policyWarnings } from './igvm-policy.ts';
 import { pageAddedTwice } from './igvm-twice.ts';
@@ -14,6 +16,7 @@ interface Measured {
   /** The digest that the SNP ID block demands. */
   readonly idBlock: Uint8Array | undefined;
   readonly policy: bigint | undefined;
+  readonly ifKvmResetsFpu: FpuReset | undefined;
 }
 
 /** Returns the warnings for a digest; empty where there is nothing to say. */
@@ -38,7 +41,7 @@ function ofIdBlock({ idBlock, digest }: Measured): readonly string[] {
   return ['the SNP ID block of the file demands another digest: the platform will not start the guest'];
 }
 
-function ofVcpus(loading: Loading, { loader, vmsas }: Measured): readonly string[] {
+function ofVcpus(loading: Loading, { loader, vmsas, ifKvmResetsFpu }: Measured): readonly string[] {
   const { platform } = loading;
   if (platform !== 'snp' && platform !== 'sev-es') return [];
   if (vmsas.length === 0) {
@@ -46,7 +49,11 @@ function ofVcpus(loading: Loading, { loader, vmsas }: Measured): readonly string
   }
   if (loader !== 'qemu') return [];
   const states = vcpusOfQemu(loading).map(({ page }) => Vmsa.unpack(page));
-  return [ofTr, ofFpu, ofCr4].flatMap((rule) => states.map(rule).find((text) => text !== undefined) ?? []);
+  return [...first(states, ofTr), ...ofFpu(states, ifKvmResetsFpu), ...first(states, ofCr4)];
+}
+
+function first(states: readonly VmsaFields[], rule: (state: VmsaFields) => string | undefined): readonly string[] {
+  return states.flatMap((state) => rule(state) ?? []).slice(0, 1);
 }
 
 // sev_apply_cpu_context in target/i386/sev.c (1c980ea) reads ldtr.base for TR.
@@ -55,19 +62,14 @@ function ofTr({ tr, ldtr }: VmsaFields): string | undefined {
   return `QEMU gives TR the base of LDTR, ${hex(ldtr.base)} for ${hex(tr.base)}: where it is mended the host reports another digest`;
 }
 
-/** Those of fpstate_init_user (Linux arch/x86/kernel/fpu/core.c). */
-const RESET = { mxcsr: 0x1f80, x87_fcw: 0x37f } as const;
-
-/**
- * QEMU hands both on in an XSAVE area whose header says that all of it is as at reset (xstate_bv in target/i386/cpu.c), and Linux passes
- * over what such a header has (copy_uabi_to_xstate in arch/x86/kernel/fpu/xstate.c). Not seen on a host, so the file counts.
- */
-function ofFpu({ mxcsr, x87_fcw }: VmsaFields): string | undefined {
-  if (mxcsr === RESET.mxcsr && x87_fcw === RESET.x87_fcw) return undefined;
-  return (
-    `the VMSA has MXCSR ${hex(mxcsr)} and x87 control word ${hex(x87_fcw)}: a host whose KVM keeps ` +
-    `${hex(RESET.mxcsr)} and ${hex(RESET.x87_fcw)} reports another digest`
-  );
+/** The first state that a reset does not have, with the digest in hexadecimal of hosts that keep those of a reset. */
+function ofFpu(states: readonly VmsaFields[], reset: FpuReset | undefined): readonly string[] {
+  const state = states.find((one) => !hasResetFpu(one));
+  if (state === undefined || reset === undefined) return [];
+  return [
+    `the VMSA has MXCSR ${hex(state.mxcsr)} and x87 control word ${hex(state.x87_fcw)}: a host whose KVM keeps ` +
+      `${hex(reset.mxcsr)} and ${hex(reset.x87Fcw)} reports another digest, ${bytesToHex(reset.digest)}`,
+  ];
 }
 
 /** What cpu_x86_update_cr4 (target/i386/helper.c) drops without the feature, by bit. */

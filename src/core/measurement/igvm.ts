@@ -6,6 +6,7 @@ import type { IgvmFile } from '../igvm/file.ts';
 import { igvmDifferences } from './igvm-differences.ts';
 import { digestOf, type IgvmStep } from './igvm-digest.ts';
 import { checkFile } from './igvm-file-stops.ts';
+import { type FpuReset, fpuReset } from './igvm-fpu.ts';
 import { type IgvmLoader, type IgvmPlatformName, LOADERS, type Loading, type Piece, piecesOf } from './igvm-loaders.ts';
 import { policyOf } from './igvm-policy.ts';
 import { loaderName } from './igvm-stop.ts';
@@ -50,6 +51,8 @@ export interface IgvmMeasured {
   readonly differences: readonly string[];
   /** Those with another digest, or none. */
   readonly others: readonly OtherLoader[];
+  /** With `qemu` the digest of a host whose KVM keeps the floating-point control words of a reset, where the VMSAs have others. */
+  readonly ifKvmResetsFpu: FpuReset | undefined;
   /** What makes a host report another digest, or start no guest, though the file does not say so. */
   readonly warnings: readonly string[];
 }
@@ -75,6 +78,7 @@ export function measureIgvm(request: IgvmRequest, hashes: Hashes): IgvmMeasured 
   const vmsas = pieces.flatMap(({ type, contents }) => (type === 'vmsa' && contents !== undefined ? [contents] : []));
   const idBlock = idBlockOf(loading)?.block.digest;
   const policy = policyOf(loader, loading);
+  const ifKvmResetsFpu = loader === 'qemu' ? fpuReset(platform, pieces, hashes) : undefined;
   return {
     platform,
     loader,
@@ -85,7 +89,8 @@ export function measureIgvm(request: IgvmRequest, hashes: Hashes): IgvmMeasured 
     idBlock,
     differences,
     others: differences.length === 0 ? [] : otherLoaders({ loader, pieces, digest }, loading, hashes),
-    warnings: igvmWarnings(loading, { loader, digest, vmsas, idBlock, policy }),
+    ifKvmResetsFpu,
+    warnings: igvmWarnings(loading, { loader, digest, vmsas, idBlock, policy, ifKvmResetsFpu }),
   };
 }
 
