@@ -25,12 +25,13 @@ const POLICY = 0xf;
 /** Milliseconds for one move. */
 const DEADLINE = 300_000;
 
+// Emulated on a busy machine, interrupts come late: without `no_timer_check` Linux may then take its timer for broken, and panic.
 const DESCRIPTION = `platform: sev-es
 policy: [nodbg, noks, nosend, es]
 firmware: firmware
 kernel: kernel
 initrd: initrd
-cmdline: console=ttyS0 panic=-1 quiet bootseal.disk=/dev/vda
+cmdline: console=ttyS0 panic=-1 quiet no_timer_check bootseal.disk=/dev/vda
 vcpus: ${VCPUS}
 cpu: ${CPU}
 memory: ${MEMORY}M

@@ -124,7 +124,9 @@ async function swappedDisk(ground: Ground): Promise<Outcome> {
 function guestSaid(console: string, why: RegExp): { readonly isIt: boolean; readonly text: string } {
   const said = console.split('\n').flatMap((line) => /bootseal: (.*)/.exec(line)?.[1] ?? []);
   const found = said.map((line) => why.exec(line)?.[0]).find((text) => text !== undefined);
-  return { isIt: found !== undefined, text: `the guest says: ${found ?? (said.join(', ') || 'nothing')}` };
+  const all =
+    said.join(', ') || `nothing; its console ended with: ${console.trimEnd().split('\n').slice(-3).join(' | ')}`;
+  return { isIt: found !== undefined, text: `the guest says: ${found ?? all}` };
 }
 
 /** The words for a disk that opens with the same key. */
