@@ -50,7 +50,9 @@ const areTwo = (boots: Boots, role: string) =>
 const kernel: BootRule = (boots) => {
   const explains = boots.left.filter(isEvent(1, 'kernel'));
   if (isOther(boots, 'kernel')) {
-    return causeOf('tdx-kernel', explains, 'the kernel is another file', 'sha256sum of what the host gives as -kernel');
+    const unsaid = isSilent(boots.expected) === isSilent(boots.found) ? [] : boots.left.filter(isOfStub);
+    const because = `the kernel is another file${unsaid.length === 0 ? '' : ', and one of the two extends nothing into RTMR2'}`;
+    return causeOf('tdx-kernel', [...explains, ...unsaid], because, 'sha256sum of what the host gives as -kernel');
   }
   const [own, other] = [boots.expected.boot.kernelHeader, boots.found.boot.kernelHeader];
   if (own !== other) {
@@ -62,6 +64,18 @@ const kernel: BootRule = (boots) => {
   const because = `the kernel is the same file, and QEMU fills in its header otherwise: ${parts.join(', ')}`;
   return causeOf('tdx-kernel-header', explains, because, 'the same --initrd and --memory on both sides');
 };
+
+const isOfStub = (one: Difference) => isLoadOptions(one) || isInitrd(one);
+
+/** Whether the stub extends nothing (rtmr/efi-stub.ts): there is an initrd or a command line, and no event of either. */
+function isSilent({ inputs, boot }: Boots['expected']): boolean {
+  const cmdline = inputs.get('cmdline');
+  const isGiven = (boot.initrdBytes ?? 0) > 0 || (cmdline !== undefined && cmdline !== EMPTY);
+  return isGiven && !boot.events.some(({ rtmr }) => rtmr === 2);
+}
+
+/** SHA-256 of nothing (FIPS 180-4). */
+const EMPTY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 /** What of the launches QEMU writes into a header otherwise (measurement/setup-header.ts): no more than where an initrd is, and how long. */
 function headerParts(boots: Boots): readonly string[] {

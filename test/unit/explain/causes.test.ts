@@ -32,6 +32,7 @@ import {
 import { AMDSEV, type Tables } from '../../firmware-image.ts';
 import { fixture, vectors } from '../../fixtures.ts';
 import type { DirectiveRecipe, IgvmRecipe } from '../../igvm-image.ts';
+import { linuxKernel } from '../../linux-kernel.ts';
 import { kernelHashes } from '../../measurement-vectors.ts';
 import { AMDSEV_195, QEMU_DEVEL_SEV } from '../../trace-logs.ts';
 
@@ -1090,6 +1091,8 @@ describe('causes of TDX guests', () => {
   const measuring = { ...boot, items: { bootorder: '/rom' }, build: { fwCfg: true, smbios: true } };
   const smbios = fixture('smbios/smbios-3.0.bin');
   const otherKernel = changedAt(linux, 0x800);
+  const silent = linuxKernel({ release: '6.1.0-50-amd64' });
+  const bare = { memory: 2 ** 32, tables: 'DSDT' };
 
   it.each<[what: string, expected: TdxRecipe, found: TdxRecipe, names: readonly CauseName[]]>([
     ['nothing', {}, {}, []],
@@ -1110,6 +1113,20 @@ describe('causes of TDX guests', () => {
       ['tdx-firmware'],
     ],
     ['another kernel', boot, { ...boot, kernel: otherKernel }, ['tdx-kernel']],
+    ['a kernel that extends nothing', boot, { ...boot, kernel: silent }, ['tdx-kernel']],
+    [
+      'a kernel that extends nothing, and another initrd',
+      boot,
+      { ...boot, kernel: silent, initrd: 'other' },
+      ['tdx-kernel'],
+    ],
+    [
+      'a kernel that extends nothing, and another command line',
+      boot,
+      { ...boot, kernel: silent, cmdline: 'x' },
+      ['tdx-kernel'],
+    ],
+    ['another kernel and no initrd', boot, { ...bare, kernel: otherKernel }, ['tdx-kernel', 'tdx-initrd']],
     ['another header', boot, old, ['tdx-kernel-header']],
     ['another header by its size of memory', old, { ...old, memory: 2 ** 30 }, ['tdx-kernel-header', 'tdx-memory']],
     ['another initrd', boot, { ...boot, initrd: 'other' }, ['tdx-initrd']],
