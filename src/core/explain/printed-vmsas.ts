@@ -21,8 +21,10 @@ export interface PrintedVmsa {
   readonly page: Uint8Array;
   /** Bytes that were printed. */
   readonly length: number;
-  /** Undefined where the log has no times. */
+  /** Of its heading; undefined where the log has no times. */
   readonly time: LogTime | undefined;
+  /** Of its last line. */
+  readonly end: LogTime | undefined;
   /** Whether lines of bytes stand before it that no heading in the log has. */
   readonly isBehindLost: boolean;
 }
@@ -43,14 +45,15 @@ const BEFORE_OTHERS = /\b(?:[0-9a-f]{2}|[0-9a-f]{4,16}:)[\s:\]]?$/;
 export function* printedVmsas(log: Uint8Array): Generator<PrintedVmsa> {
   const lost = new Set<string>();
   let heading = '';
-  let one: (PrintedVmsa & { length: number }) | undefined;
+  let one: (PrintedVmsa & { length: number; end: LogTime | undefined }) | undefined;
   for (const line of linesOf(log)) {
     if (line.endsWith(HEADING)) {
       if (one !== undefined) yield one;
       heading = shapeOf(line);
       const index = one === undefined ? 0 : one.index + 1;
       const isBehindLost = one?.isBehindLost ?? [...lost].some((before) => isOfDump(before, heading));
-      one = { index, page: new Uint8Array(Vmsa.size), length: 0, time: timeOf(line), isBehindLost };
+      const time = timeOf(line);
+      one = { index, page: new Uint8Array(Vmsa.size), length: 0, time, end: time, isBehindLost };
       continue;
     }
     const { before, digits } = bytesOf(line);
@@ -59,6 +62,7 @@ export function* printedVmsas(log: Uint8Array): Generator<PrintedVmsa> {
     } else if (one.length < Vmsa.size && isOfDump(before, heading)) {
       if (digits.length !== LINE && one.length + digits.length !== PRINTED_SIZES[0]) continue;
       for (const two of digits) one.page[one.length++] = Number.parseInt(two, 16);
+      one.end = timeOf(before) ?? one.end;
     }
   }
   if (one !== undefined) yield one;

@@ -24,17 +24,11 @@ export function lastLaunch(vmsas: Iterable<PrintedVmsa>): PrintedLaunch | undefi
   let launch: Launch | undefined;
   let before: PrintedVmsa | undefined;
   for (const one of vmsas) {
-    const gap = before === undefined ? 'long' : gapBetween(before.time, one.time);
+    const gap = before === undefined ? 'long' : gapBetween(before.end, one.time);
     if (launch === undefined || begins(one, launch.first, gap)) {
-      launch = {
-        first: one,
-        vmsas: [],
-        count: 0,
-        number: (launch?.number ?? 0) + 1,
-        isApart: gap === 'long',
-        isTimed: true,
-      };
-    } else if (gap === 'unknown') launch.isTimed = false;
+      const number = (launch?.number ?? 0) + 1;
+      launch = { first: one, vmsas: [], count: 0, number, isApart: isOver(gap), isTimed: true };
+    } else launch = joined(one, launch, gap);
     launch.count++;
     if (launch.vmsas.length <= MAX_VCPUS) launch.vmsas.push(one);
     before = one;
@@ -47,8 +41,25 @@ interface Launch {
   readonly vmsas: PrintedVmsa[];
   readonly number: number;
   readonly isApart: boolean;
-  isTimed: boolean;
+  readonly isTimed: boolean;
   count: number;
+}
+
+/** Through a slow console vCPUs of two guests come as far apart as those of one. */
+function joined(one: PrintedVmsa, launch: Launch, gap: Gap): Launch {
+  const isMixed = gap === 'long' || (gap === 'slow' && launch.number > 1);
+  const isTimed = launch.isTimed && gap !== 'unknown';
+  return withoutOther({ ...launch, isApart: launch.isApart && !isMixed, isTimed }, one);
+}
+
+/** A vCPU in real mode is of the guest that began at the reset vector, not of the one before it that began in another mode. */
+function withoutOther(launch: Launch, one: PrintedVmsa): Launch {
+  if (startOf(launch.first) !== 'other' || startOf(one) !== 'real') return launch;
+  const index = launch.vmsas.findLastIndex((vmsa) => startOf(vmsa) === 'reset');
+  const [first, ...others] = launch.vmsas.slice(Math.max(index, 0));
+  if (index === -1 || first === undefined) return launch;
+  const vmsas = [first, ...others];
+  return { ...launch, first, vmsas, count: launch.count - index, number: launch.number + 1, isApart: false };
 }
 
 /** Without times a second launch of vCPUs that start all alike does not show. */
@@ -63,7 +74,7 @@ const at = (name: string) => VMSA_FIELDS.find((field) => field.name === name)?.a
 const [CR0, CS_BASE, RIP] = [at('cr0'), at('cs.base'), at('rip')];
 
 /** Says where a vCPU starts. */
-export function startOf({ page }: PrintedVmsa): PrintedStart {
+export function startOf({ page }: Pick<PrintedVmsa, 'page'>): PrintedStart {
   const view = new DataView(page.buffer, page.byteOffset, Vmsa.size);
   if (((page[CR0] ?? 0) & 1) === 1) return 'other';
   const [base, rip] = [view.getBigUint64(CS_BASE, true), view.getBigUint64(RIP, true)];
@@ -71,18 +82,24 @@ export function startOf({ page }: PrintedVmsa): PrintedStart {
   return isReset ? 'reset' : 'real';
 }
 
-type Gap = 'short' | 'long' | 'unknown';
+/** `slow` is between launches or, through a slow console, within one. */
+type Gap = 'short' | 'slow' | 'long' | 'unknown';
 
-/** The boot processor comes first. Of an IGVM file it starts as the file has it, and QEMU leaves all others at the reset vector. */
+const isOver = (gap: Gap) => gap === 'slow' || gap === 'long';
+
+/**
+ * The boot processor comes first, and no vCPU in real mode elsewhere is one. Of an IGVM file it starts as the file has it, and QEMU
+ * leaves all others at the reset vector.
+ */
 function begins(one: PrintedVmsa, first: PrintedVmsa, gap: Gap): boolean {
-  if (gap === 'long') return true;
   const [start, before] = [startOf(one), startOf(first)];
-  if (start === 'reset') return before !== 'other' || gap !== 'short';
-  return start === 'other' && before !== 'other';
+  if (start === 'real') return false;
+  return isOver(gap) || before !== 'other';
 }
 
-/** Seconds. One VMSA takes a serial console of 115200 baud less than one. */
+/** Seconds. One VMSA takes a serial console of 115200 baud less than one, and one of 1200 baud less than a minute. */
 const LONGEST_GAP = 5;
+const LONGEST_SLOW = 60;
 const DAY = 86_400;
 
 /** Times of several processors may go back a little; those of another start of the machine go back more. */
@@ -90,5 +107,6 @@ function gapBetween(one: LogTime | undefined, other: LogTime | undefined): Gap {
   if (one === undefined || other === undefined || one.since !== other.since) return 'unknown';
   const passed = other.seconds - one.seconds;
   const seconds = one.since === 'midnight' ? Math.min((passed + DAY) % DAY, (DAY - passed) % DAY) : Math.abs(passed);
-  return seconds > LONGEST_GAP ? 'long' : 'short';
+  if (seconds > LONGEST_SLOW) return 'long';
+  return seconds > LONGEST_GAP ? 'slow' : 'short';
 }

@@ -153,6 +153,40 @@ describe('a dump of VMSAs', () => {
       expect(launches(at([1, [svsm]], [60, [bsp, ap]]))).toMatchObject({ launches: 2, account: { vcpus: 2 } });
     });
 
+    it('has those of an IGVM file together, of which the boot processor alone starts elsewhere', () => {
+      const igvm = Uint8Array.from(bsp).fill(0x11, 0x158, 0x159);
+      for (const prefix of ['', '[  +0.000003] ']) {
+        const { launches: number, account } = launches(dmesgOf([igvm, bsp, bsp], 0x670, prefix));
+        expect([number, account.vcpus, account.vmsas?.pages]).toEqual([1, undefined, [igvm, bsp, bsp]]);
+        // A vCPU that starts elsewhere in real mode shows that the one before it is the boot processor of a guest of its own.
+        const plain = launches(dmesgOf([igvm, igvm, bsp, ap, ap], 0x670, prefix));
+        expect(plain).toMatchObject({ launches: 2, account: { vcpus: undefined, vmsas: { pages: [bsp, ap, ap] } } });
+      }
+      expect(launches(at([1, [igvm, bsp, ap]]))).toMatchObject({ launches: 2, account: { vcpus: undefined } });
+      expect(launches(at([1, [igvm]], [60, [bsp, bsp]]))).toMatchObject({ launches: 3, account: { vcpus: 1 } });
+    });
+
+    it('comes through a slow console', () => {
+      const igvm = Uint8Array.from(bsp).fill(0x11, 0x158, 0x159);
+      const apart = (...pages: readonly Uint8Array[]) =>
+        at(...pages.map((page, i) => [100 + 6 * i, [page]] as [number, Uint8Array[]]));
+      expect(launches(apart(bsp, ap, ap))).toMatchObject({
+        launches: 1,
+        account: { vcpus: 3, vmsas: { pages: [bsp, ap, ap] } },
+      });
+      // Of two guests, either may have the second.
+      expect(launches(apart(bsp, other, ap))).toMatchObject({ launches: 2, account: { vcpus: undefined } });
+      // Much later: the first of another launch may be lost.
+      expect(launches(at([1, [bsp, ap]], [3600, [ap]]))).toMatchObject({ launches: 1, account: { vcpus: undefined } });
+      // Each line takes its time.
+      let seconds = 100;
+      const slow = dmesgOf([igvm, bsp, bsp], 0x670, '')
+        .trimEnd()
+        .split('\n')
+        .map((line) => `[${(seconds += 0.06).toFixed(6).padStart(12)}] ${line}`);
+      expect(launches(slow.join('\n'))).toMatchObject({ launches: 1, account: { vcpus: 3 } });
+    });
+
     it('may have more VMSAs in all than a guest can have', () => {
       const many = 'Virtual Machine Save Area (VMSA):\n'.repeat(5000);
       expect(launches(many + at([60, [bsp, ap]])).launches).toBe(2);
