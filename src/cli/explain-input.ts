@@ -70,7 +70,7 @@ async function readDump(io: Io, file: string): Promise<LaunchAccount> {
 }
 
 const MIXED =
-  'the log does not tell how many vCPUs the last launch has: another is within 5 seconds of it, or the log has no times';
+  'the log does not tell how many vCPUs the last launch has: another may be mixed with it, or the log has no times';
 
 function remarkLaunches(io: Io, launches: number): void {
   if (launches > 1) remark(io, 'note', `the log has ${launches} launches: the last is compared`);

@@ -13,8 +13,9 @@ import { noTableCause } from './no-table-cause.ts';
 import { pairSteps } from './pair-steps.ts';
 import { platformCause } from './platform-cause.ts';
 import { isSignature, profileCause } from './profile-cause.ts';
-import { svsmCause } from './svsm-cause.ts';
+import { svsmCause, svsmOf } from './svsm-cause.ts';
 import { isOfTdx, isOneTdx, TDX_RULES } from './tdx-causes.ts';
+import { startOf } from './vmsa-launches.ts';
 
 /** Makes one cause of all differences for which `is` holds. */
 function causeOf(
@@ -167,9 +168,14 @@ const DEBUG_SWAP = 0x20n;
 const named = (features: bigint) =>
   [...((features & 1n) === 0n ? [] : ['SNP_ACTIVE']), ...featureNames(features)].join(', ');
 
-/** CS base and RIP of all vCPUs but the first are the firmware's reset address. */
-const resetAddress: CauseRule = (left) => {
-  const explains = left.filter((one) => isField('rip', 'cs.base')(one) && (one.vcpu?.first ?? 0) > 0);
+/** CS base and RIP of all vCPUs but the first are the firmware's reset address. An SVSM and an IGVM file give none. */
+const resetAddress: CauseRule = (left, { expected, found }) => {
+  if (svsmOf(expected, found) !== undefined || svsmOf(found, expected) !== undefined) return [];
+  const isGiven = ({ vcpu: { first } = { first: 0, count: 0 } }: Difference) => {
+    const page = found.vmsas?.pages[first];
+    return first > 0 && page !== undefined && startOf({ page }) !== 'reset';
+  };
+  const explains = left.filter((one) => isField('rip', 'cs.base')(one) && isGiven(one));
   if (explains.length === 0) return [];
   const because = 'the vCPUs other than the first start elsewhere: the firmware has another SEV-ES reset block';
   const attempt =

@@ -560,6 +560,28 @@ describe('causes', () => {
       expect(bsp.filter((name) => !/^(?:es|cs|ss|ds|fs)\./.test(name))).toEqual(['cr0', 'rip']);
     });
 
+    it('has no reset block of a firmware for the other vCPUs, and nor has an IGVM file', () => {
+      const three = { ...over, vcpus: [3] };
+      const [bsp, ...others] = accountWith({ ...three, svsm }).vmsas?.pages ?? [];
+      const [reset] = without.vmsas?.pages ?? [];
+      const dump = (first: Uint8Array | undefined, other: Uint8Array | undefined) =>
+        parseVmsaDump(
+          Buffer.concat([first ?? [], ...others.map(() => other ?? [])].map((page) => Uint8Array.from(page))),
+        ).account;
+      const started = dump(bsp, reset);
+      expect(explained(accountWith(three), started).names).toEqual(['svsm']);
+      expect(explained(accountWith({ ...three, svsm }), started).names).not.toContain('reset-address');
+      // In another mode, and not in flash.
+      const igvm = Vmsa.pack({ ...Vmsa.unpack(bsp ?? new Uint8Array()), rip: 0x1000n });
+      const { names, unexplained } = explained(accountWith(three), dump(igvm, reset));
+      expect(names).not.toContain('reset-address');
+      expect(unexplained.filter(({ vcpu }) => vcpu?.first === 1).map(({ name }) => name)).toContain('rip');
+      // Elsewhere, below an SVSM.
+      const other = Vmsa.pack({ ...Vmsa.unpack(reset ?? new Uint8Array()), rip: 0x1000n });
+      expect(explained(accountWith(three), dump(bsp, other)).names).not.toContain('reset-address');
+      expect(explained(accountWith(three), dump(reset, other)).names).toEqual(['reset-address']);
+    });
+
     it('and of kernel hashes, which nothing adds behind an SVSM', () => {
       const amdsev = firmware(AMDSEV, 0x200000);
       const behind = accountWith({ ...none, ...amdsev, svsm: { image, varsSize: 0x20000 } });

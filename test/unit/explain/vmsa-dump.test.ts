@@ -179,11 +179,10 @@ describe('a dump of VMSAs', () => {
       // Much later: the first of another launch may be lost.
       expect(launches(at([1, [bsp, ap]], [3600, [ap]]))).toMatchObject({ launches: 1, account: { vcpus: undefined } });
       // Each line takes its time.
-      let seconds = 100;
       const slow = dmesgOf([igvm, bsp, bsp], 0x670, '')
         .trimEnd()
         .split('\n')
-        .map((line) => `[${(seconds += 0.06).toFixed(6).padStart(12)}] ${line}`);
+        .map((line, i) => `[${(100 + 0.06 * i).toFixed(6).padStart(12)}] ${line}`);
       expect(launches(slow.join('\n'))).toMatchObject({ launches: 1, account: { vcpus: 3 } });
     });
 
