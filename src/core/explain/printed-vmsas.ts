@@ -39,7 +39,7 @@ export const PRINTED_SIZES: readonly number[] = [0x408, 0x670];
 const BYTES = /(?<=^|[\s:\]])(?:(?:[0-9a-f]{2} ){15}|(?:[0-9a-f]{2} ){7})[0-9a-f]{2}$/;
 
 /** What stands before bytes of something else: more of them, as in the `Code:` of an oops, or an offset. A time may look like it. */
-const BEFORE_OTHERS = /\b(?:[0-9a-f]{2}|[0-9a-f]{4,16}:)[\s:\]]?$/;
+const BEFORE_OTHERS = /\b(?:[0-9a-f]{2}>?|[0-9a-f]{4,16}:)[\s:\]]?$/;
 
 /** Yields the VMSAs of a log. Other lines between theirs are left out: no other has as many bytes. */
 export function* printedVmsas(log: Uint8Array): Generator<PrintedVmsa> {

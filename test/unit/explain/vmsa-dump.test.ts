@@ -61,7 +61,12 @@ describe('a dump of VMSAs', () => {
     const noise = dmesgOf([bsp, ap], 0x670, time)
       .trimEnd()
       .split('\n')
-      .flatMap((line) => [line, `${time}Code: ${bytes} ${bytes}`, `${time}00000010: ${bytes}`]);
+      .flatMap((line) => [
+        line,
+        `${time}Code: ${bytes} ${bytes}`,
+        `${time}Code: 41 <41> ${bytes}`,
+        `${time}00000010: ${bytes}`,
+      ]);
     expect(read(noise.join('\n'))).toMatchObject({ vcpus: 2, vmsas: { pages: [bsp, ap], told: 0x670 } });
     const svsm = Uint8Array.from(bsp).fill(0x11, 0x158, 0x159);
     const cut = dmesgOf([svsm, svsm, svsm], 0x670, time).split('\n').slice(40);
