@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 // Not node:fs/promises, which is loaded at once: a measurement needs none of it.
 import { promises as fs } from 'node:fs';
+import * as path from 'node:path';
 import { BootsealError } from '../core/errors.ts';
 import { ioError } from './io-error.ts';
 import { withSignals } from './signals.ts';
@@ -73,15 +74,34 @@ export async function nameWithWayBack({ file, beside, replace }: NamedFile): Pro
     return () => discard(file);
   }
   const old = oldName(beside);
+  await checkReplaceable(file);
   const isKept = await keep(file, old);
   try {
     await fs.rename(beside, file);
   } catch (cause) {
-    if (isKept) await fs.rename(old, file).catch(() => undefined);
+    // Of two names of one file, a rename leaves both.
+    if (isKept)
+      await fs
+        .rename(old, file)
+        .then(() => discard(old))
+        .catch(() => undefined);
     return rejected(file)(cause);
   }
   return isKept ? () => fs.rename(old, file).catch(rejected(file)) : () => discard(file);
 }
+
+/** In a sticky folder of others, such as /tmp, a file of others can be given a second name, and that could never be removed. */
+async function checkReplaceable(file: string): Promise<void> {
+  const none = () => undefined;
+  const [folder, found] = await Promise.all([fs.stat(path.dirname(file)).catch(none), fs.lstat(file).catch(none)]);
+  const user = process.geteuid?.() ?? 0;
+  if (folder === undefined || found === undefined || user === 0 || [folder.uid, found.uid].includes(user)) return;
+  if ((folder.mode & STICKY) === 0) return;
+  const message = `cannot write ${file}: it is of another user, in a folder where only its owner may replace it`;
+  throw new BootsealError('io', message, { hint: 'choose another name' });
+}
+
+const STICKY = 0o1000;
 
 /** Gives the file that is replaced a second name, where there are hard links, or else another one; says whether there is a file. */
 async function keep(file: string, old: string): Promise<boolean> {
