@@ -48,7 +48,7 @@ interface Launch {
 /** Through a slow console vCPUs of two guests come as far apart as those of one. */
 function joined(one: PrintedVmsa, launch: Launch, gap: Gap): Launch {
   const isMixed = gap === 'long' || (gap === 'slow' && launch.number > 1);
-  const isTimed = launch.isTimed && gap !== 'unknown';
+  const isTimed = launch.isTimed && gap !== 'unknown' && !(gap === 'near' && startOf(one) === 'other');
   return withoutOther({ ...launch, isApart: launch.isApart && !isMixed, isTimed }, one);
 }
 
@@ -62,7 +62,7 @@ function withoutOther(launch: Launch, one: PrintedVmsa): Launch {
   return { ...launch, first, vmsas, count: launch.count - index, number: launch.number + 1, isApart: false };
 }
 
-/** Without times a second launch of vCPUs that start all alike does not show. */
+/** Without times, or near to the one before, a second launch of vCPUs that start all alike does not show. */
 function isAlone({ count, isApart, isTimed, first }: Launch): boolean {
   return count === 1 || (isApart && (isTimed || startOf(first) === 'reset'));
 }
@@ -82,8 +82,8 @@ export function startOf({ page }: Pick<PrintedVmsa, 'page'>): PrintedStart {
   return isReset ? 'reset' : 'real';
 }
 
-/** `slow` is between launches or, through a slow console, within one. */
-type Gap = 'short' | 'slow' | 'long' | 'unknown';
+/** `near` is longer than within a launch, and a guest may be started again as soon; `slow` is between launches or, through a slow console, within one. */
+type Gap = 'short' | 'near' | 'slow' | 'long' | 'unknown';
 
 const isOver = (gap: Gap) => gap === 'slow' || gap === 'long';
 
@@ -98,6 +98,7 @@ function begins(one: PrintedVmsa, first: PrintedVmsa, gap: Gap): boolean {
 }
 
 /** Seconds. One VMSA takes a serial console of 115200 baud less than one, and one of 1200 baud less than a minute. */
+const LONGEST_SHORT = 0.5;
 const LONGEST_GAP = 5;
 const LONGEST_SLOW = 60;
 const DAY = 86_400;
@@ -108,5 +109,6 @@ function gapBetween(one: LogTime | undefined, other: LogTime | undefined): Gap {
   const passed = other.seconds - one.seconds;
   const seconds = one.since === 'midnight' ? Math.min((passed + DAY) % DAY, (DAY - passed) % DAY) : Math.abs(passed);
   if (seconds > LONGEST_SLOW) return 'long';
-  return seconds > LONGEST_GAP ? 'slow' : 'short';
+  if (seconds > LONGEST_GAP) return 'slow';
+  return seconds > LONGEST_SHORT ? 'near' : 'short';
 }

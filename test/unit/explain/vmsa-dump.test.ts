@@ -146,6 +146,9 @@ describe('a dump of VMSAs', () => {
         account: { vcpus: 2 },
       });
       expect(launches(at([1, [svsm, svsm]]))).toMatchObject({ launches: 1, account: { vcpus: 2 } });
+      // Started again after three seconds, or three vCPUs of one: who can tell.
+      expect(launches(at([1, [svsm, svsm]], [4, [svsm, svsm]])).account.vcpus).toBeUndefined();
+      expect(launches(at([1, [svsm]], [1.4, [svsm]])).account.vcpus).toBe(2);
       expect(launches(dmesgOf([svsm, svsm], 0x670, '')).account.vcpus).toBeUndefined();
       expect(launches(dmesgOf([svsm], 0x670, '')).account.vcpus).toBe(1);
       // After another guest, and from an IGVM file, whose other vCPUs are at the reset vector.
