@@ -115,7 +115,7 @@ describe('the lines of identify', () => {
           expect(ran.stdout.trim(), lines.join('\n')).toBe(Buffer.from(finding.digest).toString('hex'));
         },
       ),
-      { numRuns: 150, examples: EXAMPLES },
+      { numRuns: 400, examples: EXAMPLES },
     );
     expect(found).toBeGreaterThan(50);
     expect(odd.kernel).toBeGreaterThan(3);
