@@ -1,22 +1,13 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { folderContents } from './folder-contents.ts';
 import { bootseal, scratch } from './script.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
 const at = (name: string) => path.join(folder, name);
-
-/** Names, kinds and bytes of all that is there. */
-function everything(): Readonly<Record<string, string>> {
-  const names = fs.readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
-  return Object.fromEntries(
-    names.map((name) => {
-      const stat = fs.lstatSync(at(name));
-      return [name, stat.isFile() ? fs.readFileSync(at(name)).toString('base64') : `${stat.mode}`];
-    }),
-  );
-}
+const everything = () => folderContents(folder);
 
 const FAST = ['--kdf', 'pbkdf2', '--kdf-iterations', '1000'];
 

@@ -5,23 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fixture } from '../fixtures.ts';
 import { DISK, KBC, secretArea } from '../guest-tree.ts';
 import { writeLaunch } from '../launch-record.ts';
+import { folderContents } from './folder-contents.ts';
 import { bootseal, scratch } from './script.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
 const at = (name: string) => path.join(folder, name);
-
-/** Names, kinds and bytes of all that is there. */
-function everything(): Readonly<Record<string, string>> {
-  const names = fs.readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
-  return Object.fromEntries(
-    names.map((name) => {
-      const stat = fs.lstatSync(at(name));
-      const content = stat.isFile() ? fs.readFileSync(at(name)).toString('base64') : '';
-      return [name, `${stat.mode} ${content}`];
-    }),
-  );
-}
+const everything = () => folderContents(folder);
 
 /** Runs a command whose standard output takes nothing. */
 const unprinted = (line: string, code: string) => {
