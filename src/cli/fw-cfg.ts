@@ -61,6 +61,8 @@ export async function fwCfgOf(io: Io, options: FwCfgOptions, read: Read): Promis
       hint: 'the folder has them: leave --acpi-loader, --acpi-rsdp and --acpi-tables out',
     });
   }
+  // Refuses an empty name, of which path.join would make the folder at hand.
+  resolvePath(io, fwCfg);
   return readFolder(io, fwCfg, bootMenu === true, read);
 }
 
